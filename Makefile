@@ -1,0 +1,43 @@
+# Everything is made inside this checkout: .venv/ and nothing else. Needs git, make and python >= 3.11.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.synced
+CODE   := client coordinator broker cli tests scripts
+
+.PHONY: setup demo test check protos bench flights fmt clean
+
+setup: $(STAMP)
+
+# uv comes from the virtual environment itself, so that no tool has to be installed by hand.
+$(STAMP): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Streamkeep needs python >= 3.11; set PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	@UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --frozen --all-extras --compile-bytecode
+	@$(BIN)/python -m compileall -q protos client coordinator broker cli
+	@touch $@
+
+demo: setup
+	@$(BIN)/streamctl demo
+
+test: setup
+	$(BIN)/pytest -n auto -q
+
+check: setup
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/protos.py --check
+
+protos: setup
+	$(BIN)/python scripts/protos.py
+
+fmt: setup
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+clean:
+	rm -rf $(VENV) .bench dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,69 @@
+"""Every RPC by name and type. A test compares this list with the service descriptors."""
+
+from __future__ import annotations
+
+from streamkeep_common.seams.network import StreamMethod, UnaryMethod
+from streamkeep_proto.v1 import broker_pb2 as broker
+from streamkeep_proto.v1 import coordinator_pb2 as coordinator
+
+BROKER_SERVICE = "streamkeep.v1.BrokerService"
+METADATA_SERVICE = "streamkeep.v1.MetadataService"
+ADMIN_SERVICE = "streamkeep.v1.AdminService"
+SESSION_SERVICE = "streamkeep.v1.SessionService"
+
+# --- BrokerService ---
+INIT_PRODUCER = UnaryMethod(
+    f"/{BROKER_SERVICE}/InitProducer", broker.InitProducerRequest, broker.InitProducerResponse
+)
+PRODUCE = StreamMethod(f"/{BROKER_SERVICE}/Produce", broker.ProduceRequest, broker.ProduceResponse)
+FETCH = StreamMethod(f"/{BROKER_SERVICE}/Fetch", broker.FetchRequest, broker.FetchResponse)
+LIST_OFFSETS = UnaryMethod(
+    f"/{BROKER_SERVICE}/ListOffsets", broker.ListOffsetsRequest, broker.ListOffsetsResponse
+)
+DELETE_RECORDS = UnaryMethod(
+    f"/{BROKER_SERVICE}/DeleteRecords", broker.DeleteRecordsRequest, broker.DeleteRecordsResponse
+)
+DESCRIBE_LOG_DIRS = UnaryMethod(
+    f"/{BROKER_SERVICE}/DescribeLogDirs", broker.DescribeLogDirsRequest, broker.DescribeLogDirsResponse
+)
+
+# --- MetadataService ---
+GET_METADATA = UnaryMethod(
+    f"/{METADATA_SERVICE}/GetMetadata", coordinator.GetMetadataRequest, coordinator.GetMetadataResponse
+)
+WATCH = StreamMethod(f"/{METADATA_SERVICE}/Watch", coordinator.WatchRequest, coordinator.WatchResponse)
+
+# --- AdminService ---
+CREATE_TOPICS = UnaryMethod(
+    f"/{ADMIN_SERVICE}/CreateTopics", coordinator.CreateTopicsRequest, coordinator.CreateTopicsResponse
+)
+DELETE_TOPICS = UnaryMethod(
+    f"/{ADMIN_SERVICE}/DeleteTopics", coordinator.DeleteTopicsRequest, coordinator.DeleteTopicsResponse
+)
+ADD_PARTITIONS = UnaryMethod(
+    f"/{ADMIN_SERVICE}/AddPartitions", coordinator.AddPartitionsRequest, coordinator.AddPartitionsResponse
+)
+ALTER_TOPIC_SETTINGS = UnaryMethod(
+    f"/{ADMIN_SERVICE}/AlterTopicSettings",
+    coordinator.AlterTopicSettingsRequest,
+    coordinator.AlterTopicSettingsResponse,
+)
+LIST_TOPICS = UnaryMethod(
+    f"/{ADMIN_SERVICE}/ListTopics", coordinator.ListTopicsRequest, coordinator.ListTopicsResponse
+)
+DESCRIBE_TOPICS = UnaryMethod(
+    f"/{ADMIN_SERVICE}/DescribeTopics", coordinator.DescribeTopicsRequest, coordinator.DescribeTopicsResponse
+)
+DESCRIBE_CLUSTER = UnaryMethod(
+    f"/{ADMIN_SERVICE}/DescribeCluster",
+    coordinator.DescribeClusterRequest,
+    coordinator.DescribeClusterResponse,
+)
+
+# --- SessionService ---
+SESSION = StreamMethod(f"/{SESSION_SERVICE}/Session", coordinator.SessionRequest, coordinator.SessionResponse)
+ALLOCATE_PRODUCER_IDS = UnaryMethod(
+    f"/{SESSION_SERVICE}/AllocateProducerIds",
+    coordinator.AllocateProducerIdsRequest,
+    coordinator.AllocateProducerIdsResponse,
+)
