@@ -41,3 +41,13 @@ fmt: setup
 clean:
 	rm -rf $(VENV) .bench dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Streamkeep beside a real Apache Kafka, in one run; fetches the peer into .bench/ (needs java and mvn).
+bench: setup
+	$(BIN)/python -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS))
+
+# A year of departures through six partitions, compared with pandas: make flights FILE=path/to/flights.csv.gz
+flights: setup
+	@test -n "$(FILE)" || { echo "usage: make flights FILE=path/to/flights.csv.gz"; exit 2; }
+	@UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --frozen --all-extras --group flights
+	$(BIN)/python -m tests.acceptance.flights "$(FILE)"
