@@ -1,0 +1,1 @@
+"""The seams on a real machine: its clock, threads, disks and network."""
