@@ -1,0 +1,32 @@
+"""The cluster image: what the committed metadata says, as one immutable value.
+
+Coordinators and brokers build it from the same records, so they agree by construction. Pure: no
+clock, no I/O. Nothing here decides; deciding is the coordinator's, acting on a delta is the reader's.
+"""
+
+from streamkeep_common.image.apply import InconsistentMetadataError, apply
+from streamkeep_common.image.delta import ImageDelta, difference
+from streamkeep_common.image.features import (
+    MAX_FEATURE_LEVEL,
+    MIN_FEATURE_LEVEL,
+    check_feature_level,
+    check_known,
+)
+from streamkeep_common.image.model import BrokerImage, ClusterImage, PartitionImage, TopicImage
+from streamkeep_common.image.records import to_records
+
+__all__ = [
+    "MAX_FEATURE_LEVEL",
+    "MIN_FEATURE_LEVEL",
+    "BrokerImage",
+    "ClusterImage",
+    "ImageDelta",
+    "InconsistentMetadataError",
+    "PartitionImage",
+    "TopicImage",
+    "apply",
+    "check_feature_level",
+    "check_known",
+    "difference",
+    "to_records",
+]

@@ -1,0 +1,180 @@
+"""Records into a new image: one handler a record type; all records of an entry take effect together.
+
+Records were validated before they were proposed, so one that does not fit the image means that the log is
+damaged or is another cluster's: the process must stop, not guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from streamkeep_common.image.delta import ImageDelta
+from streamkeep_common.image.edit import DoesNotFitError, ImageEdit
+from streamkeep_common.image.features import check_feature_level, check_known
+from streamkeep_common.image.model import BrokerImage, ClusterImage, PartitionImage, TopicImage
+from streamkeep_proto.v1.metadata_pb2 import (
+    BrokerFencedRecord,
+    BrokerRecord,
+    ClusterRecord,
+    FeatureLevelRecord,
+    MetadataRecord,
+    NoOpRecord,
+    PartitionChangeRecord,
+    PartitionRecord,
+    ProducerIdsRecord,
+    SettingRecord,
+    TopicRecord,
+    TopicRemovedRecord,
+)
+
+T = TypeVar("T")
+
+
+class InconsistentMetadataError(Exception):
+    """A committed record does not fit the image it is applied to. Nothing was changed; do not go on."""
+
+
+def apply(
+    image: ClusterImage, records: Sequence[MetadataRecord], index: int
+) -> tuple[ClusterImage, ImageDelta]:
+    """The image after one committed entry, and what the entry changed.
+
+    `index` is the entry's, above the image's. Raises UnsupportedFeatureError for a record type, a field or
+    a feature level that this process does not know, and InconsistentMetadataError for a record that
+    contradicts the image; in both cases `image` is as it was.
+    """
+    if index <= image.index:
+        raise InconsistentMetadataError(f"entry {index} does not follow entry {image.index}")
+    edit = ImageEdit(image)
+    for record in records:
+        kind = check_known(record, index)
+        try:
+            _HANDLERS[kind](edit, getattr(record, kind))
+        except DoesNotFitError as error:
+            raise InconsistentMetadataError(f"entry {index}, {kind}: {error}") from None
+    return edit.finish(index)
+
+
+def _no_op(edit: ImageEdit, record: NoOpRecord) -> None:
+    """Nothing changes."""
+
+
+def _cluster(edit: ImageEdit, record: ClusterRecord) -> None:
+    if edit.cluster_id:
+        raise DoesNotFitError(f"the cluster has an id already, {edit.cluster_id}")
+    edit.cluster_id = record.cluster_id
+
+
+def _feature_level(edit: ImageEdit, record: FeatureLevelRecord) -> None:
+    check_feature_level(record.level)
+    edit.feature_level = record.level
+
+
+def _broker(edit: ImageEdit, record: BrokerRecord) -> None:
+    """A new epoch starts fenced; the same epoch says anew what is usable and leaves the fence as it is."""
+    known = edit.broker(record.broker_id)
+    if known is not None and record.broker_epoch < known.broker_epoch:
+        raise DoesNotFitError(f"broker {record.broker_id} goes back to epoch {record.broker_epoch}")
+    own = BrokerRecord()  # its own copy: a part of an entry would keep the whole entry in memory
+    own.CopyFrom(record)
+    is_new = known is None or known.broker_epoch < record.broker_epoch
+    edit.set_broker(BrokerImage(own, fenced=is_new or (known is not None and known.fenced)))
+
+
+def _broker_fenced(edit: ImageEdit, record: BrokerFencedRecord) -> None:
+    known = edit.broker(record.broker_id)
+    if known is None or known.broker_epoch != record.broker_epoch:
+        raise DoesNotFitError(f"broker {record.broker_id} is not at epoch {record.broker_epoch}")
+    edit.set_broker(known._replace(fenced=record.fenced))
+
+
+def _topic(edit: ImageEdit, record: TopicRecord) -> None:
+    topic = TopicImage(record.topic_id, record.name)
+    if topic.name in edit.topic_ids or topic.topic_id in edit.topics:
+        raise DoesNotFitError(f"there is a topic {topic.name} or {topic.topic_id.hex()} already")
+    edit.topics.set(topic.topic_id, topic)
+    edit.topic_ids.set(topic.name, topic.topic_id)
+    edit.draft(topic.topic_id)
+
+
+def _topic_removed(edit: ImageEdit, record: TopicRemovedRecord) -> None:
+    edit.remove_topic(edit.draft(record.topic_id))
+
+
+def _partition(edit: ImageEdit, record: PartitionRecord) -> None:
+    draft = edit.draft(record.topic_id)
+    if record.partition != len(draft.partitions):
+        raise DoesNotFitError(f"{draft.name} has {len(draft.partitions)} partitions, not {record.partition}")
+    edit.add_partition(
+        draft,
+        PartitionImage(
+            topic_id=draft.topic_id,
+            partition=record.partition,
+            replicas=_shared(tuple(record.replicas)),
+            directory_ids=_shared(tuple(record.directory_ids)),
+            isr=_shared(tuple(record.isr)),
+            elr=_shared(tuple(record.elr)),
+            leader=record.leader,
+            leader_epoch=record.leader_epoch,
+            partition_epoch=record.partition_epoch,
+        ),
+    )
+
+
+def _partition_change(edit: ImageEdit, record: PartitionChangeRecord) -> None:
+    draft = edit.draft(record.topic_id)
+    if record.partition >= len(draft.partitions):
+        raise DoesNotFitError(f"{draft.name} has no partition {record.partition}")
+    before = draft.partitions[record.partition]
+    if record.partition_epoch != before.partition_epoch + 1 or record.leader_epoch < before.leader_epoch:
+        raise DoesNotFitError(
+            f"{draft.name}-{record.partition} at leader epoch {before.leader_epoch} and partition epoch "
+            f"{before.partition_epoch} cannot go to {record.leader_epoch} and {record.partition_epoch}"
+        )
+    after = before._replace(
+        isr=_shared(tuple(record.isr)),
+        elr=_shared(tuple(record.elr)),
+        leader=record.leader,
+        leader_epoch=record.leader_epoch,
+        partition_epoch=record.partition_epoch,
+    )
+    edit.change_partition(draft, before, after)
+
+
+def _setting(edit: ImageEdit, record: SettingRecord) -> None:
+    draft = edit.draft(record.topic_id)
+    if record.HasField("value"):
+        draft.settings[record.name] = record.value
+    else:
+        draft.settings.pop(record.name, None)
+
+
+def _producer_ids(edit: ImageEdit, record: ProducerIdsRecord) -> None:
+    if record.next_producer_id < edit.next_producer_id:
+        raise DoesNotFitError(
+            f"producer ids go back from {edit.next_producer_id} to {record.next_producer_id}"
+        )
+    edit.next_producer_id = record.next_producer_id
+
+
+_HANDLERS: dict[str, Callable[[ImageEdit, Any], None]] = {
+    "no_op": _no_op,
+    "cluster": _cluster,
+    "feature_level": _feature_level,
+    "broker": _broker,
+    "broker_fenced": _broker_fenced,
+    "topic": _topic,
+    "topic_removed": _topic_removed,
+    "partition": _partition,
+    "partition_change": _partition_change,
+    "setting": _setting,
+    "producer_ids": _producer_ids,
+}
+
+
+@lru_cache(maxsize=4096)
+def _shared(value: tuple[T, ...]) -> tuple[T, ...]:
+    """An equal tuple met before: replica and directory lists repeat over all partitions."""
+    return value

@@ -1,0 +1,42 @@
+"""What this build of Streamkeep understands of the metadata log.
+
+A record type or field that is not known was written by a newer process after the feature level was
+raised. Skipping it would make this process disagree with the others in silence, so it stops.
+"""
+
+from __future__ import annotations
+
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from streamkeep_common.errors import UnsupportedFeatureError
+from streamkeep_proto.v1.metadata_pb2 import MetadataRecord
+
+MIN_FEATURE_LEVEL = 1
+MAX_FEATURE_LEVEL = 1
+
+
+def check_known(record: MetadataRecord, index: int) -> str:
+    """The record's kind (its name in the oneof). UnsupportedFeatureError if any part of it is not known."""
+    kind = record.WhichOneof("record")
+    _check_fields(record, f"metadata entry {index} holds a record", "type")
+    if kind is None:
+        raise UnsupportedFeatureError(f"metadata entry {index} holds a record of no type")
+    _check_fields(getattr(record, kind), f"metadata entry {index}: a {kind} record holds a field", "field")
+    return str(kind)
+
+
+def check_feature_level(level: int) -> None:
+    """UnsupportedFeatureError unless this build can work at that feature level."""
+    if not MIN_FEATURE_LEVEL <= level <= MAX_FEATURE_LEVEL:
+        raise UnsupportedFeatureError(
+            f"the cluster works at feature level {level}; this process supports "
+            f"{MIN_FEATURE_LEVEL} to {MAX_FEATURE_LEVEL}"
+        )
+
+
+def _check_fields(message: Message, what: str, noun: str) -> None:
+    unknown = UnknownFieldSet(message)
+    if len(unknown):
+        number = unknown[0].field_number
+        raise UnsupportedFeatureError(f"{what} that this process does not know ({noun} {number})")

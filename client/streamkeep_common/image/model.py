@@ -1,0 +1,103 @@
+"""The values of which the image is made.
+
+A partition is a tuple and not its protobuf message: messages can be changed by whoever holds them, and
+each costs 1.3 KiB where this costs 0.2 (measured), which at 200,000 partitions decides. The names are those
+of PartitionRecord. Brokers are few, so their record is used as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from streamkeep_common.image.persistent_map import PersistentMap
+from streamkeep_proto.v1.metadata_pb2 import BrokerRecord
+
+
+class PartitionImage(NamedTuple):
+    """One partition; fields as in PartitionRecord. Leader 0 = none."""
+
+    topic_id: bytes
+    partition: int
+    replicas: tuple[int, ...]
+    directory_ids: tuple[bytes, ...]
+    isr: tuple[int, ...]
+    elr: tuple[int, ...]
+    leader: int
+    leader_epoch: int
+    partition_epoch: int
+
+    def directory_of(self, broker_id: int) -> bytes | None:
+        """The log directory of a broker's replica, or None if the broker holds none."""
+        if broker_id not in self.replicas:
+            return None
+        return self.directory_ids[self.replicas.index(broker_id)]
+
+
+class TopicImage(NamedTuple):
+    """One topic. `partitions[n]` is partition n; `settings` are those that are not defaults."""
+
+    topic_id: bytes
+    name: str
+    partitions: tuple[PartitionImage, ...] = ()
+    settings: Mapping[str, str] = {}
+
+
+class BrokerImage(NamedTuple):
+    """One registered broker; fenced, it neither leads nor is in sync. `registration` must not be changed."""
+
+    registration: BrokerRecord
+    fenced: bool
+
+    @property
+    def broker_id(self) -> int:
+        return self.registration.broker_id
+
+    @property
+    def broker_epoch(self) -> int:
+        return self.registration.broker_epoch
+
+    @property
+    def address(self) -> str:
+        return self.registration.address
+
+    @property
+    def rack(self) -> str:
+        return self.registration.rack
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterImage:
+    """Everything that the metadata log says up to `index`. Immutable; images share what did not change.
+
+    `brokers` is by id, ascending. `partition_count` and `offline_partition_count` (without a leader) are
+    kept along, since counting 200,000 partitions for a metric would stop the loop.
+    """
+
+    index: int = 0
+    cluster_id: str = ""
+    feature_level: int = 0
+    next_producer_id: int = 1
+    brokers: Mapping[int, BrokerImage] = field(default_factory=dict)
+    topics: PersistentMap[bytes, TopicImage] = field(default_factory=PersistentMap)
+    topic_ids: PersistentMap[str, bytes] = field(default_factory=PersistentMap)
+    partition_count: int = 0
+    offline_partition_count: int = 0
+
+    def topic(self, name: str) -> TopicImage | None:
+        """The topic of that name, or None."""
+        topic_id = self.topic_ids.get(name)
+        return None if topic_id is None else self.topics[topic_id]
+
+    def partition(self, topic_id: bytes, partition: int) -> PartitionImage | None:
+        """One partition, or None if there is no such topic or number."""
+        topic = self.topics.get(topic_id)
+        if topic is None or not 0 <= partition < len(topic.partitions):
+            return None
+        return topic.partitions[partition]
+
+    def is_live(self, broker_id: int) -> bool:
+        """Registered and not fenced: it may lead and be in sync."""
+        broker = self.brokers.get(broker_id)
+        return broker is not None and not broker.fenced

@@ -1,0 +1,84 @@
+"""Metadata records for tests, by short names."""
+
+from __future__ import annotations
+
+from streamkeep_proto.v1.metadata_pb2 import (
+    BrokerFencedRecord,
+    BrokerRecord,
+    MetadataRecord,
+    PartitionChangeRecord,
+    PartitionRecord,
+    SettingRecord,
+    TopicRecord,
+    TopicRemovedRecord,
+)
+
+
+def topic_id(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+def directory_id(broker_id: int) -> bytes:
+    return b"dir" + broker_id.to_bytes(13, "big")
+
+
+def topic(number: int, name: str | None = None) -> MetadataRecord:
+    return MetadataRecord(topic=TopicRecord(topic_id=topic_id(number), name=name or f"topic-{number}"))
+
+
+def topic_removed(number: int) -> MetadataRecord:
+    return MetadataRecord(topic_removed=TopicRemovedRecord(topic_id=topic_id(number)))
+
+
+def partition(number: int, partition: int, *, leader: int = 1) -> MetadataRecord:
+    return MetadataRecord(
+        partition=PartitionRecord(
+            topic_id=topic_id(number),
+            partition=partition,
+            replicas=[1],
+            directory_ids=[directory_id(1)],
+            isr=[1] if leader else [],
+            elr=[] if leader else [1],
+            leader=leader,
+            leader_epoch=1,
+            partition_epoch=1,
+        )
+    )
+
+
+def partition_change(number: int, partition: int, *, leader: int, epoch: int) -> MetadataRecord:
+    return MetadataRecord(
+        partition_change=PartitionChangeRecord(
+            topic_id=topic_id(number),
+            partition=partition,
+            isr=[1] if leader else [],
+            elr=[] if leader else [1],
+            leader=leader,
+            leader_epoch=epoch,
+            partition_epoch=epoch,
+        )
+    )
+
+
+def setting(number: int, name: str, value: str | None) -> MetadataRecord:
+    return MetadataRecord(setting=SettingRecord(topic_id=topic_id(number), name=name, value=value))
+
+
+def broker(broker_id: int, epoch: int = 1) -> MetadataRecord:
+    return MetadataRecord(
+        broker=BrokerRecord(
+            broker_id=broker_id,
+            broker_epoch=epoch,
+            incarnation_id=bytes(15) + bytes([epoch]),
+            address=f"127.0.0.1:{7200 + broker_id}",
+            directory_ids=[directory_id(broker_id)],
+            min_feature_level=1,
+            max_feature_level=1,
+        )
+    )
+
+
+def fenced(broker_id: int, epoch: int = 1, *, is_fenced: bool) -> MetadataRecord:
+    return MetadataRecord(
+        broker_fenced=BrokerFencedRecord(broker_id=broker_id, broker_epoch=epoch, fenced=is_fenced)
+    )
