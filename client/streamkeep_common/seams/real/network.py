@@ -1,0 +1,43 @@
+"""The network of a real machine: gRPC over TCP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from streamkeep_common.seams.network import Listener, Service
+from streamkeep_common.seams.real.network_client import GrpcChannel
+
+if TYPE_CHECKING:
+    from streamkeep_common.seams.network import Network
+
+
+class GrpcNetwork:
+    """See `seams.Network`. Bound to the process that made it: gRPC does not survive a fork."""
+
+    def __init__(self) -> None:
+        self._process_id = os.getpid()
+
+    def dial(self, address: str) -> GrpcChannel:
+        self._check_process()
+        return GrpcChannel(address, self._check_process)
+
+    async def serve(self, address: str, services: Sequence[Service]) -> Listener:
+        from streamkeep_common.seams.real.network_server import listen
+
+        self._check_process()
+        return await listen(address, services)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process_id:
+            raise RuntimeError(
+                "this process was forked after its Streamkeep client was made, and gRPC does not survive "
+                "a fork; make the client in the child, or start the child with the 'spawn' method"
+            )
+
+
+if TYPE_CHECKING:
+
+    def _is_a_network(network: GrpcNetwork) -> Network:
+        return network

@@ -1,0 +1,224 @@
+"""The serving side of the gRPC network: generic handlers made of the seam's services.
+
+Every stream method is registered as stream-to-stream: on the wire a server-streaming call is one whose
+client half-closes after its first message. Health and reflection are served beside the services.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, NoReturn, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from streamkeep_common.seams.network import (
+    CallInfo,
+    RpcError,
+    Service,
+    Status,
+    StreamHandler,
+    StreamMethod,
+    UnaryHandler,
+    UnaryMethod,
+)
+from streamkeep_common.seams.real.network_read import PatientReader
+from streamkeep_common.seams.real.network_wire import (
+    SERVER_OPTIONS,
+    code_of,
+    from_bytes,
+    to_bytes,
+)
+
+Q = TypeVar("Q", bound=Message)
+R = TypeVar("R", bound=Message)
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_log = logging.getLogger(__name__)
+
+
+async def listen(address: str, services: Sequence[Service]) -> GrpcListener:
+    """Serve on host:port (port 0 = any). OSError says why if the address cannot be had."""
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    calls = _RunningCalls()
+    server.add_generic_rpc_handlers(tuple(_handlers_of(service, calls) for service in services))
+    health = await _add_health_and_reflection(server, [service.name for service in services])
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError:
+        await server.stop(None)
+        raise _why_not(address) from None
+    await server.start()
+    return GrpcListener(f"{address.rpartition(':')[0]}:{port}", server, calls, health)
+
+
+class GrpcListener:
+    """A running server; see `seams.Listener`."""
+
+    def __init__(self, address: str, server: grpc.aio.Server, calls: _RunningCalls, health: Any) -> None:
+        self.address = address
+        self._server = server
+        self._calls = calls
+        self._health = health
+
+    async def stop(self, grace_s: float) -> None:
+        await self._health.enter_graceful_shutdown()
+        refusing = asyncio.ensure_future(self._server.stop(grace_s))
+        await self._calls.end(grace_s)
+        # Only strangers are left now, such as a watch on the health service: not worth waiting for.
+        await self._server.stop(None)
+        await refusing
+
+
+class _RunningCalls:
+    """The tasks of handlers, so that stopping ends them with a status that tells clients to come again."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._stopping = False
+
+    async def run(self, handler: Awaitable[Any], context: Context) -> Any:
+        """What the handler returns; its failure becomes the call's status."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[task] = None
+        try:
+            return await handler
+        except RpcError as error:
+            await _abort(context, error.status, error.detail)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise  # the caller has gone
+            task.uncancel()
+            await _abort(context, Status.UNAVAILABLE, "the server is stopping")
+        except Exception:
+            _log.exception("a handler failed")
+            await _abort(context, Status.INTERNAL, "internal error; the server's log has it")
+        finally:
+            del self._tasks[task]
+
+    async def end(self, grace_s: float) -> None:
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=grace_s)
+        self._stopping = True
+        for task in tuple(self._tasks):
+            task.cancel()
+
+
+class GrpcServerStream(Generic[Q, R]):
+    """See `seams.ServerStream`. Cancelling a `receive` is harmless."""
+
+    def __init__(self, context: Context, method: StreamMethod[Q, R]) -> None:
+        self.info = CallInfo(context.peer())
+        self._context = context
+        self._request_type = method.request_type
+        self._reader = PatientReader(self._read)
+
+    async def receive(self) -> Q | None:
+        outcome = await self._reader.next()
+        if isinstance(outcome, RpcError):
+            raise outcome
+        return None if outcome is None else from_bytes(self._request_type, outcome, Status.INVALID_ARGUMENT)
+
+    async def send(self, message: R | bytes) -> None:
+        data = to_bytes(message)
+        try:
+            await self._context.write(data)
+        except grpc.aio.BaseError:
+            raise _client_gone() from None
+
+    def close(self) -> None:
+        self._reader.close()
+
+    async def _read(self) -> bytes | RpcError | None:
+        try:
+            data = await self._context.read()
+        except grpc.aio.BaseError:
+            return _client_gone()
+        return data if isinstance(data, bytes) else None
+
+
+def _handlers_of(service: Service, calls: _RunningCalls) -> grpc.GenericRpcHandler:
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+    for method, unary in service.unary.items():
+        handlers[_name(method)] = grpc.unary_unary_rpc_method_handler(_unary(method, unary, calls))
+    for stream_method, stream in service.streams.items():
+        handlers[_name(stream_method)] = grpc.stream_stream_rpc_method_handler(
+            _stream(stream_method, stream, calls)
+        )
+    return grpc.method_handlers_generic_handler(service.name, handlers)
+
+
+def _name(method: UnaryMethod[Any, Any] | StreamMethod[Any, Any]) -> str:
+    return method.path.rpartition("/")[2]
+
+
+def _unary(
+    method: UnaryMethod[Any, Any], handler: UnaryHandler, calls: _RunningCalls
+) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    async def answer(data: bytes, context: Context) -> bytes:
+        request = from_bytes(method.request_type, data, Status.INVALID_ARGUMENT)
+        return to_bytes(await handler(request, CallInfo(context.peer())))
+
+    async def serve(data: bytes, context: Context) -> bytes:
+        response: bytes = await calls.run(answer(data, context), context)
+        return response
+
+    return serve
+
+
+def _stream(
+    method: StreamMethod[Any, Any], handler: StreamHandler, calls: _RunningCalls
+) -> Callable[[Any, Context], Awaitable[None]]:
+    async def serve(_requests: Any, context: Context) -> None:
+        stream: GrpcServerStream[Any, Any] = GrpcServerStream(context, method)
+        try:
+            await calls.run(handler(stream), context)
+        finally:
+            stream.close()
+
+    return serve
+
+
+async def _abort(context: Context, status: Status, detail: str) -> NoReturn:
+    await context.abort(code_of(status), detail)
+
+
+def _client_gone() -> RpcError:
+    return RpcError(Status.CANCELLED, "the client has gone")
+
+
+async def _add_health_and_reflection(server: grpc.aio.Server, names: Sequence[str]) -> Any:
+    """Imported here, so that a client needs none of the [server] extra."""
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+    from grpc_health.v1.health import aio as health_aio
+    from grpc_reflection.v1alpha import reflection
+
+    health = health_aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    for name in names:
+        await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    reflection.enable_server_reflection((*names, health_name, reflection.SERVICE_NAME), server)
+    return health
+
+
+def _why_not(address: str) -> OSError:
+    """gRPC says only that it could not bind: ask the system for the reason."""
+    host, _, port = address.rpartition(":")
+    try:
+        family, kind, _, _, name = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(name)
+            probe.listen()
+    except (OSError, ValueError) as error:
+        number = getattr(error, "errno", None) or errno.EINVAL
+        return OSError(number, f"cannot listen on {address}: {os.strerror(number)}")
+    return OSError(errno.EADDRINUSE, f"cannot listen on {address}: {os.strerror(errno.EADDRINUSE)}")
