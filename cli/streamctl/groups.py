@@ -1,0 +1,79 @@
+"""Groups of commands: loaded when used, and helpful about a name that does not exist.
+
+A command's module is imported only when it runs or its own help is asked for, so that `--help` costs no
+more than click itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+from streamctl.failures import ExitCode, as_command_error, nearest
+from streamctl.invocation import Invocation
+from streamctl.output import close_stdout_quietly
+
+
+class LazyCommand(NamedTuple):
+    """Where a command is: `module:attribute`, and the line that the group's help shows for it."""
+
+    target: str
+    summary: str
+
+    def load(self) -> click.Command:
+        module, _, attribute = self.target.partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+
+class NounGroup(click.Group):
+    """A group that offers the nearest command for one that does not exist."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            ctx.fail(f"there is no command '{name}'{nearest(name, self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+class RootGroup(NounGroup):
+    """The root: lazily loaded commands, and the one place where exceptions become exit codes."""
+
+    def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (of the base class)
+        return list(self.lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        command = self.lazy.get(cmd_name)
+        return None if command is None else command.load()
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.summary) for name, command in self.lazy.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BrokenPipeError:
+            close_stdout_quietly()
+            raise click.exceptions.Exit(ExitCode.DONE) from None
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
+        except Exception as error:
+            if ctx.ensure_object(Invocation).debug:
+                raise
+            raise as_command_error(error) from error

@@ -1,0 +1,74 @@
+"""What the options common to all commands say, wherever on the line they stand.
+
+`streamctl -o json topic list` and `streamctl topic list -o json` are the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import click
+
+DEFAULT_BOOTSTRAP = "127.0.0.1:7101"
+BOOTSTRAP_VARIABLE = "STREAMKEEP_BOOTSTRAP"
+OUTPUTS = ("table", "json")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Invocation:
+    """One run of streamctl."""
+
+    bootstrap: str = field(default_factory=lambda: os.environ.get(BOOTSTRAP_VARIABLE) or DEFAULT_BOOTSTRAP)
+    output: str = "table"
+    timeout: float = 10.0
+    debug: bool = False
+
+    @property
+    def json(self) -> bool:
+        return self.output == "json"
+
+
+pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
+
+
+def _store(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    invocation = context.ensure_object(Invocation)
+    if value is not None:
+        setattr(invocation, str(parameter.name), value)
+
+
+def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
+    return click.option(*names, default=None, expose_value=False, callback=_store, **attributes)
+
+
+output_option = _option(
+    "-o", "--output", type=click.Choice(OUTPUTS), help="Form of the data on stdout.  [default: table]"
+)
+debug_option = _option("--debug", is_flag=True, flag_value=True, help="Show the traceback of a failure.")
+bootstrap_option = _option(
+    "-b",
+    "--bootstrap",
+    metavar="HOST:PORT,...",
+    help=f"Coordinators to ask first.  [env: {BOOTSTRAP_VARIABLE}; default: {DEFAULT_BOOTSTRAP}]",
+)
+timeout_option = _option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Give up on the cluster after this long.  [default: 10]",
+)
+
+
+def local_options(function: F) -> F:
+    """For commands that speak to no cluster."""
+    return output_option(debug_option(function))
+
+
+def cluster_options(function: F) -> F:
+    """For commands that speak to a cluster."""
+    return bootstrap_option(timeout_option(local_options(function)))

@@ -1,0 +1,48 @@
+"""The entry point: what nouns there are, and where to find each. Imports nothing else."""
+
+from __future__ import annotations
+
+import click
+
+from streamctl.groups import LazyCommand, RootGroup
+from streamctl.invocation import cluster_options
+
+COMMANDS = {
+    "demo": LazyCommand(
+        "streamctl.commands.demo:demo", "Stream a month of real flights through a cluster, and check it."
+    ),
+    "dev": LazyCommand("streamctl.commands.dev:dev", "Run a whole cluster on this machine, for development."),
+    "topic": LazyCommand(
+        "streamctl.commands.topic:topic", "Create, list, describe, alter and delete topics."
+    ),
+    "produce": LazyCommand("streamctl.commands.produce:produce", "Send lines to a topic."),
+    "consume": LazyCommand("streamctl.commands.consume:consume", "Print the records of a topic."),
+    "cluster": LazyCommand("streamctl.commands.cluster:cluster", "Look at coordinators and brokers."),
+    "log": LazyCommand("streamctl.commands.log:log", "Look into segment files."),
+    "coordinator": LazyCommand("streamctl.commands.server:coordinator", "Run a coordinator."),
+    "broker": LazyCommand("streamctl.commands.server:broker", "Run a broker."),
+    "version": LazyCommand(
+        "streamctl.commands.version:version", "Show the versions of Streamkeep and its parts."
+    ),
+}
+
+
+@click.group(cls=RootGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@cluster_options
+def cli() -> None:
+    """Streamkeep's command line: noun, then verb.
+
+    Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 not found,
+    4 unavailable or timed out, 10 unhealthy.
+
+    \b
+    streamctl dev --detach                  start a cluster on this machine
+    streamctl topic create flights          six partitions
+    seq 100000 | streamctl produce flights
+    streamctl consume flights --from-beginning --exit-at-end
+    """
+
+
+def main() -> None:
+    """What the `streamctl` script calls."""
+    cli(prog_name="streamctl")

@@ -1,0 +1,80 @@
+"""Where words go: data to stdout as a table or JSON, notes to stderr, colour only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+import click
+
+from streamctl.invocation import Invocation
+
+Cell = str | int | float | None | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under column names; numbers are aligned to the right, None is shown as `-`."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+def emit(invocation: Invocation, data: object, *tables: Table) -> None:
+    """Write `data` as JSON if that was asked for, else the tables, with an empty line between them."""
+    if invocation.json:
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    click.echo("\n\n".join(render(table, bold=is_colourful(sys.stdout)) for table in tables))
+
+
+def render(table: Table, *, bold: bool = False) -> str:
+    """The table as aligned text without trailing spaces."""
+    cells = [[_text(cell) for cell in row] for row in table.rows]
+    widths = [max(map(len, column)) for column in zip(table.columns, *cells, strict=True)]
+    numeric = [
+        bool(table.rows) and all(isinstance(row[index], int | float | None) for row in table.rows)
+        for index in range(len(table.columns))
+    ]
+    lines = [_line(row, widths, numeric) for row in [list(table.columns), *cells]]
+    lines[0] = click.style(lines[0], bold=True) if bold else lines[0]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
+    padded = [
+        cell.rjust(width) if number else cell.ljust(width)
+        for cell, width, number in zip(cells, widths, numeric, strict=True)
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def _text(cell: Cell) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, str | int):
+        return str(cell)
+    if isinstance(cell, float):
+        return f"{cell:.1f}"
+    return ",".join(map(str, cell)) or "-"
+
+
+def note(text: str) -> None:
+    """A sentence for the person who watches."""
+    click.echo(text, err=True)
+
+
+def is_colourful(stream: TextIO) -> bool:
+    """Whether colours and moving bars are wanted: a terminal, and NO_COLOR (no-color.org) is not set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def close_stdout_quietly() -> None:
+    """After the reader of our stdout went away: let the interpreter flush into nothing."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
