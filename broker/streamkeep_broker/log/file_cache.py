@@ -1,0 +1,167 @@
+"""Bounded descriptors for any number of log files.
+
+A `CachedFile` is a `DiskFile` that opens when it is first used and may lose its descriptor whenever
+nobody uses it; the next use opens it again. A file that was written and not yet synced keeps its
+descriptor, because a write-back error is reported to the descriptors that were open when it happened.
+Knows nothing of logs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from streamkeep_common.seams import Disk, DiskFile
+
+DEFAULT_CAPACITY = 512
+
+
+class FileCache:
+    """Opens files on one disk, keeping at most `capacity` descriptors that nobody needs.
+
+    Files may be used on any thread, so a lock guards the bookkeeping; it is never held during I/O other
+    than open and close.
+    """
+
+    def __init__(self, disk: Disk, *, capacity: int = DEFAULT_CAPACITY) -> None:
+        assert capacity >= 1
+        self._disk = disk
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._idle: OrderedDict[CachedFile, None] = OrderedDict()  # open, clean, unused; oldest first
+        self._open_files = 0
+
+    @property
+    def open_files(self) -> int:
+        """Descriptors held now. Above the capacity only while so many files are in use or unsynced."""
+        return self._open_files
+
+    def open(self, path: Path, *, create: bool = False) -> CachedFile:
+        """A file that opens when it is used; with `create` it is made then if it is missing.
+
+        That it is missing shows at the first use, as FileNotFoundError.
+        """
+        return CachedFile(self, path, create=create)
+
+    def acquire(self, file: CachedFile) -> DiskFile:
+        """The open file, not to be closed before `release`."""
+        with self._lock:
+            opened = file.opened
+            if opened is None:
+                if file.closed:
+                    raise ValueError(f"{file.path} was closed")
+                opened = file.opened = self._disk.open(file.path, create=file.create)
+                file.create = False
+                self._open_files += 1
+                self._shrink()
+            else:
+                self._idle.pop(file, None)
+            file.users += 1
+            return opened
+
+    def release(self, file: CachedFile) -> None:
+        """End one use."""
+        with self._lock:
+            file.users -= 1
+            self._settle(file)
+
+    def mark_synced(self, file: CachedFile, version: int) -> None:
+        """What the file held at `version` (see `CachedFile.version`) is durable."""
+        with self._lock:
+            file.synced_version = max(file.synced_version, version)
+            self._settle(file)
+
+    def close(self, file: CachedFile) -> None:
+        """Give the descriptor back as soon as nobody uses it, synced or not."""
+        with self._lock:
+            file.closed = True
+            self._settle(file)
+
+    def _settle(self, file: CachedFile) -> None:
+        if file.users or file.opened is None:
+            return
+        if file.closed:
+            self._idle.pop(file, None)
+            self._close_descriptor(file)
+        elif file.synced_version == file.version:
+            self._idle[file] = None
+            self._idle.move_to_end(file)
+            self._shrink()
+
+    def _shrink(self) -> None:
+        while self._open_files > self._capacity and self._idle:
+            file, _ = self._idle.popitem(last=False)
+            self._close_descriptor(file)
+
+    def _close_descriptor(self, file: CachedFile) -> None:
+        assert file.opened is not None
+        opened, file.opened = file.opened, None
+        self._open_files -= 1
+        opened.close()
+
+
+class CachedFile:
+    """A `DiskFile` whose descriptor comes and goes. The bookkeeping fields belong to its cache."""
+
+    __slots__ = ("_cache", "_path", "closed", "create", "opened", "synced_version", "users", "version")
+
+    def __init__(self, cache: FileCache, path: Path, *, create: bool) -> None:
+        self._cache = cache
+        self._path = path
+        self.create = create
+        self.opened: DiskFile | None = None
+        self.users = 0
+        self.closed = False
+        self.version = 0
+        """Counts changes of the content; take it before a sync to tell `mark_synced` what it covered."""
+        self.synced_version = 0
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    def size(self) -> int:
+        with self._in_use() as file:
+            return file.size()
+
+    def read(self, position: int, size: int) -> bytes:
+        with self._in_use() as file:
+            return file.read(position, size)
+
+    def read_cached(self, position: int, size: int) -> bytes | None:
+        with self._in_use() as file:
+            return file.read_cached(position, size)
+
+    def append(self, buffers: Sequence[bytes]) -> None:
+        with self._in_use() as file:
+            self.version += 1
+            file.append(buffers)
+
+    def truncate(self, size: int) -> None:
+        with self._in_use() as file:
+            self.version += 1
+            file.truncate(size)
+
+    def sync(self) -> None:
+        version = self.version
+        with self._in_use() as file:
+            file.sync()
+        self._cache.mark_synced(self, version)
+
+    def mark_synced(self, version: int) -> None:
+        """The file system was synced after the file had this version."""
+        self._cache.mark_synced(self, version)
+
+    def close(self) -> None:
+        self._cache.close(self)
+
+    @contextmanager
+    def _in_use(self) -> Iterator[DiskFile]:
+        file = self._cache.acquire(self)
+        try:
+            yield file
+        finally:
+            self._cache.release(self)

@@ -1,0 +1,223 @@
+"""Group commit: one flush makes durable everything that was appended while the one before it ran.
+
+One `Flusher` for a file system, with a worker of its own, so that the event loop never waits for a disk.
+It is armed by `call_soon`, so that all appends of one pass of the loop share a flush. What a flush covers
+is captured before it begins and published after it ended. A flush that failed is never tried again: the
+kernel has forgotten which bytes did not arrive, and another one would succeed without them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from streamkeep_broker.log.file_cache import CachedFile
+from streamkeep_common.seams import Disk, DiskFile, FileSystem, Worker
+
+# With more things to sync than this, one syncfs is cheaper (100 files: 2.5 ms against 19 ms).
+MAX_SINGLE_SYNCS = 4
+
+_logger = logging.getLogger(__name__)
+
+
+class FlushTarget(Protocol):
+    """What must become durable before a log's end may be called flushed."""
+
+    @property
+    def files(self) -> Sequence[DiskFile]:
+        """Files with bytes that are not on disk; opened through the `FileCache`."""
+        ...
+
+    @property
+    def directories(self) -> Sequence[Path]:
+        """Directories with names that are not on disk."""
+        ...
+
+    @property
+    def end_offset(self) -> int: ...
+
+
+class FlushedLog(Protocol):
+    """A log, as a flusher sees it."""
+
+    def flush_target(self) -> FlushTarget: ...
+
+    def flushed(self, end_offset: int) -> None:
+        """Everything below is on disk."""
+        ...
+
+    @property
+    def on_progress(self) -> Callable[[], None]:
+        """To be called after `flushed`."""
+        ...
+
+
+class FlushObserver(Protocol):
+    """Who is told how the disk does."""
+
+    def flush_is_late(self, flusher: Flusher) -> None:
+        """A flush has run for `stall_ms` and is not done."""
+        ...
+
+    def flush_answered(self, flusher: Flusher) -> None:
+        """The late flush is done."""
+        ...
+
+    def flush_failed(self, flusher: Flusher, error: OSError) -> None:
+        """Nothing will ever be flushed again; said once."""
+        ...
+
+
+class _Captured(NamedTuple):
+    log: FlushedLog
+    target: FlushTarget
+
+
+class Flusher:
+    """Flushes the logs of one file system. Call it from the event loop."""
+
+    def __init__(
+        self, file_system: FileSystem, *, disk: Disk, worker: Worker, observer: FlushObserver, stall_ms: int
+    ) -> None:
+        self.file_system = file_system
+        self._disk = disk
+        self._worker = worker
+        self._observer = observer
+        self._stall_s = stall_ms / 1000
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[FlushedLog, None] = {}
+        self._armed = False
+        self._running: asyncio.Future[None] | None = None
+        self._late = False
+        self._failed = False
+        self._settled: list[asyncio.Future[None]] = []
+
+    @property
+    def failed(self) -> bool:
+        return self._failed
+
+    def request(self, log: FlushedLog) -> None:
+        """Flush the log soon; its `flushed` and `on_progress` are called when that is done."""
+        if not self._failed:
+            self._waiting[log] = None
+            self._arm()
+
+    def forget(self, log: FlushedLog) -> None:
+        """The log is being deleted: drop its request. A flush under way may still cover it."""
+        self._waiting.pop(log, None)
+
+    async def settle(self) -> None:
+        """Return when no flush is under way or asked for, or when one failed."""
+        if self._armed or self._running is not None:
+            settled = self._loop.create_future()
+            self._settled.append(settled)
+            await settled
+
+    def _arm(self) -> None:
+        if not self._armed and self._running is None:
+            self._armed = True
+            self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._armed = False
+        captured = [_Captured(log, log.flush_target()) for log in self._waiting]
+        self._waiting.clear()
+        if not captured:
+            self._say_settled()
+            return
+        files = list(dict.fromkeys(file for _, target in captured for file in target.files))
+        directories = list(dict.fromkeys(path for _, target in captured for path in target.directories))
+        versions = [_version(file) for file in files]
+        self._running = self._worker.run(
+            partial(make_durable, self._disk, self.file_system, files, directories)
+        )
+        alarm = self._loop.call_later(self._stall_s, self._is_late)
+        self._running.add_done_callback(partial(self._finish, captured, versions, alarm))
+
+    def _is_late(self) -> None:
+        self._late = True
+        self._observer.flush_is_late(self)
+
+    def _finish(
+        self,
+        captured: list[_Captured],
+        versions: list[tuple[CachedFile, int]],
+        alarm: asyncio.TimerHandle,
+        flush: asyncio.Future[None],
+    ) -> None:
+        alarm.cancel()
+        self._running = None
+        if flush.cancelled():  # only when the loop itself is torn down
+            return
+        if (error := flush.exception()) is not None:
+            self._fail(error)
+            return
+        if self._late:
+            self._late = False
+            self._observer.flush_answered(self)
+        for file, version in versions:
+            file.mark_synced(version)
+        for log, target in captured:
+            _publish(log, target.end_offset)
+        if self._waiting:
+            self._arm()
+        else:
+            self._say_settled()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failed = True
+        self._waiting.clear()
+        if not isinstance(error, OSError):
+            _logger.error("a flush met something that is not an error of the disk", exc_info=error)
+            error = OSError(errno.EIO, repr(error))
+        self._observer.flush_failed(self, error)
+        self._say_settled()
+
+    def _say_settled(self) -> None:
+        if self._armed:
+            return
+        waiting, self._settled = self._settled, []
+        for settled in waiting:
+            if not settled.done():
+                settled.set_result(None)
+
+
+def make_durable(
+    disk: Disk, file_system: FileSystem, files: Sequence[DiskFile], directories: Sequence[Path]
+) -> None:
+    """Sync each of a few things, or the whole file system. Blocking. Raises OSError."""
+    if len(files) + len(directories) > MAX_SINGLE_SYNCS and _sync_file_system(file_system):
+        return
+    for file in files:
+        file.sync()
+    for directory in directories:
+        disk.sync_directory(directory)
+
+
+def _sync_file_system(file_system: FileSystem) -> bool:
+    try:
+        file_system.sync()
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        return False
+    return True
+
+
+def _version(file: DiskFile) -> tuple[CachedFile, int]:
+    assert isinstance(file, CachedFile), "logs open their files through the cache"
+    return file, file.version
+
+
+def _publish(log: FlushedLog, end_offset: int) -> None:
+    try:
+        log.flushed(end_offset)
+        log.on_progress()
+    except Exception:
+        # One partition's trouble must not keep the others from hearing that they are safe.
+        _logger.exception("a flush was done, but %r could not take note of it", log)
