@@ -6,10 +6,13 @@ the end what was changed. It does the bookkeeping; what a record means is `apply
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import Generic, TypeVar
 
 from streamkeep_common.image.delta import ImageDelta
 from streamkeep_common.image.model import BrokerImage, ClusterImage, PartitionImage, TopicImage
+
+K = TypeVar("K", bound=Hashable)
 
 
 class DoesNotFitError(Exception):
@@ -39,6 +42,29 @@ class TopicDraft:
         return TopicImage(self.topic_id, self.name, partitions, settings)
 
 
+class Tally(Generic[K]):
+    """Counts under change; those that reach zero are dropped."""
+
+    __slots__ = ("_base", "_counts")
+
+    def __init__(self, base: Mapping[K, int]) -> None:
+        self._base = base
+        self._counts: dict[K, int] | None = None
+
+    def add(self, key: K, count: int) -> None:
+        if self._counts is None:
+            self._counts = dict(self._base)
+        changed = self._counts.get(key, 0) + count
+        assert changed >= 0, f"{key!r} counted below zero"
+        if changed:
+            self._counts[key] = changed
+        else:
+            del self._counts[key]
+
+    def freeze(self) -> Mapping[K, int]:
+        return self._base if self._counts is None else self._counts
+
+
 class ImageEdit:
     """Changes to one image, read as if they were made."""
 
@@ -52,8 +78,9 @@ class ImageEdit:
         self._drafts: dict[bytes, TopicDraft] = {}
         self._removed: dict[bytes, None] = {}
         self._brokers: dict[int, BrokerImage] = {}
-        self._partition_count = image.partition_count
-        self._offline_partition_count = image.offline_partition_count
+        self._leaders = Tally(image.leader_counts)
+        self._replicas = Tally(image.replica_counts)
+        self._directories = Tally(image.directory_counts)
 
     def draft(self, topic_id: bytes) -> TopicDraft:
         """The topic, to be changed in place. DoesNotFitError if there is none."""
@@ -68,17 +95,17 @@ class ImageEdit:
     def add_partition(self, draft: TopicDraft, partition: PartitionImage) -> None:
         draft.partitions.append(partition)
         draft.changed[partition.partition] = None
-        self._partition_count += 1
-        self._offline_partition_count += not partition.leader
+        self._count(partition, 1)
 
     def change_partition(self, draft: TopicDraft, before: PartitionImage, after: PartitionImage) -> None:
         draft.partitions[after.partition] = after
         draft.changed[after.partition] = None
-        self._offline_partition_count += (not after.leader) - (not before.leader)
+        self._leaders.add(before.leader, -1)
+        self._leaders.add(after.leader, 1)
 
     def remove_topic(self, draft: TopicDraft) -> None:
-        self._partition_count -= len(draft.partitions)
-        self._offline_partition_count -= sum(not partition.leader for partition in draft.partitions)
+        for partition in draft.partitions:
+            self._count(partition, -1)
         self.topics.remove(draft.topic_id)
         self.topic_ids.remove(draft.name)
         del self._drafts[draft.topic_id]
@@ -106,10 +133,18 @@ class ImageEdit:
             brokers=brokers,
             topics=self.topics.freeze(),
             topic_ids=self.topic_ids.freeze(),
-            partition_count=self._partition_count,
-            offline_partition_count=self._offline_partition_count,
+            leader_counts=self._leaders.freeze(),
+            replica_counts=self._replicas.freeze(),
+            directory_counts=self._directories.freeze(),
         )
         return after, self._delta(after)
+
+    def _count(self, partition: PartitionImage, count: int) -> None:
+        self._leaders.add(partition.leader, count)
+        for broker_id in partition.replicas:
+            self._replicas.add(broker_id, count)
+        for directory_id in partition.directory_ids:
+            self._directories.add(directory_id, count)
 
     def _delta(self, after: ClusterImage) -> ImageDelta:
         before = self._image

@@ -71,8 +71,9 @@ class BrokerImage(NamedTuple):
 class ClusterImage:
     """Everything that the metadata log says up to `index`. Immutable; images share what did not change.
 
-    `brokers` is by id, ascending. `partition_count` and `offline_partition_count` (without a leader) are
-    kept along, since counting 200,000 partitions for a metric would stop the loop.
+    `brokers` is by id, ascending. The counts of partitions are kept along, since counting 200,000 of them for
+    a placement or a metric would stop the loop: by leader (0 = without one), and of replicas by broker and
+    by log directory. Counts of zero are left out.
     """
 
     index: int = 0
@@ -82,8 +83,18 @@ class ClusterImage:
     brokers: Mapping[int, BrokerImage] = field(default_factory=dict)
     topics: PersistentMap[bytes, TopicImage] = field(default_factory=PersistentMap)
     topic_ids: PersistentMap[str, bytes] = field(default_factory=PersistentMap)
-    partition_count: int = 0
-    offline_partition_count: int = 0
+    leader_counts: Mapping[int, int] = field(default_factory=dict)
+    replica_counts: Mapping[int, int] = field(default_factory=dict)
+    directory_counts: Mapping[bytes, int] = field(default_factory=dict)
+
+    @property
+    def partition_count(self) -> int:
+        return sum(self.leader_counts.values())
+
+    @property
+    def offline_partition_count(self) -> int:
+        """Partitions without a leader."""
+        return self.leader_counts.get(0, 0)
 
     def topic(self, name: str) -> TopicImage | None:
         """The topic of that name, or None."""

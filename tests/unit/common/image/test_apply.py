@@ -13,6 +13,7 @@ from streamkeep_proto.v1.metadata_pb2 import (
 )
 from tests.unit.common.image.records import (
     broker,
+    directory_id,
     fenced,
     partition,
     partition_change,
@@ -44,6 +45,16 @@ def test_records_of_one_entry_take_effect_together() -> None:
     assert delta.new_topics == (found,)
     assert delta.changed_partitions == found.partitions
     assert delta.changed_settings == ()
+
+
+def test_partitions_are_counted_by_leader_broker_and_directory() -> None:
+    image, _ = build(
+        [topic(1), partition(1, 0), partition(1, 1, leader=0), topic(2), partition(2, 0)],
+        [topic_removed(2), partition_change(1, 0, leader=0, epoch=2)],
+    )
+    assert image.leader_counts == {0: 2}
+    assert image.replica_counts == {1: 2}
+    assert image.directory_counts == {directory_id(1): 2}
 
 
 def test_a_topic_without_partitions_shows_in_the_delta() -> None:
