@@ -6,6 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+# gRPC's C core, when it is imported, reads how much it may write to stderr by itself. Every failure that
+# matters reaches us as a status; a user who debugs sets the variable.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 from streamkeep_common.seams.network import Listener, Service
 from streamkeep_common.seams.real.network_client import GrpcChannel
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -65,12 +65,14 @@ class GrpcChannel:
 
 class GrpcClientStream(Generic[Q, R]):
     """See `seams.ClientStream`. Cancelling a `receive` is harmless; cancelling a `send` ends the stream,
-    for nobody could say how much of the message went out."""
+    for nobody could say whether the message went out."""
 
     def __init__(self, call: grpc.aio.StreamStreamCall[Any, Any], method: StreamMethod[Q, R]) -> None:
         self._call = call
+        self._write = _raw_write(call)
         self._response_type = method.response_type
         self._reader = PatientReader(self._read)
+        self._connected = False
         self._half_closed = False
 
     async def send(self, message: Q | bytes) -> None:
@@ -78,9 +80,13 @@ class GrpcClientStream(Generic[Q, R]):
             raise RuntimeError("send after half_close")
         data = to_bytes(message)
         try:
-            await self._call.write(data)
+            if not self._connected:
+                await self._call.wait_for_connection()
+                self._connected = True
+            await self._write(data)
         except asyncio.CancelledError:
             if _task_is_cancelled():
+                self.cancel()
                 raise
             raise _cancelled() from None
         except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
@@ -95,11 +101,13 @@ class GrpcClientStream(Generic[Q, R]):
     async def half_close(self) -> None:
         self._half_closed = True
         try:
+            if not self._connected:
+                await self._call.wait_for_connection()
             await self._call.done_writing()
         except asyncio.CancelledError:
             if _task_is_cancelled():
                 raise
-        except grpc.aio.BaseError:
+        except (grpc.aio.AioRpcError, grpc.aio.BaseError):
             return  # the stream has ended: `receive` tells how
 
     def cancel(self) -> None:
@@ -117,10 +125,22 @@ class GrpcClientStream(Generic[Q, R]):
         return data if isinstance(data, bytes) else None
 
     async def _why_it_ended(self) -> RpcError:
-        code = await self._call.code()
+        """The status is known once all that the server sent before it was read; until then, say what is."""
+        code = await self._call.code() if self._call.done() else grpc.StatusCode.OK
         if code is grpc.StatusCode.OK:
             return RpcError(Status.UNAVAILABLE, "the server has ended the stream")
         return RpcError(status_of(code), await self._call.details() or "")
+
+
+def _raw_write(call: grpc.aio.StreamStreamCall[Any, Any]) -> Callable[[bytes], Awaitable[None]]:
+    """The call's write without its error handling, if this version of grpc lets us have it.
+
+    The public `write` answers a send that comes too late by setting the call's status to INTERNAL, for
+    good: the status that the server gave and the last messages that it sent could not be read any more.
+    """
+    inner = getattr(call, "_cython_call", None)
+    write: Callable[[bytes], Awaitable[None]] = getattr(inner, "send_serialized_message", call.write)
+    return write
 
 
 def _rpc_error(error: grpc.aio.AioRpcError) -> RpcError:

@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
@@ -39,6 +39,10 @@ from streamkeep_common.seams.real.network_wire import (
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
+
+HALF_CLOSE_SETTLES_S: Final = 0.02
+"""grpc.aio reads the same end of messages from a client that half-closed and from one that died, and
+cancels the handler of the latter up to some milliseconds later. Waiting tells them apart."""
 
 _log = logging.getLogger(__name__)
 
@@ -112,13 +116,14 @@ class _RunningCalls:
 
 
 class GrpcServerStream(Generic[Q, R]):
-    """See `seams.ServerStream`. Cancelling a `receive` is harmless."""
+    """See `seams.ServerStream`. Cancelling a `receive` is harmless; cancelling a `send` ends the stream."""
 
     def __init__(self, context: Context, method: StreamMethod[Q, R]) -> None:
         self.info = CallInfo(context.peer())
         self._context = context
         self._request_type = method.request_type
         self._reader = PatientReader(self._read)
+        self._broken = False
 
     async def receive(self) -> Q | None:
         outcome = await self._reader.next()
@@ -128,8 +133,13 @@ class GrpcServerStream(Generic[Q, R]):
 
     async def send(self, message: R | bytes) -> None:
         data = to_bytes(message)
+        if self._broken:
+            raise RpcError(Status.CANCELLED, "an earlier send was cancelled")
         try:
             await self._context.write(data)
+        except asyncio.CancelledError:
+            self._broken = True
+            raise
         except grpc.aio.BaseError:
             raise _client_gone() from None
 
@@ -141,7 +151,10 @@ class GrpcServerStream(Generic[Q, R]):
             data = await self._context.read()
         except grpc.aio.BaseError:
             return _client_gone()
-        return data if isinstance(data, bytes) else None
+        if isinstance(data, bytes):
+            return data
+        await asyncio.sleep(HALF_CLOSE_SETTLES_S)
+        return None
 
 
 def _handlers_of(service: Service, calls: _RunningCalls) -> grpc.GenericRpcHandler:
@@ -218,7 +231,8 @@ def _why_not(address: str) -> OSError:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(name)
             probe.listen()
-    except (OSError, ValueError) as error:
-        number = getattr(error, "errno", None) or errno.EINVAL
-        return OSError(number, f"cannot listen on {address}: {os.strerror(number)}")
+    except OSError as error:
+        return OSError(error.errno, f"cannot listen on {address}: {error.strerror}")
+    except (ValueError, OverflowError):
+        return OSError(errno.EINVAL, f"cannot listen on {address!r}: it is not host:port")
     return OSError(errno.EADDRINUSE, f"cannot listen on {address}: {os.strerror(errno.EADDRINUSE)}")

@@ -5,12 +5,7 @@ Importing this imports grpc. Only `network*.py` beside it may do so.
 
 from __future__ import annotations
 
-import os
 from typing import Final, TypeVar
-
-# gRPC's C core writes lines of its own to stderr unless it is told not to; every failure that matters
-# reaches us as a status. A user who debugs sets the variable.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 import grpc.aio
