@@ -1,0 +1,93 @@
+"""Where development clusters are remembered: a file and a lock in each data directory, and a list of them.
+
+The list lets `dev status` and `dev stop` find a cluster without being told its directory. It only points:
+what is true stands in the data directory.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from streamctl.dev.cluster_file import CLUSTER_FILE, ClusterFileError, ProcessRecord, decode, encode
+from streamctl.failures import CommandError
+
+LOCK_FILE = "dev.lock"
+
+
+def default_data_dir() -> Path:
+    """$XDG_DATA_HOME/streamkeep/dev, by default under ~/.local/share."""
+    return _xdg("XDG_DATA_HOME", ".local/share") / "streamkeep" / "dev"
+
+
+def _xdg(variable: str, fallback: str) -> Path:
+    value = os.environ.get(variable, "")
+    return Path(value) if value.startswith("/") else Path.home() / fallback
+
+
+class ClusterStore:
+    """The memory of the cluster in one data directory."""
+
+    def __init__(self, data_dir: Path, *, listed: bool = True) -> None:
+        self.data_dir = data_dir
+        self._file = data_dir / CLUSTER_FILE
+        self._pointer = _list_directory() / hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+        self._listed = listed
+
+    def read(self) -> list[ProcessRecord]:
+        """The processes of the last run; none if it was stopped. Raises CommandError if unreadable."""
+        try:
+            return decode(self._file.read_text())
+        except FileNotFoundError:
+            return []
+        except (ClusterFileError, UnicodeDecodeError) as error:
+            raise CommandError(
+                f"{self._file} is not a file of this version ({error}): end the cluster's processes if any"
+                " still run, then remove that file"
+            ) from error
+
+    def write(self, records: Sequence[ProcessRecord]) -> None:
+        """Remember these, as one step."""
+        aside = self._file.with_suffix(".new")
+        aside.write_text(encode(records))
+        aside.replace(self._file)
+        if self._listed:
+            self._pointer.parent.mkdir(parents=True, exist_ok=True)
+            self._pointer.write_text(str(self.data_dir))
+
+    def forget(self) -> None:
+        """The processes have ended."""
+        self._file.unlink(missing_ok=True)
+        self._pointer.unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other start and stop in this directory away. Raises CommandError if one is at work."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        with (self.data_dir / LOCK_FILE).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CommandError(
+                    f"another `streamctl dev` is starting or stopping a cluster in {self.data_dir}:"
+                    " wait for it, or use another --data-dir"
+                ) from None
+            yield
+
+
+def _list_directory() -> Path:
+    return _xdg("XDG_STATE_HOME", ".local/state") / "streamkeep" / "dev-clusters"
+
+
+def known_data_dirs() -> list[Path]:
+    """Data directories whose cluster was started and not stopped, by name."""
+    try:
+        pointers = sorted(_list_directory().iterdir())
+    except FileNotFoundError:
+        return []
+    directories = {Path(pointer.read_text()) for pointer in pointers}
+    return sorted(path for path in directories if (path / CLUSTER_FILE).exists())

@@ -1,0 +1,165 @@
+"""The supervisor with real but tiny processes in the place of servers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from streamctl.dev import supervisor as supervisor_module
+from streamctl.dev.cluster_file import ProcessRecord, ProcessState
+from streamctl.dev.plan import ClusterPlan, ServerPlan, plan_cluster
+from streamctl.dev.processes import state_of
+from streamctl.dev.store import ClusterStore, known_data_dirs
+from streamctl.dev.supervisor import Supervisor, stop_processes
+from streamctl.failures import CommandError
+
+FAKE_SERVER = Path(__file__).with_name("fake_server.py")
+
+
+@pytest.fixture(autouse=True)
+def own_state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@dataclass(frozen=True, slots=True)
+class FakeServer(ServerPlan):
+    behaviour: str = ""
+
+    def arguments(self, coordinator_address: str) -> list[str]:
+        address = "127.0.0.1:9" if self.port == 0 else self.address
+        return [str(FAKE_SERVER), address, self.behaviour]
+
+
+def fake_plan(tmp_path: Path, behaviours: Mapping[str, str] = {}, *, port_base: int = 0) -> ClusterPlan:
+    def fake(server: ServerPlan) -> FakeServer:
+        fields = {name: getattr(server, name) for name in ServerPlan.__slots__}
+        return FakeServer(**fields, behaviour=behaviours.get(server.name, ""))
+
+    plan = plan_cluster(tmp_path / "cluster", brokers=3, port_base=port_base)
+    return replace(
+        plan, coordinator=fake(plan.coordinator), brokers=[fake(broker) for broker in plan.brokers]
+    )
+
+
+def states(records: list[ProcessRecord]) -> list[ProcessState]:
+    return [state_of(record) for record in records]
+
+
+@dataclass
+class Cluster:
+    plan: ClusterPlan
+    store: ClusterStore = field(init=False)
+    supervisor: Supervisor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = ClusterStore(self.plan.data_dir)
+        self.plan.data_dir.mkdir(parents=True, exist_ok=True)
+        self.supervisor = Supervisor(self.plan, self.store)
+
+
+async def test_every_process_is_started_remembered_and_ended(tmp_path: Path) -> None:
+    cluster = Cluster(fake_plan(tmp_path))
+    await cluster.supervisor.start()
+    records = cluster.store.read()
+    assert [record.name for record in records] == ["coordinator 1", "broker 1", "broker 2", "broker 3"]
+    assert cluster.supervisor.bootstrap == "127.0.0.1:9"
+    assert states(records) == [ProcessState.RUNNING] * 4
+    assert known_data_dirs() == [cluster.plan.data_dir]
+    assert await cluster.supervisor.stop() == []
+    assert states(records) == [ProcessState.DEAD] * 4
+    assert cluster.store.read() == [] and known_data_dirs() == []
+
+
+async def test_a_process_that_cannot_start_is_named_with_its_last_word_and_the_rest_is_ended(
+    tmp_path: Path,
+) -> None:
+    cluster = Cluster(fake_plan(tmp_path, {"broker 2": "mute"}))
+    with pytest.raises(
+        CommandError, match="broker 2 did not start: cannot start: the directory is locked; its log is"
+    ):
+        await cluster.supervisor.start()
+    assert states(cluster.supervisor.records) == [ProcessState.DEAD] * 4
+    assert cluster.store.read() == []
+
+
+async def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        cluster = Cluster(fake_plan(tmp_path, port_base=taken.getsockname()[1]))
+        with pytest.raises(CommandError, match="for coordinator 1, is taken by another program"):
+            await cluster.supervisor.start()
+    assert cluster.supervisor.records == []
+
+
+async def test_a_deaf_process_is_killed_and_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "STOP_GRACE_S", 0.1)
+    cluster = Cluster(fake_plan(tmp_path, {"broker 3": "deaf"}))
+    await cluster.supervisor.start()
+    assert [record.name for record in await cluster.supervisor.stop()] == ["broker 3"]
+    assert states(cluster.supervisor.records) == [ProcessState.DEAD] * 4
+
+
+async def test_a_paused_process_is_seen_and_can_be_ended(tmp_path: Path) -> None:
+    cluster = Cluster(fake_plan(tmp_path))
+    await cluster.supervisor.start()
+    broker = cluster.supervisor.records[1]
+    os.kill(broker.pid, signal.SIGSTOP)
+    os.waitpid(broker.pid, os.WUNTRACED)
+    assert state_of(broker) is ProcessState.PAUSED
+    assert await cluster.supervisor.stop() == []
+
+
+async def test_a_death_is_reported_with_its_signal(tmp_path: Path) -> None:
+    cluster = Cluster(fake_plan(tmp_path))
+    await cluster.supervisor.start()
+    reports: list[tuple[str, int | None]] = []
+    died = asyncio.Event()
+
+    def report(record: ProcessRecord, status: int | None) -> None:
+        reports.append((record.name, status))
+        died.set()
+
+    watch = asyncio.create_task(cluster.supervisor.watch(report))
+    await asyncio.sleep(0)
+    os.kill(cluster.supervisor.records[2].pid, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        await died.wait()
+    watch.cancel()
+    assert reports == [("broker 2", -signal.SIGKILL)]
+    await cluster.supervisor.stop()
+
+
+async def test_a_stranger_with_a_remembered_number_is_never_signalled(tmp_path: Path) -> None:
+    cluster = Cluster(fake_plan(tmp_path))
+    await cluster.supervisor.start()
+    records = cluster.supervisor.records
+    strangers = [replace(record, start_ticks=record.start_ticks - 1) for record in records]
+    assert states(strangers) == [ProcessState.DEAD] * 4
+    await stop_processes(strangers)
+    await stop_processes([replace(record, boot_id="another boot") for record in records])
+    assert states(records) == [ProcessState.RUNNING] * 4
+    await cluster.supervisor.stop()
+
+
+def test_two_starts_in_one_directory_do_not_meet(tmp_path: Path) -> None:
+    first, second = ClusterStore(tmp_path), ClusterStore(tmp_path)
+    with (
+        first.locked(),
+        pytest.raises(CommandError, match="another `streamctl dev` is starting"),
+        second.locked(),
+    ):
+        pass
+
+
+def test_a_damaged_cluster_file_gets_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "dev.json").write_text('{"layout": 1, "processes": [{"pid": 1}]}')
+    with pytest.raises(CommandError, match="is not a file of this version"):
+        ClusterStore(tmp_path).read()
