@@ -11,7 +11,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from streamkeep_common.seams.network import RpcError, Status, StreamMethod, UnaryMethod
-from streamkeep_common.seams.real.network_read import PatientReader
+from streamkeep_common.seams.real.network_read import End, Reader
 from streamkeep_common.seams.real.network_wire import (
     CLIENT_OPTIONS,
     from_bytes,
@@ -71,7 +71,7 @@ class GrpcClientStream(Generic[Q, R]):
         self._call = call
         self._write = _raw_write(call)
         self._response_type = method.response_type
-        self._reader = PatientReader(self._read)
+        self._reader = Reader(self._read)
         self._connected = False
         self._half_closed = False
 
@@ -113,7 +113,7 @@ class GrpcClientStream(Generic[Q, R]):
     def cancel(self) -> None:
         self._call.cancel()
 
-    async def _read(self) -> bytes | RpcError | None:
+    async def _read(self) -> bytes | End:
         try:
             data = await self._call.read()
         except grpc.aio.AioRpcError as error:

@@ -28,7 +28,7 @@ from streamkeep_common.seams.network import (
     UnaryHandler,
     UnaryMethod,
 )
-from streamkeep_common.seams.real.network_read import PatientReader
+from streamkeep_common.seams.real.network_read import End, Reader
 from streamkeep_common.seams.real.network_wire import (
     SERVER_OPTIONS,
     code_of,
@@ -122,7 +122,7 @@ class GrpcServerStream(Generic[Q, R]):
         self.info = CallInfo(context.peer())
         self._context = context
         self._request_type = method.request_type
-        self._reader = PatientReader(self._read)
+        self._reader = Reader(self._read)
         self._broken = False
 
     async def receive(self) -> Q | None:
@@ -146,7 +146,7 @@ class GrpcServerStream(Generic[Q, R]):
     def close(self) -> None:
         self._reader.close()
 
-    async def _read(self) -> bytes | RpcError | None:
+    async def _read(self) -> bytes | End:
         try:
             data = await self._context.read()
         except grpc.aio.BaseError:

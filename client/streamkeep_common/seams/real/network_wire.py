@@ -37,7 +37,8 @@ CLIENT_OPTIONS: Final[Options] = (
     *_COMMON_OPTIONS,
     # The defaults (1 s growing to 120 s) are fatal to failover.
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
+    # Despite its name, how long one attempt to connect may last: 50 ms would never reach another continent.
+    ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 200),
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     # Else two channels to one address share a connection, and with it flow control.
