@@ -1,0 +1,257 @@
+"""The broker's session with the active coordinator: registration, heartbeats, and being fenced.
+
+It is kept open by reconnecting quickly, to the next address or to the one that a coordinator named. What
+ends the process is told to `on_fatal`; everything else is tried again. It knows nothing of partitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+
+from streamkeep_broker.metadata.coordinators import Coordinators
+from streamkeep_broker.streams import Bell, run_halves
+from streamkeep_common.errors import (
+    BrokerIdInUseError,
+    ClusterMismatchError,
+    NotActiveError,
+    StaleBrokerEpochError,
+    StreamkeepError,
+    UnavailableError,
+    UnsupportedFeatureError,
+    from_proto,
+    from_rpc,
+    raise_if_error,
+)
+from streamkeep_common.methods import ALLOCATE_PRODUCER_IDS, SESSION
+from streamkeep_common.seams import Channel, ClientStream, Clock, Network, RpcError, Status
+from streamkeep_proto.v1.coordinator_pb2 import (
+    AllocateProducerIdsRequest,
+    BrokerHeartbeat,
+    BrokerRegistered,
+    BrokerStatus,
+    RegisterBroker,
+    SessionRequest,
+    SessionResponse,
+)
+
+RECONNECT_S = 0.05
+RECONNECT_MAX_S = 0.5
+SILENCE_S = 1.0
+ALLOCATE_TIMEOUT_S = 2.0
+
+# A killed broker that is started again at once may find its old session not yet given up: wait for that
+# somewhat longer than the default session timeout before taking it for another live process.
+ID_IN_USE_PATIENCE_S = 4.0
+
+_FATAL = (ClusterMismatchError, StaleBrokerEpochError, UnsupportedFeatureError)
+
+SessionStream = ClientStream[SessionRequest, SessionResponse]
+
+_logger = logging.getLogger(__name__)
+
+
+class Session:
+    """See the module. All attributes are for reading."""
+
+    def __init__(
+        self,
+        *,
+        coordinators: Coordinators,
+        network: Network,
+        clock: Clock,
+        rng: random.Random,
+        registration: Callable[[], RegisterBroker],
+        metadata_index: Callable[[], int],
+        offline_directories: Callable[[], Sequence[bytes]],
+        on_registered: Callable[[BrokerRegistered], None],
+        on_fatal: Callable[[StreamkeepError], None],
+    ) -> None:
+        self.registered: BrokerRegistered | None = None
+        self.fenced = True
+        self.unfenced = asyncio.Event()
+        self._coordinators = coordinators
+        self._network = network
+        self._clock = clock
+        self._rng = rng
+        self._registration = registration
+        self._metadata_index = metadata_index
+        self._offline_directories = offline_directories
+        self._on_registered = on_registered
+        self._on_fatal = on_fatal
+        self._heartbeat_due = Bell()
+        self._may_shut_down = asyncio.Event()
+        self._wants_shutdown = False
+        self._channel: Channel | None = None
+        self._confirmed_at = clock.monotonic()
+        self._first_tried_at = clock.monotonic()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def unconfirmed(self) -> bool:
+        """No coordinator has been heard for longer than the session timeout: another may lead by now."""
+        if self.registered is None:
+            return False
+        silence_s = self._clock.monotonic() - self._confirmed_at
+        return silence_s * 1000 > self.registered.session_timeout_ms
+
+    def start(self) -> None:
+        """Begin to register, and go on for ever."""
+        self._first_tried_at = self._clock.monotonic()
+        self._task = asyncio.ensure_future(self._keep_open())
+
+    async def leave(self, timeout_s: float) -> None:
+        """Ask that leaders be moved away; returns when that is done, at the latest after `timeout_s`."""
+        if self._channel is None:
+            return
+        self._wants_shutdown = True
+        self.report()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._may_shut_down.wait()
+        except TimeoutError:
+            _logger.info("no coordinator let this broker go within %s s: stopping all the same", timeout_s)
+
+    async def stop(self) -> None:
+        """End the session."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def report(self) -> None:
+        """Send a heartbeat now: something that it carries has changed."""
+        self._heartbeat_due.ring()
+
+    async def allocate_producer_ids(self) -> range:
+        """A block of producer ids. Raises a retriable StreamkeepError while there is no session."""
+        if self._channel is None or self.registered is None:
+            raise UnavailableError("this broker has no session with a coordinator")
+        request = AllocateProducerIdsRequest(
+            broker_id=self._registration().broker_id, broker_epoch=self.registered.broker_epoch
+        )
+        try:
+            response = await self._channel.call(ALLOCATE_PRODUCER_IDS, request, timeout_s=ALLOCATE_TIMEOUT_S)
+        except RpcError as error:
+            raise from_rpc(error) from None
+        raise_if_error(response.error)
+        if response.count < 1:
+            raise UnavailableError("the coordinator answered with an empty block of producer ids")
+        return range(response.first_producer_id, response.first_producer_id + response.count)
+
+    # --- keeping it open ---
+
+    async def _keep_open(self) -> None:
+        pause_s = RECONNECT_S
+        while True:
+            address = self._coordinators.current
+            was_confirmed_at = self._confirmed_at
+            try:
+                await self._hold(address)
+            except RpcError as error:
+                _logger.info("no session with the coordinator at %s: %s", address, error)
+                self._coordinators.next()
+            except StreamkeepError as error:
+                if not self._may_retry(error):
+                    self._on_fatal(error)
+                    return
+                self._follow_advice(address, error)
+            if self._confirmed_at != was_confirmed_at:
+                pause_s = RECONNECT_S
+            await self._clock.sleep(self._rng.uniform(pause_s / 2, pause_s))
+            pause_s = min(pause_s * 2, RECONNECT_MAX_S)
+
+    def _may_retry(self, error: StreamkeepError) -> bool:
+        if isinstance(error, BrokerIdInUseError):
+            patient = self._clock.monotonic() - self._first_tried_at < ID_IN_USE_PATIENCE_S
+            return self.registered is None and patient
+        return not isinstance(error, _FATAL)
+
+    def _follow_advice(self, address: str, error: StreamkeepError) -> None:
+        _logger.info("the coordinator at %s refused the session: %s", address, error)
+        if isinstance(error, BrokerIdInUseError):
+            return
+        self._coordinators.next()
+        if isinstance(error, NotActiveError) and error.leader is not None and error.leader.address:
+            self._coordinators.hint(error.leader.address)
+
+    async def _hold(self, address: str) -> None:
+        """One session, until it breaks: always by RpcError or StreamkeepError."""
+        channel = self._network.dial(address)
+        try:
+            stream = channel.open(SESSION)
+            await stream.send(SessionRequest(register=self._registration()))
+            registered = await self._receive_registered(stream)
+            self._channel = channel
+            await run_halves(
+                self._read(stream, _silence_s(registered)),
+                self._write_heartbeats(stream, registered.heartbeat_interval_ms / 1000),
+            )
+        finally:
+            self._channel = None
+            await channel.close()
+
+    async def _receive_registered(self, stream: SessionStream) -> BrokerRegistered:
+        response = await self._receive(stream, SILENCE_S)
+        if response.WhichOneof("response") != "registered":
+            raise RpcError(Status.INTERNAL, "the coordinator answered a registration with something else")
+        registered = response.registered
+        known = self._registration().cluster_id
+        if known and registered.cluster_id != known:
+            raise ClusterMismatchError(
+                f"this broker's directories belong to cluster {known}, the coordinator to {registered.cluster_id}"
+            )
+        self.registered = registered
+        self._on_registered(registered)
+        return registered
+
+    async def _read(self, stream: SessionStream, silence_s: float) -> None:
+        while True:
+            response = await self._receive(stream, silence_s)
+            if response.WhichOneof("response") == "status":
+                self._take(response.status)
+
+    async def _receive(self, stream: SessionStream, silence_s: float) -> SessionResponse:
+        """The next message. A coordinator that is silent for `silence_s` may be stopped, its connection open."""
+        try:
+            async with asyncio.timeout(silence_s):
+                response = await stream.receive()
+        except TimeoutError:
+            raise RpcError(Status.UNAVAILABLE, f"the coordinator was silent for {silence_s} s") from None
+        if response is None:
+            raise RpcError(Status.UNAVAILABLE, "the coordinator ended the session")
+        if response.WhichOneof("response") == "error":
+            raise from_proto(response.error)
+        self._confirmed_at = self._clock.monotonic()
+        return response
+
+    def _take(self, status: BrokerStatus) -> None:
+        if status.fenced != self.fenced:
+            self.fenced = status.fenced
+            _logger.info(
+                "%s at metadata index %d", "fenced" if status.fenced else "unfenced", self._metadata_index()
+            )
+        if status.fenced:
+            self.unfenced.clear()
+        else:
+            self.unfenced.set()
+        if status.may_shut_down:
+            self._may_shut_down.set()
+
+    async def _write_heartbeats(self, stream: SessionStream, interval_s: float) -> None:
+        while True:
+            await stream.send(SessionRequest(heartbeat=self._heartbeat()))
+            await self._heartbeat_due.wait(interval_s)
+
+    def _heartbeat(self) -> BrokerHeartbeat:
+        return BrokerHeartbeat(
+            metadata_index=self._metadata_index(),
+            wants_shutdown=self._wants_shutdown,
+            offline_directory_ids=self._offline_directories(),
+        )
+
+
+def _silence_s(registered: BrokerRegistered) -> float:
+    """Every heartbeat is answered, so three unanswered ones are silence."""
+    return max(SILENCE_S, 3 * registered.heartbeat_interval_ms / 1000)

@@ -1,0 +1,159 @@
+"""The broker's copy of the cluster image, kept by following the committed metadata log.
+
+It resumes at the index it has; a coordinator that no longer has the entries sends a snapshot. An image
+never goes back: an older snapshot is refused, and an entry that does not fit ends the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from streamkeep_broker.metadata.coordinators import Coordinators
+from streamkeep_common.errors import (
+    ClusterMismatchError,
+    StreamkeepError,
+    UnknownServerError,
+    UnsupportedFeatureError,
+    raise_if_error,
+)
+from streamkeep_common.image import (
+    ClusterImage,
+    ImageDelta,
+    InconsistentMetadataError,
+    apply,
+    difference,
+)
+from streamkeep_common.methods import WATCH
+from streamkeep_common.seams import ClientStream, Clock, Network, RpcError, Status
+from streamkeep_proto.v1.coordinator_pb2 import WatchRequest, WatchResponse
+from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, MetadataRecord, MetadataSnapshot
+
+RECONNECT_S = 0.05
+RECONNECT_MAX_S = 0.5
+SILENCE_S = 1.5
+
+WatchStream = ClientStream[WatchRequest, WatchResponse]
+OnDelta = Callable[[ImageDelta], None]
+
+_logger = logging.getLogger(__name__)
+
+
+class MetadataWatch:
+    """See the module. `image` is for reading and is replaced, never changed."""
+
+    def __init__(
+        self,
+        *,
+        coordinators: Coordinators,
+        network: Network,
+        clock: Clock,
+        rng: random.Random,
+        on_entry: OnDelta,
+        on_snapshot: OnDelta,
+        on_fatal: Callable[[StreamkeepError], None],
+    ) -> None:
+        self.image = ClusterImage()
+        self._coordinators = coordinators
+        self._network = network
+        self._clock = clock
+        self._rng = rng
+        self._on_entry = on_entry
+        self._on_snapshot = on_snapshot
+        self._on_fatal = on_fatal
+        self._snapshot_records: list[MetadataRecord] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to follow, and go on for ever."""
+        self._task = asyncio.ensure_future(self._follow())
+
+    async def stop(self) -> None:
+        """Follow no more; the image stays."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        pause_s = RECONNECT_S
+        while True:
+            address = self._coordinators.current
+            index = self.image.index
+            try:
+                await self._watch(address)
+            except RpcError as error:
+                _logger.info("the metadata watch at %s broke: %s", address, error)
+            except (ClusterMismatchError, UnsupportedFeatureError) as error:
+                self._on_fatal(error)
+                return
+            except InconsistentMetadataError as error:
+                self._on_fatal(UnknownServerError(f"the metadata log contradicts itself: {error}"))
+                return
+            except StreamkeepError as error:
+                _logger.info("the coordinator at %s refused the metadata watch: %s", address, error)
+            else:
+                _logger.info("the coordinator at %s ended the metadata watch", address)
+            self._coordinators.next()
+            if self.image.index != index:
+                pause_s = RECONNECT_S
+            await self._clock.sleep(self._rng.uniform(pause_s / 2, pause_s))
+            pause_s = min(pause_s * 2, RECONNECT_MAX_S)
+
+    async def _watch(self, address: str) -> None:
+        """One watch, until it ends."""
+        self._snapshot_records = []
+        channel = self._network.dial(address)
+        try:
+            stream = channel.open(WATCH)
+            await stream.send(WatchRequest(after_index=self.image.index, cluster_id=self.image.cluster_id))
+            await stream.half_close()
+            while (response := await self._receive(stream)) is not None:
+                raise_if_error(response.error)
+                self._take(response)
+        finally:
+            await channel.close()
+
+    async def _receive(self, stream: WatchStream) -> WatchResponse | None:
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                return await stream.receive()
+        except TimeoutError:
+            raise RpcError(Status.UNAVAILABLE, f"the coordinator was silent for {SILENCE_S} s") from None
+
+    def _take(self, response: WatchResponse) -> None:
+        if response.HasField("snapshot"):
+            self._snapshot_records.extend(response.snapshot.records)
+            if response.snapshot_complete:
+                records, self._snapshot_records = self._snapshot_records, []
+                self._replace(response.snapshot, records)
+        for entry in response.entries:
+            self._apply(entry)
+
+    def _apply(self, entry: MetadataEntry) -> None:
+        if entry.index <= self.image.index:
+            return
+        if entry.index != self.image.index + 1:
+            raise RpcError(
+                Status.INTERNAL,
+                f"metadata entry {entry.index} does not follow {self.image.index}: asking again",
+            )
+        self.image, delta = apply(self.image, entry.records, entry.index)
+        self._on_entry(delta)
+
+    def _replace(self, snapshot: MetadataSnapshot, records: list[MetadataRecord]) -> None:
+        before = self.image
+        if snapshot.index < before.index:
+            raise RpcError(
+                Status.INTERNAL,
+                f"a metadata snapshot at {snapshot.index} is older than the image at {before.index}",
+            )
+        after, _ = apply(ClusterImage(), records, snapshot.index)
+        if before.cluster_id and after.cluster_id != before.cluster_id:
+            raise ClusterMismatchError(
+                f"this broker belongs to cluster {before.cluster_id}, the coordinator to {after.cluster_id}"
+            )
+        _logger.info("metadata snapshot at index %d with %d topics", after.index, len(after.topics))
+        self.image = after
+        self._on_snapshot(difference(before, after))

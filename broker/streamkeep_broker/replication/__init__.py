@@ -1,0 +1,1 @@
+"""Partitions: who leads them, what is acknowledged, who waits for it."""

@@ -1,0 +1,1 @@
+"""What clients call: produce and fetch streams, offsets, producer ids, log directories."""

@@ -1,0 +1,220 @@
+"""The produce stream: batches in, one result a batch out, when the high watermark has passed it.
+
+One task reads and appends, one writes whatever results have come together; no task, future or timer is
+made for a request. Backpressure is the transport's: over budget nothing more is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from streamkeep_broker.replication.partitions import Partitions
+from streamkeep_broker.replication.waiters import PendingAppend
+from streamkeep_broker.services.budget import Budget
+from streamkeep_broker.services.limits import HEARTBEAT_S, MAX_BATCHES_PER_REQUEST, RESULT_BYTES
+from streamkeep_broker.streams import Bell, run_halves
+from streamkeep_common.errors import InvalidRequestError, StreamkeepError, to_proto
+from streamkeep_common.seams import RpcError, ServerStream, Status
+from streamkeep_proto.v1.broker_pb2 import (
+    Closing,
+    PartitionBatch,
+    ProduceRequest,
+    ProduceResponse,
+    ProduceResult,
+)
+
+ProduceServerStream = ServerStream[ProduceRequest, ProduceResponse]
+
+
+class Observer(Protocol):
+    """What the produce service counts."""
+
+    def produced(self, batches: int, size_bytes: int) -> None: ...
+
+
+class ProduceService:
+    """Serves produce streams and ends them when the broker stops."""
+
+    def __init__(
+        self,
+        *,
+        partitions: Partitions,
+        budget: Budget,
+        unconfirmed: Callable[[], bool],
+        observer: Observer,
+    ) -> None:
+        self.partitions = partitions
+        self.budget = budget
+        self.unconfirmed = unconfirmed
+        self.observer = observer
+        self.closing: Closing | None = None
+        self._streams: dict[ProduceStream, None] = {}
+
+    async def handle(self, stream: ProduceServerStream) -> None:
+        """One client's stream, until it half-closes, goes away, or the broker stops."""
+        produce = ProduceStream(self, stream)
+        self._streams[produce] = None
+        try:
+            await produce.run()
+        finally:
+            del self._streams[produce]
+
+    def close(self, closing: Closing) -> None:
+        """Take no more requests; answer what waits, say `closing`, end the streams."""
+        self.closing = closing
+        for stream in self._streams:
+            stream.wake()
+
+
+class PendingResult(PendingAppend):
+    """A batch of a request, until its result is given to the writer."""
+
+    __slots__ = ("charge", "partition", "request_id", "stream", "topic_id")
+
+    def __init__(
+        self, stream: ProduceStream, request_id: int, topic_id: bytes, partition: int, charge: int
+    ) -> None:
+        super().__init__()
+        self.stream = stream
+        self.request_id = request_id
+        self.topic_id = topic_id
+        self.partition = partition
+        self.charge = charge
+
+    def done(self) -> None:
+        self.stream.answer(self)
+
+
+class ProduceStream:
+    """One client's produce stream."""
+
+    def __init__(self, service: ProduceService, stream: ProduceServerStream) -> None:
+        self._service = service
+        self._stream = stream
+        self._to_write = Bell()
+        self._room = Bell()
+        self._budget = service.budget.open_stream(self._room.ring)
+        self._answered: list[PendingResult] = []
+        self._waiting = 0
+        self._reading = True
+        self._abandoned = False
+
+    async def run(self) -> None:
+        """Returns when the stream is over; whatever still waits then is only counted off."""
+        try:
+            await run_halves(self._read(), self._write())
+        finally:
+            self._abandoned = True
+            self._budget.close()
+            for pending in self._answered:
+                self._budget.release(pending.charge)
+            self._answered.clear()
+
+    def wake(self) -> None:
+        """Look again at whether the broker is closing."""
+        self._to_write.ring()
+        self._room.ring()
+
+    def answer(self, pending: PendingResult) -> None:
+        """The outcome of a batch is known."""
+        self._waiting -= 1
+        if self._abandoned:
+            self._budget.release(pending.charge)
+            return
+        self._answered.append(pending)
+        self._to_write.ring()
+
+    # --- reading ---
+
+    async def _read(self) -> None:
+        try:
+            while await self._may_read():
+                request = await self._stream.receive()
+                if request is None or self._service.closing is not None:
+                    return
+                self._append_all(request)
+        finally:
+            self._reading = False
+            self._to_write.ring()
+
+    async def _may_read(self) -> bool:
+        """Wait until there is room; False when the broker is closing."""
+        while self._service.closing is None:
+            if self._budget.has_room():
+                return True
+            await self._room.wait()
+        return False
+
+    def _append_all(self, request: ProduceRequest) -> None:
+        batches = request.batches
+        if len(batches) > MAX_BATCHES_PER_REQUEST:
+            raise RpcError(
+                Status.INVALID_ARGUMENT,
+                f"a produce request carries at most {MAX_BATCHES_PER_REQUEST} batches",
+            )
+        request_id = request.request_id
+        size_bytes = 0
+        for item in batches:
+            size_bytes += self._append(request_id, item)
+        self._service.observer.produced(len(batches), size_bytes)
+
+    def _append(self, request_id: int, item: PartitionBatch) -> int:
+        """Returns the bytes of the batch's records."""
+        batch = item.batch
+        payload = batch.records
+        size_bytes = len(payload)
+        pending = PendingResult(self, request_id, item.topic_id, item.partition, size_bytes + RESULT_BYTES)
+        self._waiting += 1
+        self._budget.charge(pending.charge)
+        try:
+            if not item.HasField("batch"):
+                raise InvalidRequestError("a produce request names a partition without a batch")
+            partition = self._service.partitions.find(pending.topic_id, pending.partition)
+        except StreamkeepError as error:
+            pending.error = error
+            pending.done()
+        else:
+            partition.append(batch, payload, leader_epoch=item.leader_epoch, pending=pending)
+        return size_bytes
+
+    # --- writing ---
+
+    async def _write(self) -> None:
+        while True:
+            await self._to_write.wait(HEARTBEAT_S)
+            finished = self._is_finished()
+            response, charge = self._take_answers()
+            if finished and self._service.closing is not None:
+                response.closing.CopyFrom(self._service.closing)
+            try:
+                await self._stream.send(response)
+            finally:
+                self._budget.release(charge)
+            if finished:
+                return
+
+    def _is_finished(self) -> bool:
+        if self._waiting:
+            return False
+        return not self._reading or self._service.closing is not None
+
+    def _take_answers(self) -> tuple[ProduceResponse, int]:
+        """What there is to tell and its charge; no results is a heartbeat."""
+        answered, self._answered = self._answered, []
+        response = ProduceResponse(leadership_unconfirmed=self._service.unconfirmed())
+        response.results.extend(map(_result, answered))
+        return response, sum(pending.charge for pending in answered)
+
+
+def _result(pending: PendingResult) -> ProduceResult:
+    error = pending.error
+    return ProduceResult(
+        request_id=pending.request_id,
+        topic_id=pending.topic_id,
+        partition=pending.partition,
+        error=to_proto(error) if error is not None else None,
+        base_offset=pending.base_offset if error is None else -1,
+        append_time_ms=pending.append_time_ms,
+        log_start_offset=pending.log_start_offset,
+    )
