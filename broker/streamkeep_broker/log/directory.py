@@ -121,7 +121,7 @@ class LogDirectory:
             raise DiskFullError(self._full)
         if self._free_now < topic_min_free_bytes:
             raise DiskFullError(
-                f"{self.path} has {self._free_now} bytes free, and the topic keeps {topic_min_free_bytes} free"
+                f"{self.path} has {self._free_now} bytes free; the topic keeps {topic_min_free_bytes}"
             )
 
     def check_readable(self) -> None:

@@ -71,7 +71,7 @@ def claim(disk: Disk, path: Path, *, broker_id: int, rng: random.Random) -> Clai
     Raises DirectoryRefusedError when a person must decide, and OSError when the disk fails.
     """
     try:
-        disk.make_directories(path)
+        _make_durably(disk, path)
         lock = disk.lock(path / LOCK_NAME)
     except BlockingIOError as error:
         raise DirectoryRefusedError(
@@ -116,6 +116,13 @@ def read_boot_id(disk: Disk) -> str:
         return ""
 
 
+def _make_durably(disk: Disk, path: Path) -> None:
+    missing = [ancestor for ancestor in (path, *path.parents) if not disk.exists(ancestor)]
+    disk.make_directories(path)
+    for made in missing:
+        disk.sync_directory(made.parent)
+
+
 def _take_over(disk: Disk, path: Path, lock: DiskLock, broker_id: int, rng: random.Random) -> Claim:
     boot_id = read_boot_id(disk)
     found = _read(disk, path)
@@ -123,6 +130,7 @@ def _take_over(disk: Disk, path: Path, lock: DiskLock, broker_id: int, rng: rand
         _check_empty(disk, path)
         new = Identity(rng.randbytes(DIRECTORY_ID_BYTES), broker_id, cluster_id="", boot_id=boot_id)
         _write(disk, path, new)
+        disk.sync_directory(path.parent)
         return Claim(new, lock, is_new=True, was_stopped_cleanly=True, same_boot=True)
     if found.broker_id != broker_id:
         raise DirectoryRefusedError(
