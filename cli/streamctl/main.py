@@ -27,7 +27,11 @@ COMMANDS = {
 }
 
 
-@click.group(cls=RootGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=RootGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @cluster_options
 def cli() -> None:
     """Streamkeep's command line: noun, then verb.

@@ -52,6 +52,12 @@ def states(records: list[ProcessRecord]) -> list[ProcessState]:
     return [state_of(record) for record in records]
 
 
+def pause(pid: int) -> None:
+    """Stop a child as Ctrl-Z does, and return when it has stopped."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitpid(pid, os.WUNTRACED)
+
+
 @dataclass
 class Cluster:
     plan: ClusterPlan
@@ -111,8 +117,7 @@ async def test_a_paused_process_is_seen_and_can_be_ended(tmp_path: Path) -> None
     cluster = Cluster(fake_plan(tmp_path))
     await cluster.supervisor.start()
     broker = cluster.supervisor.records[1]
-    os.kill(broker.pid, signal.SIGSTOP)
-    os.waitpid(broker.pid, os.WUNTRACED)
+    pause(broker.pid)
     assert state_of(broker) is ProcessState.PAUSED
     assert await cluster.supervisor.stop() == []
 

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from streamctl.failures import CommandError, ExitCode, as_command_error, nearest
+from streamctl.groups import LazyCommand, RootGroup
+from streamctl.invocation import Invocation, cluster_options, pass_invocation
+from streamctl.main import COMMANDS, cli
+from streamkeep_common.errors import (
+    DiskFullError,
+    InvalidSettingError,
+    StreamkeepError,
+    TimedOutError,
+    UnavailableError,
+    UnknownTopicError,
+)
+
+
+def root_around(function: Callable[[], None]) -> RootGroup:
+    """A root whose one command, `go`, is `function`."""
+
+    class Root(RootGroup):
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            return click.Command("go", callback=function) if cmd_name == "go" else None
+
+    @click.group(cls=Root, lazy={"go": LazyCommand("", "Go.")})
+    @cluster_options
+    def root() -> None:
+        pass
+
+    assert isinstance(root, RootGroup)
+    return root
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_begins_with_its_line_in_the_list(name: str) -> None:
+    command = COMMANDS[name].load()
+    assert (command.help or "").splitlines()[0] == COMMANDS[name].summary
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0 and "--help" in result.stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; from click.testing import CliRunner; from streamctl.main import cli;"
+        "assert CliRunner().invoke(cli, ['--help']).exit_code == 0;"
+        "print([name for name in ('grpc', 'google.protobuf', 'rich', 'asyncio', 'streamkeep', 'structlog')"
+        " if name in sys.modules])"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    assert loaded.strip() == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["tpic"], ["dev", "stpo"], ["topic", "creat"]])
+def test_an_unknown_command_offers_the_nearest(arguments: list[str]) -> None:
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == ExitCode.USAGE
+    assert "did you mean" in result.stderr and not result.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UnknownTopicError("topic 'x'"), ExitCode.NOT_FOUND),
+        (UnavailableError("nobody answers"), ExitCode.UNAVAILABLE),
+        (TimedOutError("too late"), ExitCode.UNAVAILABLE),
+        (TimeoutError(), ExitCode.UNAVAILABLE),
+        (InvalidSettingError("bad"), ExitCode.USAGE),
+        (DiskFullError("full"), ExitCode.FAILED),
+        (FileNotFoundError(2, "No such file", "lines.txt"), ExitCode.FAILED),
+        (ZeroDivisionError("oops"), ExitCode.FAILED),
+        (CommandError("ill", ExitCode.UNHEALTHY), ExitCode.UNHEALTHY),
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED),
+    ],
+)
+def test_every_failure_has_its_exit_code_and_no_traceback(error: BaseException, code: ExitCode) -> None:
+    def fail() -> None:
+        raise error
+
+    result = CliRunner().invoke(root_around(fail), ["go"])
+    assert result.exit_code == code
+    assert "Traceback" not in result.stderr and not result.stdout
+
+
+def test_an_error_says_cause_and_advice() -> None:
+    error = as_command_error(UnknownTopicError("topic 'fligths' does not exist"))
+    assert error.message.startswith("topic 'fligths' does not exist")
+    assert UnknownTopicError.advice in error.message
+
+
+def test_debug_lets_the_exception_through() -> None:
+    def fail() -> None:
+        raise StreamkeepError("story")
+
+    result = CliRunner().invoke(root_around(fail), ["--debug", "go"])
+    assert isinstance(result.exception, StreamkeepError)
+
+
+def test_common_options_hold_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, str, float]] = []
+
+    @click.group()
+    @cluster_options
+    def root() -> None:
+        pass
+
+    @root.command()
+    @cluster_options
+    @pass_invocation
+    def go(invocation: Invocation) -> None:
+        seen.append((invocation.bootstrap, invocation.output, invocation.timeout))
+
+    monkeypatch.setenv("STREAMKEEP_BOOTSTRAP", "env:1")
+    for arguments in (["go"], ["-b", "a:1", "-o", "json", "go"], ["go", "-b", "a:1", "-o", "json"]):
+        assert CliRunner().invoke(root, arguments).exit_code == 0
+    assert CliRunner().invoke(root, ["-b", "a:1", "go", "-b", "b:2", "--timeout", "3"]).exit_code == 0
+    monkeypatch.delenv("STREAMKEEP_BOOTSTRAP")
+    assert CliRunner().invoke(root, ["go"]).exit_code == 0
+    assert seen == [
+        ("env:1", "table", 10),
+        ("a:1", "json", 10),
+        ("a:1", "json", 10),
+        ("b:2", "table", 3),
+        ("127.0.0.1:7101", "table", 10),
+    ]
+
+
+def test_version_as_json_names_the_parts() -> None:
+    result = CliRunner().invoke(cli, ["version", "-o", "json"])
+    assert {"streamkeep", "python", "grpcio"} <= set(json.loads(result.stdout))
+
+
+def test_the_nearest_name_is_offered_only_if_it_is_near() -> None:
+    assert nearest("fligths", ["flights", "weather"]) == "; did you mean 'flights'?"
+    assert nearest("xyz", ["flights"]) == ""
