@@ -1,9 +1,9 @@
-"""The two halves of a long stream: one task reads, one writes, and a bell wakes the writer."""
+"""Tasks of the broker: the two halves of a long stream, the bell that wakes one, and what watches over them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 
@@ -46,6 +46,26 @@ class Bell:
 def _wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+def run_for_ever(
+    work: Coroutine[Any, Any, None], on_failure: Callable[[Exception], None]
+) -> asyncio.Task[None]:
+    """A task that goes on until it is cancelled; `on_failure` hears of what ends it otherwise."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            on_failure(error)
+
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(ended)
+    return task
+
+
+async def cancel(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it has ended, however it did."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def run_halves(reading: Coroutine[Any, Any, None], writing: Coroutine[Any, Any, None]) -> None:

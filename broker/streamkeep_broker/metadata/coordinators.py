@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from streamkeep_common.retry import RetryPolicy
+
+RECONNECT = RetryPolicy(first_wait_ms=50, max_wait_ms=500)
+"""How to wait before the next one is tried. There is always a next try, so its budget does not count."""
+
 
 class Coordinators:
     """The bootstrap addresses in turn, and a hint which one to try before them."""

@@ -1,7 +1,7 @@
 """The broker's session with the active coordinator: registration, heartbeats, and being fenced.
 
 It is kept open by reconnecting quickly, to the next address or to the one that a coordinator named. What
-ends the process is told to `on_fatal`; everything else is tried again. It knows nothing of partitions.
+ends the process is told to `on_failure`; everything else is tried again. It knows nothing of partitions.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from streamkeep_broker.metadata.coordinators import Coordinators
-from streamkeep_broker.streams import Bell, run_halves
+from streamkeep_broker.metadata.coordinators import RECONNECT, Coordinators
+from streamkeep_broker.streams import Bell, cancel, run_for_ever, run_halves
 from streamkeep_common.errors import (
     BrokerIdInUseError,
     ClusterMismatchError,
@@ -26,6 +26,7 @@ from streamkeep_common.errors import (
     raise_if_error,
 )
 from streamkeep_common.methods import ALLOCATE_PRODUCER_IDS, SESSION
+from streamkeep_common.retry import Backoff
 from streamkeep_common.seams import Channel, ClientStream, Clock, Network, RpcError, Status
 from streamkeep_proto.v1.coordinator_pb2 import (
     AllocateProducerIdsRequest,
@@ -37,8 +38,6 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     SessionResponse,
 )
 
-RECONNECT_S = 0.05
-RECONNECT_MAX_S = 0.5
 SILENCE_S = 1.0
 ALLOCATE_TIMEOUT_S = 2.0
 
@@ -66,8 +65,8 @@ class Session:
         registration: Callable[[], RegisterBroker],
         metadata_index: Callable[[], int],
         offline_directories: Callable[[], Sequence[bytes]],
-        on_registered: Callable[[BrokerRegistered], None],
-        on_fatal: Callable[[StreamkeepError], None],
+        on_registered: Callable[[BrokerRegistered], Awaitable[None]],
+        on_failure: Callable[[Exception], None],
     ) -> None:
         self.registered: BrokerRegistered | None = None
         self.fenced = True
@@ -80,7 +79,7 @@ class Session:
         self._metadata_index = metadata_index
         self._offline_directories = offline_directories
         self._on_registered = on_registered
-        self._on_fatal = on_fatal
+        self._on_failure = on_failure
         self._heartbeat_due = Bell()
         self._may_shut_down = asyncio.Event()
         self._wants_shutdown = False
@@ -100,7 +99,7 @@ class Session:
     def start(self) -> None:
         """Begin to register, and go on for ever."""
         self._first_tried_at = self._clock.monotonic()
-        self._task = asyncio.ensure_future(self._keep_open())
+        self._task = run_for_ever(self._keep_open(), self._on_failure)
 
     async def leave(self, timeout_s: float) -> None:
         """Ask that leaders be moved away; returns when that is done, at the latest after `timeout_s`."""
@@ -117,8 +116,7 @@ class Session:
     async def stop(self) -> None:
         """End the session."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel(self._task)
 
     def report(self) -> None:
         """Send a heartbeat now: something that it carries has changed."""
@@ -143,7 +141,7 @@ class Session:
     # --- keeping it open ---
 
     async def _keep_open(self) -> None:
-        pause_s = RECONNECT_S
+        backoff = Backoff(RECONNECT, self._rng)
         while True:
             address = self._coordinators.current
             was_confirmed_at = self._confirmed_at
@@ -154,13 +152,11 @@ class Session:
                 self._coordinators.next()
             except StreamkeepError as error:
                 if not self._may_retry(error):
-                    self._on_fatal(error)
-                    return
+                    raise
                 self._follow_advice(address, error)
             if self._confirmed_at != was_confirmed_at:
-                pause_s = RECONNECT_S
-            await self._clock.sleep(self._rng.uniform(pause_s / 2, pause_s))
-            pause_s = min(pause_s * 2, RECONNECT_MAX_S)
+                backoff.reset()
+            await self._clock.sleep(backoff.next_wait_s())
 
     def _may_retry(self, error: StreamkeepError) -> bool:
         if isinstance(error, BrokerIdInUseError):
@@ -200,10 +196,10 @@ class Session:
         known = self._registration().cluster_id
         if known and registered.cluster_id != known:
             raise ClusterMismatchError(
-                f"this broker's directories belong to cluster {known}, the coordinator to {registered.cluster_id}"
+                f"this broker belongs to cluster {known}, the coordinator to {registered.cluster_id}"
             )
         self.registered = registered
-        self._on_registered(registered)
+        await self._on_registered(registered)
         return registered
 
     async def _read(self, stream: SessionStream, silence_s: float) -> None:
@@ -213,7 +209,7 @@ class Session:
                 self._take(response.status)
 
     async def _receive(self, stream: SessionStream, silence_s: float) -> SessionResponse:
-        """The next message. A coordinator that is silent for `silence_s` may be stopped, its connection open."""
+        """The next message. A coordinator silent for `silence_s` may be stopped with its connection open."""
         try:
             async with asyncio.timeout(silence_s):
                 response = await stream.receive()

@@ -11,28 +11,26 @@ import logging
 import random
 from collections.abc import Callable
 
-from streamkeep_broker.metadata.coordinators import Coordinators
+from streamkeep_broker.metadata.coordinators import RECONNECT, Coordinators
+from streamkeep_broker.streams import cancel, run_for_ever
 from streamkeep_common.errors import (
     ClusterMismatchError,
     StreamkeepError,
-    UnknownServerError,
     UnsupportedFeatureError,
     raise_if_error,
 )
 from streamkeep_common.image import (
     ClusterImage,
     ImageDelta,
-    InconsistentMetadataError,
     apply,
     difference,
 )
 from streamkeep_common.methods import WATCH
+from streamkeep_common.retry import Backoff
 from streamkeep_common.seams import ClientStream, Clock, Network, RpcError, Status
 from streamkeep_proto.v1.coordinator_pb2 import WatchRequest, WatchResponse
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, MetadataRecord, MetadataSnapshot
 
-RECONNECT_S = 0.05
-RECONNECT_MAX_S = 0.5
 SILENCE_S = 1.5
 
 WatchStream = ClientStream[WatchRequest, WatchResponse]
@@ -53,7 +51,7 @@ class MetadataWatch:
         rng: random.Random,
         on_entry: OnDelta,
         on_snapshot: OnDelta,
-        on_fatal: Callable[[StreamkeepError], None],
+        on_failure: Callable[[Exception], None],
     ) -> None:
         self.image = ClusterImage()
         self._coordinators = coordinators
@@ -62,22 +60,24 @@ class MetadataWatch:
         self._rng = rng
         self._on_entry = on_entry
         self._on_snapshot = on_snapshot
-        self._on_fatal = on_fatal
+        self._on_failure = on_failure
+        self._cluster_id = ""
         self._snapshot_records: list[MetadataRecord] = []
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to follow, and go on for ever."""
-        self._task = asyncio.ensure_future(self._follow())
+    def start(self, cluster_id: str) -> None:
+        """Begin to follow the metadata of this cluster, and go on for ever. Once begun, nothing happens."""
+        if self._task is None:
+            self._cluster_id = cluster_id
+            self._task = run_for_ever(self._follow(), self._on_failure)
 
     async def stop(self) -> None:
         """Follow no more; the image stays."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel(self._task)
 
     async def _follow(self) -> None:
-        pause_s = RECONNECT_S
+        backoff = Backoff(RECONNECT, self._rng)
         while True:
             address = self._coordinators.current
             index = self.image.index
@@ -85,21 +85,16 @@ class MetadataWatch:
                 await self._watch(address)
             except RpcError as error:
                 _logger.info("the metadata watch at %s broke: %s", address, error)
-            except (ClusterMismatchError, UnsupportedFeatureError) as error:
-                self._on_fatal(error)
-                return
-            except InconsistentMetadataError as error:
-                self._on_fatal(UnknownServerError(f"the metadata log contradicts itself: {error}"))
-                return
+            except (ClusterMismatchError, UnsupportedFeatureError):
+                raise
             except StreamkeepError as error:
                 _logger.info("the coordinator at %s refused the metadata watch: %s", address, error)
             else:
                 _logger.info("the coordinator at %s ended the metadata watch", address)
             self._coordinators.next()
             if self.image.index != index:
-                pause_s = RECONNECT_S
-            await self._clock.sleep(self._rng.uniform(pause_s / 2, pause_s))
-            pause_s = min(pause_s * 2, RECONNECT_MAX_S)
+                backoff.reset()
+            await self._clock.sleep(backoff.next_wait_s())
 
     async def _watch(self, address: str) -> None:
         """One watch, until it ends."""
@@ -107,7 +102,7 @@ class MetadataWatch:
         channel = self._network.dial(address)
         try:
             stream = channel.open(WATCH)
-            await stream.send(WatchRequest(after_index=self.image.index, cluster_id=self.image.cluster_id))
+            await stream.send(WatchRequest(after_index=self.image.index, cluster_id=self._cluster_id))
             await stream.half_close()
             while (response := await self._receive(stream)) is not None:
                 raise_if_error(response.error)
@@ -150,9 +145,9 @@ class MetadataWatch:
                 f"a metadata snapshot at {snapshot.index} is older than the image at {before.index}",
             )
         after, _ = apply(ClusterImage(), records, snapshot.index)
-        if before.cluster_id and after.cluster_id != before.cluster_id:
+        if after.cluster_id != self._cluster_id:
             raise ClusterMismatchError(
-                f"this broker belongs to cluster {before.cluster_id}, the coordinator to {after.cluster_id}"
+                f"this broker belongs to cluster {self._cluster_id}, the coordinator to {after.cluster_id}"
             )
         _logger.info("metadata snapshot at index %d with %d topics", after.index, len(after.topics))
         self.image = after

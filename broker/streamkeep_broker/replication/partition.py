@@ -13,6 +13,7 @@ from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.replication.in_sync import effective_min_in_sync, least_acknowledged_end
 from streamkeep_broker.replication.waiters import PendingAppend, Waiters
 from streamkeep_common.errors import (
+    DuplicateSequenceError,
     FencedLeaderEpochError,
     NotLeaderError,
     OffsetNotAvailableError,
@@ -77,7 +78,7 @@ class Partition:
     # --- what the image says ---
 
     def apply(self, image: PartitionImage, hint: LeaderHint | None) -> None:
-        """Take over leadership, in-sync set and epochs from the image; `hint` names the leader for clients."""
+        """Take leadership, in-sync set and epochs from the image; `hint` names the leader for clients."""
         assert image.leader_epoch >= self.leader_epoch, "leader epochs never go back"
         self._hint = hint
         self._in_sync = image.isr
@@ -131,6 +132,10 @@ class Partition:
         needed_end = 0
         try:
             needed_end = self._append(batch, payload, leader_epoch, pending)
+        except DuplicateSequenceError as error:
+            # The client counts it as done, so whatever it repeats must be safe: all that is here, then.
+            pending.error = error
+            needed_end = self.log.log_end_offset
         except StreamkeepError as error:
             pending.error = error
         self._waiters.add(pending, needed_end)
@@ -199,8 +204,8 @@ class Partition:
         known = log.leader_epochs.end_offset(last_read_epoch, log.log_end_offset)
         if known is not None and known.end_offset < offset:
             raise OffsetOutOfRangeError(
-                f"{self.name} was cut at offset {known.end_offset}: records of leader epoch {last_read_epoch} "
-                f"from there to {offset - 1} are gone and others may stand in their place"
+                f"{self.name} was cut at offset {known.end_offset}: records of leader epoch "
+                f"{last_read_epoch} from there to {offset - 1} are gone and others may stand in their place"
             )
 
     def check_watermark_known(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+from streamkeep_broker.log.directory import LogDirectory
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.replication.partition import Partition
@@ -64,18 +65,18 @@ class Partitions:
         self._update(delta)
 
     def follow_snapshot(self, delta: ImageDelta) -> None:
-        """Act on an image that did not come as entries: topics it lacks are served no more but stay on disk."""
+        """Act on an image that did not come as entries: what it lacks is served no more but stays on disk."""
         self._image = delta.after
         for topic in delta.removed_topics:
             self._set_aside(topic)
         self._update(delta)
 
     def remove_strays(self) -> None:
-        """At the start, when the image is known to be recent enough: remove logs of topics it does not have."""
+        """At the start, when the image is recent enough: remove the logs of topics it does not have."""
         for log in list(self._logs):
             if log.topic_id not in self._image.topics:
                 _logger.warning(
-                    "removing the log of %s-%d, topic id %s: the cluster has no such topic at metadata index %d",
+                    "removing %s-%d, topic id %s: the cluster has no such topic at metadata index %d",
                     log.topic,
                     log.partition,
                     log.topic_id.hex(),
@@ -153,13 +154,11 @@ class Partitions:
 
     # --- what disks and the process say ---
 
-    def storage_failed(self, directory_id: bytes, reason: str) -> None:
+    def storage_failed(self, directory: LogDirectory) -> None:
         """A directory went offline: nothing that waits for it will ever be flushed."""
         for partition in self:
-            if self._logs.directory_of(partition.log).id == directory_id:
-                partition.fail_waiters(
-                    StorageFailedError(f"the log directory of {partition.name} failed: {reason}")
-                )
+            if partition.log.path.parent == directory.path:
+                partition.fail_waiters(StorageFailedError(f"{partition.name}: {directory.reason}"))
 
     def resign_all(self, error: StreamkeepError) -> None:
         """The process stops: lead nothing, answer everybody."""

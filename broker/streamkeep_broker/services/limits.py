@@ -9,4 +9,4 @@ MAX_BATCHES_PER_REQUEST = 10_000
 """A produce request carries at most one batch a partition."""
 
 RESULT_BYTES = 512
-"""What one unanswered batch costs the broker besides its bytes; charged so that small ones are bounded too."""
+"""What an unanswered batch costs besides its bytes; charged so that small ones are bounded too."""

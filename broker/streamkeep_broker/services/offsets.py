@@ -80,10 +80,10 @@ async def _find(partition: Partition, item: ListOffsetsPartition) -> FoundOffset
     """The record asked for, or the position as a found offset without a timestamp; None = no such record."""
     log = partition.log
     if item.position == EARLIEST:
-        return FoundOffset(log.log_start_offset, -1, log.leader_epochs.epoch_at(log.log_start_offset))
+        return FoundOffset(log.log_start_offset, -1, log.leader_epochs.at(log.log_start_offset))
     partition.check_watermark_known()
     if item.position == LATEST:
-        return FoundOffset(log.high_watermark, -1, log.leader_epochs.epoch_at(log.high_watermark - 1))
+        return FoundOffset(log.high_watermark, -1, log.leader_epochs.at(log.high_watermark - 1))
     if item.position == BY_TIMESTAMP:
         found = await log.find_timestamp(item.timestamp_ms)
         return found if found is not None and found.offset < log.high_watermark else None

@@ -15,7 +15,7 @@ from streamkeep_broker.services.budget import Budget
 from streamkeep_broker.services.limits import HEARTBEAT_S, MAX_BATCHES_PER_REQUEST, RESULT_BYTES
 from streamkeep_broker.streams import Bell, run_halves
 from streamkeep_common.errors import InvalidRequestError, StreamkeepError, to_proto
-from streamkeep_common.seams import RpcError, ServerStream, Status
+from streamkeep_common.seams import Clock, RpcError, ServerStream, Status
 from streamkeep_proto.v1.broker_pb2 import (
     Closing,
     PartitionBatch,
@@ -32,6 +32,10 @@ class Observer(Protocol):
 
     def produced(self, batches: int, size_bytes: int) -> None: ...
 
+    def answered(self, latency_s: float) -> None: ...
+
+    def produce_streams(self, count: int) -> None: ...
+
 
 class ProduceService:
     """Serves produce streams and ends them when the broker stops."""
@@ -41,11 +45,13 @@ class ProduceService:
         *,
         partitions: Partitions,
         budget: Budget,
+        clock: Clock,
         unconfirmed: Callable[[], bool],
         observer: Observer,
     ) -> None:
         self.partitions = partitions
         self.budget = budget
+        self.clock = clock
         self.unconfirmed = unconfirmed
         self.observer = observer
         self.closing: Closing | None = None
@@ -55,10 +61,12 @@ class ProduceService:
         """One client's stream, until it half-closes, goes away, or the broker stops."""
         produce = ProduceStream(self, stream)
         self._streams[produce] = None
+        self.observer.produce_streams(len(self._streams))
         try:
             await produce.run()
         finally:
             del self._streams[produce]
+            self.observer.produce_streams(len(self._streams))
 
     def close(self, closing: Closing) -> None:
         """Take no more requests; answer what waits, say `closing`, end the streams."""
@@ -70,17 +78,18 @@ class ProduceService:
 class PendingResult(PendingAppend):
     """A batch of a request, until its result is given to the writer."""
 
-    __slots__ = ("charge", "partition", "request_id", "stream", "topic_id")
+    __slots__ = ("charge", "partition", "received_at", "request_id", "stream", "topic_id")
 
     def __init__(
-        self, stream: ProduceStream, request_id: int, topic_id: bytes, partition: int, charge: int
+        self, stream: ProduceStream, item: PartitionBatch, request_id: int, received_at: float
     ) -> None:
         super().__init__()
         self.stream = stream
         self.request_id = request_id
-        self.topic_id = topic_id
-        self.partition = partition
-        self.charge = charge
+        self.received_at = received_at
+        self.topic_id = item.topic_id
+        self.partition = item.partition
+        self.charge = RESULT_BYTES
 
     def done(self) -> None:
         self.stream.answer(self)
@@ -154,17 +163,17 @@ class ProduceStream:
                 f"a produce request carries at most {MAX_BATCHES_PER_REQUEST} batches",
             )
         request_id = request.request_id
+        received_at = self._service.clock.monotonic()
         size_bytes = 0
         for item in batches:
-            size_bytes += self._append(request_id, item)
+            size_bytes += self._append(item, PendingResult(self, item, request_id, received_at))
         self._service.observer.produced(len(batches), size_bytes)
 
-    def _append(self, request_id: int, item: PartitionBatch) -> int:
+    def _append(self, item: PartitionBatch, pending: PendingResult) -> int:
         """Returns the bytes of the batch's records."""
         batch = item.batch
         payload = batch.records
-        size_bytes = len(payload)
-        pending = PendingResult(self, request_id, item.topic_id, item.partition, size_bytes + RESULT_BYTES)
+        pending.charge += len(payload)
         self._waiting += 1
         self._budget.charge(pending.charge)
         try:
@@ -176,7 +185,7 @@ class ProduceStream:
             pending.done()
         else:
             partition.append(batch, payload, leader_epoch=item.leader_epoch, pending=pending)
-        return size_bytes
+        return len(payload)
 
     # --- writing ---
 
@@ -203,7 +212,9 @@ class ProduceStream:
         """What there is to tell and its charge; no results is a heartbeat."""
         answered, self._answered = self._answered, []
         response = ProduceResponse(leadership_unconfirmed=self._service.unconfirmed())
-        response.results.extend(map(_result, answered))
+        if answered:
+            response.results.extend(map(_result, answered))
+            self._service.observer.answered(self._service.clock.monotonic() - answered[0].received_at)
         return response, sum(pending.charge for pending in answered)
 
 

@@ -1,0 +1,82 @@
+"""What operators can see of a broker. Counting costs little; what is known anyway is asked for at a scrape."""
+
+from __future__ import annotations
+
+from streamkeep_broker.log.manager import LogManager
+from streamkeep_broker.metadata.session import Session
+from streamkeep_broker.replication.partitions import Partitions
+from streamkeep_broker.services.budget import Budget
+from streamkeep_common.server.metrics import Metrics
+from streamkeep_proto.v1.broker_pb2 import LogDirState
+
+_LATENCY_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 5, 10)
+
+
+class BrokerMetrics:
+    """Counters that the services drive, and gauges over the rest."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._produced_bytes = metrics.counter("produced_bytes", "Record bytes received from producers")
+        self._produced_batches = metrics.counter("produced_batches", "Batches received from producers")
+        self._fetched_bytes = metrics.counter("fetched_bytes", "Log bytes sent to consumers")
+        self._fetch_streams = metrics.gauge("fetch_streams", "Open fetch streams")
+        self._produce_streams = metrics.gauge("produce_streams", "Open produce streams")
+        self._produce_latency = metrics.histogram(
+            "produce_latency_seconds",
+            "From a produce request's arrival to its answer; of each response the batch that waited longest",
+            buckets=_LATENCY_S,
+        )
+
+    def produced(self, batches: int, size_bytes: int) -> None:
+        """A request was read."""
+        self._produced_batches.inc(batches)
+        self._produced_bytes.inc(size_bytes)
+
+    def answered(self, latency_s: float) -> None:
+        """A produce response goes out."""
+        self._produce_latency.observe(latency_s)
+
+    def produce_streams(self, count: int) -> None:
+        """So many produce streams are open."""
+        self._produce_streams.set(count)
+
+    def fetched(self, size_bytes: int) -> None:
+        """Slices were read for a response."""
+        self._fetched_bytes.inc(size_bytes)
+
+    def fetch_streams(self, count: int) -> None:
+        """So many fetch streams are open."""
+        self._fetch_streams.set(count)
+
+    def watch(self, *, partitions: Partitions, budget: Budget, session: Session) -> None:
+        """Show these at every scrape."""
+        gauge = self._metrics.gauge
+        gauge("partitions", "Hosted partitions").set_function(lambda: len(partitions))
+        gauge("led_partitions", "Partitions led by this broker").set_function(
+            lambda: sum(partition.leads for partition in partitions)
+        )
+        gauge("waiting_batches", "Batches that wait for the high watermark").set_function(
+            lambda: sum(partition.waiting for partition in partitions)
+        )
+        gauge("in_flight_bytes", "Bytes of produce requests not answered yet").set_function(
+            lambda: budget.used_bytes
+        )
+        gauge("fenced", "1 while no coordinator counts on this broker").set_function(
+            lambda: float(session.fenced)
+        )
+
+    def watch_directories(self, logs: LogManager) -> None:
+        """Show the log directories, once they are known."""
+        state = self._metrics.gauge(
+            "log_dir_state", "1 for the state that the directory is in", ("path", "state")
+        )
+        free = self._metrics.gauge("log_dir_free_bytes", "Free bytes of its file system", ("path",))
+        for directory in logs.directories:
+            path = str(directory.path)
+            free.labels(path).set_function(lambda directory=directory: directory.space.free)
+            for name, number in LogDirState.items():
+                if number:
+                    state.labels(path, name.lower()).set_function(
+                        lambda directory=directory, number=number: float(directory.state == number)
+                    )
