@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
@@ -36,10 +36,15 @@ from streamkeep_common.seams.real.network_wire import (
     to_bytes,
 )
 
+if TYPE_CHECKING:
+    from grpc_health.v1.health.aio import HealthServicer
+
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
 
+HEALTH_SERVICE: Final = "grpc.health.v1.Health"
+REFLECTION_SERVICE: Final = "grpc.reflection.v1alpha.ServerReflection"
 HALF_CLOSE_SETTLES_S: Final = 0.02
 """grpc.aio reads the same end of messages from a client that half-closed and from one that died, and
 cancels the handler of the latter up to some milliseconds later. Waiting tells them apart."""
@@ -51,8 +56,11 @@ async def listen(address: str, services: Sequence[Service]) -> GrpcListener:
     """Serve on host:port (port 0 = any). OSError says why if the address cannot be had."""
     server = grpc.aio.server(options=SERVER_OPTIONS)
     calls = _RunningCalls()
-    server.add_generic_rpc_handlers(tuple(_handlers_of(service, calls) for service in services))
-    health = await _add_health_and_reflection(server, [service.name for service in services])
+    names = [service.name for service in services]
+    server.add_generic_rpc_handlers(
+        (*(_handlers_of(service, calls) for service in services), _Reflection(names))
+    )
+    health = await _add_health(server, names)
     try:
         port = server.add_insecure_port(address)
     except RuntimeError:
@@ -65,7 +73,9 @@ async def listen(address: str, services: Sequence[Service]) -> GrpcListener:
 class GrpcListener:
     """A running server; see `seams.Listener`."""
 
-    def __init__(self, address: str, server: grpc.aio.Server, calls: _RunningCalls, health: Any) -> None:
+    def __init__(
+        self, address: str, server: grpc.aio.Server, calls: _RunningCalls, health: HealthServicer
+    ) -> None:
         self.address = address
         self._server = server
         self._calls = calls
@@ -207,19 +217,40 @@ def _client_gone() -> RpcError:
     return RpcError(Status.CANCELLED, "the client has gone")
 
 
-async def _add_health_and_reflection(server: grpc.aio.Server, names: Sequence[str]) -> Any:
-    """Imported here, so that a client needs none of the [server] extra."""
+async def _add_health(server: grpc.aio.Server, names: Sequence[str]) -> HealthServicer:
+    # Imported here, so that a client needs none of the [server] extra.
     from grpc_health.v1 import health_pb2, health_pb2_grpc
-    from grpc_health.v1.health import aio as health_aio
-    from grpc_reflection.v1alpha import reflection
+    from grpc_health.v1.health import aio
 
-    health = health_aio.HealthServicer()
+    health = aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     for name in names:
         await health.set(name, health_pb2.HealthCheckResponse.SERVING)
-    health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-    reflection.enable_server_reflection((*names, health_name, reflection.SERVICE_NAME), server)
     return health
+
+
+class _Reflection(grpc.GenericRpcHandler):
+    """Describes the services to tools such as grpcurl. Its code takes 3 MiB: loaded when first asked for."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = (*names, HEALTH_SERVICE, REFLECTION_SERVICE)
+        self._handler: grpc.RpcMethodHandler[Any, Any] | None = None
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        if details.method != f"/{REFLECTION_SERVICE}/ServerReflectionInfo":
+            return None
+        if self._handler is None:
+            self._handler = self._load()
+        return self._handler
+
+    def _load(self) -> grpc.RpcMethodHandler[Any, Any]:
+        from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+        return grpc.stream_stream_rpc_method_handler(
+            reflection.aio.ReflectionServicer(self._names).ServerReflectionInfo,
+            reflection_pb2.ServerReflectionRequest.FromString,
+            reflection_pb2.ServerReflectionResponse.SerializeToString,
+        )
 
 
 def _why_not(address: str) -> OSError:
