@@ -17,9 +17,11 @@ MAX_BATCH_BYTES = 8 * MIB
 MAX_RECORDS_BYTES = 64 * MIB
 """Largest serialized Records of one batch after decompression."""
 
-MAX_RECORDS_PER_BATCH = 262_144
+MAX_RECORDS_PER_BATCH = 131_072
 
 MAX_HEADERS_PER_RECORD = 1_024
+
+MAX_HEADERS_PER_BATCH = 131_072
 
 MAX_TIMESTAMP_MS = 2**53
 """Greatest timestamp of a record, 285,000 years after 1970: numbers of any language hold it exactly."""

@@ -29,7 +29,7 @@ _ZSTD_LEVEL = 1
 # bound.
 _FIRST_TRY_BYTES = 64 * KIB
 _FIRST_TRY_RATIO = 4
-_NEXT_TRY_RATIO = 8
+_NEXT_TRY_RATIO = 4
 _OUT_OF_ROOM = "failed to write whole buffer"
 
 

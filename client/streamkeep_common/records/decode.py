@@ -79,10 +79,12 @@ def _timestamps(batch: RecordBatch, records: Records) -> list[int]:
 
 
 def _offsets(batch: RecordBatch, records: Records) -> Sequence[int]:
-    """Dense as a producer made them, or what compaction has left."""
+    """Dense as a producer made them, or what compaction has left, down to nothing."""
     base_offset, last_delta = batch.base_offset, batch.last_offset_delta
     deltas = list(records.offset_deltas)
     if not deltas:
+        if not batch.record_count:
+            return ()
         if last_delta != batch.record_count - 1:
             raise InvalidBatchError(f"{batch.record_count} records for {last_delta + 1} offsets")
         return range(base_offset, base_offset + batch.record_count)

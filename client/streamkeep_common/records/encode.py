@@ -8,6 +8,7 @@ from streamkeep_common.errors import BatchTooLargeError
 from streamkeep_common.limits import (
     KIB,
     MAX_BATCH_BYTES,
+    MAX_HEADERS_PER_BATCH,
     MAX_HEADERS_PER_RECORD,
     MAX_RECORDS_BYTES,
     MAX_RECORDS_PER_BATCH,
@@ -75,7 +76,15 @@ def _check_columns(
         raise ValueError(f"{len(keys)} keys for {count} values")
     if not isinstance(timestamps_ms, int) and len(timestamps_ms) != count:
         raise ValueError(f"{len(timestamps_ms)} timestamps for {count} values")
-    for index, pairs in headers.items() if headers else ():
+    if headers:
+        _check_headers(headers, count)
+
+
+def _check_headers(headers: Mapping[int, Headers], count: int) -> None:
+    total = sum(map(len, headers.values()))
+    if total > MAX_HEADERS_PER_BATCH:
+        raise ValueError(f"a batch has at most {MAX_HEADERS_PER_BATCH} headers, not {total}")
+    for index, pairs in headers.items():
         if not 0 <= index < count:
             raise ValueError(f"headers for record {index} of {count}")
         if len(pairs) > MAX_HEADERS_PER_RECORD:

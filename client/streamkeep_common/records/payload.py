@@ -2,7 +2,7 @@
 
 A parsed message may take some thirty times the bytes it was parsed from: an empty header is two bytes on the
 wire and an object in memory. So a payload that is large enough for that to hurt is first walked field by
-field, and may not have more entries than its batch claims records.
+field, and may not have many more fields than its batch claims records.
 """
 
 from __future__ import annotations
@@ -12,24 +12,34 @@ from collections.abc import Sequence
 from google.protobuf.message import DecodeError
 
 from streamkeep_common.errors import InvalidBatchError
-from streamkeep_common.limits import MAX_HEADERS_PER_RECORD, MIB
+from streamkeep_common.limits import MAX_HEADERS_PER_BATCH, MAX_HEADERS_PER_RECORD, MIB
 from streamkeep_common.records.codecs import Codec, decompress
 from streamkeep_proto.v1.records_pb2 import RecordHeaders, Records
 
-WALKED_ABOVE_BYTES = MIB
-"""A payload up to this size is parsed without a walk: it takes 35 MiB in memory at the worst."""
+WALKED_ABOVE_BYTES = 2 * MIB
+"""A payload up to this size is parsed without a walk: it takes 70 MiB in memory at the worst."""
 
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 _FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
 _MAX_VARINT_BYTES = 10
-_HEADERS = Records.HEADERS_FIELD_NUMBER
-_ENTRIES = {Records.KEYS_FIELD_NUMBER, Records.VALUES_FIELD_NUMBER, _HEADERS}
-_PACKED = {
-    Records.TIMESTAMP_DELTAS_FIELD_NUMBER,
-    Records.OFFSET_DELTAS_FIELD_NUMBER,
-    Records.NULL_KEYS_FIELD_NUMBER,
-    Records.NULL_VALUES_FIELD_NUMBER,
-}
+
+# Of a record: key, value, headers. Of a batch: each packed column, in a few pieces if the writer likes.
+_FIELDS_OF_A_RECORD = 3
+_FIELDS_OF_A_BATCH = 64
+_PACKED_COLUMNS = 4
+_KEY_AND_VALUE_TAGS = frozenset(
+    number << 3 | _LENGTH_DELIMITED for number in (Records.KEYS_FIELD_NUMBER, Records.VALUES_FIELD_NUMBER)
+)
+_PACKED_TAGS = frozenset(
+    number << 3 | _LENGTH_DELIMITED
+    for number in (
+        Records.TIMESTAMP_DELTAS_FIELD_NUMBER,
+        Records.OFFSET_DELTAS_FIELD_NUMBER,
+        Records.NULL_KEYS_FIELD_NUMBER,
+        Records.NULL_VALUES_FIELD_NUMBER,
+    )
+)
+_HEADERS_TAG = Records.HEADERS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED
 
 
 def open_records(codec: Codec, payload: bytes, record_count: int, *, max_bytes: int) -> Records:
@@ -40,7 +50,7 @@ def open_records(codec: Codec, payload: bytes, record_count: int, *, max_bytes: 
     """
     data = decompress(codec, payload, max_bytes=max_bytes)
     if len(data) > WALKED_ABOVE_BYTES:
-        _check_entries(memoryview(data), record_count)
+        _walk(bytes(data), record_count)
     try:
         records = Records.FromString(data)  # type: ignore[arg-type]  # any buffer will do
     except DecodeError as error:
@@ -76,13 +86,18 @@ def _check_nulls(nulls: Sequence[int], column: Sequence[bytes], name: str) -> No
 
 def _check_headers(headers: Sequence[RecordHeaders], record_count: int) -> None:
     _check_rising([entry.index for entry in headers], record_count, "header")
+    total = 0
     for entry in headers:
-        if len(entry.names) != len(entry.values):
+        count = len(entry.names)
+        if count != len(entry.values):
             raise InvalidBatchError(
-                f"record {entry.index} has {len(entry.names)} header names and {len(entry.values)} values"
+                f"record {entry.index} has {count} header names, {len(entry.values)} values"
             )
-        if len(entry.names) > MAX_HEADERS_PER_RECORD:
-            raise InvalidBatchError(f"record {entry.index} has more than {MAX_HEADERS_PER_RECORD} headers")
+        if count > MAX_HEADERS_PER_RECORD:
+            raise InvalidBatchError(f"record {entry.index} has {count} headers of {MAX_HEADERS_PER_RECORD}")
+        total += count
+    if total > MAX_HEADERS_PER_BATCH:
+        raise InvalidBatchError(f"the batch has {total} headers of at most {MAX_HEADERS_PER_BATCH}")
 
 
 def _check_rising(indexes: Sequence[int], bound: int, name: str) -> None:
@@ -93,56 +108,60 @@ def _check_rising(indexes: Sequence[int], bound: int, name: str) -> None:
         previous = index
 
 
-def _check_entries(data: memoryview, record_count: int) -> None:
-    """Refuse a payload that has more entries in any column than records; damage is left to the parser."""
-    counts = dict.fromkeys(_ENTRIES | _PACKED, 0)
-    position = 0
-    while position < len(data):
-        field, wire_type, start, position = _next_field(data, position)
-        if field not in counts:
-            continue
-        if wire_type == _LENGTH_DELIMITED and field in _PACKED:
-            counts[field] += -(-(position - start) // _MAX_VARINT_BYTES)
+def _walk(data: bytes, record_count: int) -> None:
+    """Refuse a payload that would swell when it is parsed. Other damage is left to the parser."""
+    fields_left = _FIELDS_OF_A_RECORD * record_count + _FIELDS_OF_A_BATCH
+    packed_bytes_left = _PACKED_COLUMNS * _MAX_VARINT_BYTES * record_count
+    header_fields_left = 2 * MAX_HEADERS_PER_BATCH + record_count  # names and values, and each record's index
+    position, end = 0, len(data)
+    while position < end:
+        tag = data[position]
+        if tag in _KEY_AND_VALUE_TAGS and position + 1 < end and data[position + 1] < 0x80:
+            position += 2 + data[position + 1]  # nearly all fields are these, so they are not called for
         else:
-            counts[field] += 1
-        if counts[field] > record_count:
-            raise InvalidBatchError(f"the records have more entries than the {record_count} they claim")
-        if field == _HEADERS:
-            _check_header_entries(data[start:position])
+            tag, start, position = _next_field(data, position, end)
+            if tag in _PACKED_TAGS:
+                packed_bytes_left -= position - start
+            elif tag == _HEADERS_TAG:
+                header_fields_left -= _count_fields(data, start, position, header_fields_left)
+        fields_left -= 1
+        if fields_left < 0 or packed_bytes_left < 0 or header_fields_left < 0:
+            raise InvalidBatchError(f"the records have more fields than the {record_count} they claim")
 
 
-def _check_header_entries(data: memoryview) -> None:
-    limit = 2 * MAX_HEADERS_PER_RECORD + 1  # names, values, and the index
-    position = entries = 0
-    while position < len(data):
-        _, _, _, position = _next_field(data, position)
-        entries += 1
-        if entries > limit:
-            raise InvalidBatchError(f"a record has more than {MAX_HEADERS_PER_RECORD} headers")
+def _count_fields(data: bytes, position: int, end: int, enough: int) -> int:
+    """The number of fields, but not much more than is enough."""
+    count = 0
+    while position < end and count <= enough:
+        _, _, position = _next_field(data, position, end)
+        count += 1
+    return count
 
 
-def _next_field(data: memoryview, position: int) -> tuple[int, int, int, int]:
-    """Field number, wire type, and where the field's contents start and end."""
-    tag, start = _read_varint(data, position)
-    field, wire_type = tag >> 3, tag & 7
+def _next_field(data: bytes, position: int, end: int) -> tuple[int, int, int]:
+    """The tag of the field at `position`, and where its contents start and end."""
+    tag, start = _read_varint(data, position, end)
+    wire_type = tag & 7
     if wire_type == _LENGTH_DELIMITED:
-        length, start = _read_varint(data, start)
-        end = start + length
+        length, start = _read_varint(data, start, end)
+        after = start + length
     elif wire_type == _VARINT:
-        _, end = _read_varint(data, start)
+        _, after = _read_varint(data, start, end)
     elif wire_type in _FIXED_BYTES:
-        end = start + _FIXED_BYTES[wire_type]
+        after = start + _FIXED_BYTES[wire_type]
     else:
         raise InvalidBatchError(f"the records hold a field of wire type {wire_type}")
-    if end > len(data):
+    if after > end:
         raise InvalidBatchError("the records end in the middle of a field")
-    return field, wire_type, start, end
+    return tag, start, after
 
 
-def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
-    value = 0
-    for shift, byte in enumerate(data[position : position + _MAX_VARINT_BYTES]):
-        value |= (byte & 0x7F) << 7 * shift
+def _read_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    for at in range(position, min(end, position + _MAX_VARINT_BYTES)):
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, position + shift + 1
+            return value, at + 1
+        shift += 7
     raise InvalidBatchError("the records hold a number that does not end")

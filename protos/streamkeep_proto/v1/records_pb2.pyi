@@ -43,6 +43,17 @@ class LogSegment(_message.Message):
        85  0x6D  base_sequence (4)        90  0x75  records_crc32c (4)
        95  0x7A  tag of records           96  length of records, padded varint (4)
       100  records
+
+    CHECKSUMS. CRC-32C (Castagnoli) of the nine bytes "123456789" is 0xE3069283. Test vector, all bytes in hex:
+    the records ("k", "hello"), (null, "world") at 1357000000000 and 1357000000005 ms, codec none, producer id 1,
+    epoch 0, sequence 0, stamped with base offset 42, leader epoch 1, flags 1, append time 1357000000010 ms.
+      records         0A016B 0A00 120568656C6C6F 1205776F726C64 1A02000A 2A0101
+      records_crc32c  0xFDA70928, over the records behind these values of fields 6-13:
+                      00000000 01000000 02000000 00C280F33B010000 05C280F33B010000 0100000000000000 00000000
+                      00000000
+      header_crc32c   0x64E29E71, over these values of fields 1-4 and 6-14:
+                      2A00000000000000 01000000 01000000 0AC280F33B010000 00000000 01000000 02000000
+                      00C280F33B010000 05C280F33B010000 0100000000000000 00000000 00000000 2809A7FD
     """
 
     DESCRIPTOR: _descriptor.Descriptor
