@@ -6,7 +6,7 @@ damaged or is another cluster's: the process must stop, not guess.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -37,7 +37,7 @@ class InconsistentMetadataError(Exception):
 
 
 def apply(
-    image: ClusterImage, records: Sequence[MetadataRecord], index: int
+    image: ClusterImage, records: Iterable[MetadataRecord], index: int
 ) -> tuple[ClusterImage, ImageDelta]:
     """The image after one committed entry, and what the entry changed.
 

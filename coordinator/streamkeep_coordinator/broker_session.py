@@ -1,0 +1,146 @@
+"""One open session stream: heartbeats in, the broker's status out, and what heartbeats ask for.
+
+Reading, sending and acting go on side by side, so that a slow disk or a slow reader never makes a broker look
+silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from streamkeep_common.errors import InvalidRequestError, StreamkeepError, to_proto
+from streamkeep_common.seams import Clock, ServerStream
+from streamkeep_coordinator.controller import Controller
+from streamkeep_coordinator.metadata import Command, Decision
+from streamkeep_coordinator.metadata.brokers import fail_directories, release_leaders, unfence_broker
+from streamkeep_coordinator.metadata.limits import MAX_DIRECTORIES_PER_BROKER
+from streamkeep_coordinator.session_keeper import SessionKeeper
+from streamkeep_proto.v1.coordinator_pb2 import (
+    BrokerHeartbeat,
+    BrokerStatus,
+    SessionRequest,
+    SessionResponse,
+)
+
+R = TypeVar("R")
+
+
+class BrokerSession:
+    """A registered broker's stream. `registered_index` is the metadata index of its registration."""
+
+    def __init__(
+        self,
+        stream: ServerStream[SessionRequest, SessionResponse],
+        controller: Controller,
+        keeper: SessionKeeper,
+        clock: Clock,
+        *,
+        broker_id: int,
+        broker_epoch: int,
+        incarnation_id: bytes,
+        registered_index: int,
+    ) -> None:
+        self._stream = stream
+        self._controller = controller
+        self._keeper = keeper
+        self._clock = clock
+        self._broker_id = broker_id
+        self._broker_epoch = broker_epoch
+        self._incarnation_id = incarnation_id
+        self._registered_index = registered_index
+        self._may_shut_down = False
+        self._error: StreamkeepError | None = None
+        self._status_due = asyncio.Event()
+        self._acting: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Until the stream ends, by either side."""
+        number = self._open()
+        reader = asyncio.create_task(self._read(number))
+        sender = asyncio.create_task(self._send())
+        try:
+            await asyncio.wait((reader, sender), return_when=asyncio.FIRST_COMPLETED)
+            if reader.done() and self._error is not None:
+                await sender
+        finally:
+            self._close(number)
+            tasks = [task for task in (reader, sender, self._acting) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def end(self, error: StreamkeepError) -> None:
+        """Tell the broker why, and end."""
+        self._error = self._error or error
+        self._status_due.set()
+
+    def _open(self) -> int:
+        older = self._keeper.streams.get(self._broker_id)
+        if older is not None:
+            older.end(InvalidRequestError(f"broker {self._broker_id} has opened a newer session stream"))
+        self._keeper.streams[self._broker_id] = self
+        return self._keeper.sessions.open(
+            self._broker_id, self._broker_epoch, self._incarnation_id, self._clock.monotonic()
+        )
+
+    def _close(self, number: int) -> None:
+        if self._keeper.streams.get(self._broker_id) is self:
+            del self._keeper.streams[self._broker_id]
+        if not self._may_shut_down:
+            self._keeper.sessions.broke(self._broker_id, number, self._clock.monotonic())
+        elif self._keeper.sessions.leave(self._broker_id, number):
+            self._keeper.fence_soon(self._broker_id, self._broker_epoch)
+
+    async def _read(self, number: int) -> None:
+        while (request := await self._stream.receive()) is not None:
+            self._keeper.sessions.heard(self._broker_id, number, self._clock.monotonic())
+            if request.WhichOneof("request") != "heartbeat":
+                self.end(InvalidRequestError("a session stream has one registration, then heartbeats"))
+                return
+            if self._acting is None:
+                self._acting = asyncio.create_task(self._act(request.heartbeat))
+
+    async def _send(self) -> None:
+        while True:
+            await self._status_due.wait()
+            self._status_due.clear()
+            if self._error is not None:
+                await self._stream.send(SessionResponse(error=to_proto(self._error)))
+                return
+            await self._stream.send(SessionResponse(status=self._status()))
+
+    def _status(self) -> BrokerStatus:
+        broker = self._controller.image.brokers[self._broker_id]
+        return BrokerStatus(fenced=broker.fenced, may_shut_down=self._may_shut_down)
+
+    async def _act(self, heartbeat: BrokerHeartbeat) -> None:
+        """What the heartbeat asks for; those that come meanwhile are only signs of life."""
+        try:
+            await self._report_directories(list(heartbeat.offline_directory_ids))
+            if heartbeat.wants_shutdown:
+                await self._controller.execute(self._command(release_leaders))
+                self._may_shut_down = True
+            elif heartbeat.metadata_index >= self._registered_index:
+                await self._unfence()
+        except StreamkeepError as error:
+            self.end(error)
+        finally:
+            self._acting = None
+            self._status_due.set()
+
+    async def _report_directories(self, offline: list[bytes]) -> None:
+        if len(offline) > MAX_DIRECTORIES_PER_BROKER:
+            raise InvalidRequestError(f"a broker has {MAX_DIRECTORIES_PER_BROKER} directories at most")
+        known = self._controller.image.brokers[self._broker_id].registration.directory_ids
+        if any(directory_id in known for directory_id in offline):
+            await self._controller.execute(self._command(fail_directories, directory_ids=offline))
+
+    async def _unfence(self) -> None:
+        if self._controller.image.brokers[self._broker_id].fenced:
+            await self._controller.execute(self._command(unfence_broker))
+
+    def _command(self, decide: Callable[..., Decision[R]], **arguments: object) -> Command[R]:
+        return partial(decide, broker_id=self._broker_id, broker_epoch=self._broker_epoch, **arguments)

@@ -1,0 +1,165 @@
+"""New topics and new partitions: what may be asked for, and the records that make it so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from streamkeep_common.errors import (
+    InvalidPartitionCountError,
+    InvalidReplicationFactorError,
+    TopicExistsError,
+    UnknownTopicError,
+)
+from streamkeep_common.image import ClusterImage, TopicImage
+from streamkeep_common.limits import MAX_PARTITIONS_PER_TOPIC
+from streamkeep_common.settings import TOPIC_SETTINGS
+from streamkeep_common.topics import check_topic_name
+from streamkeep_coordinator.metadata.decision import Decision, Draft
+from streamkeep_coordinator.metadata.limits import (
+    MAX_NEW_PARTITIONS_PER_REQUEST,
+    MAX_PARTITIONS_PER_CLUSTER,
+    MAX_SUPPORTED_REPLICAS,
+)
+from streamkeep_coordinator.metadata.outcomes import outcome_of, success
+from streamkeep_coordinator.metadata.placement import Placement, candidates
+from streamkeep_coordinator.metadata.topic_settings import MIN_INSYNC_REPLICAS
+from streamkeep_proto.v1.coordinator_pb2 import (
+    AddPartitionsRequest,
+    AddPartitionsResponse,
+    CreateTopicsRequest,
+    CreateTopicsResponse,
+    NewTopic,
+    PartitionCount,
+    TopicOutcome,
+)
+from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, PartitionRecord, SettingRecord, TopicRecord
+
+
+@dataclass(frozen=True, slots=True)
+class TopicDefaults:
+    """What a new topic gets where the request does not say. More replicas than live brokers become fewer."""
+
+    partitions: int = 6
+    replication_factor: int = 3
+    min_insync_replicas: int = 2
+
+
+def create_topics(
+    image: ClusterImage, request: CreateTopicsRequest, *, topic_ids: Sequence[bytes], defaults: TopicDefaults
+) -> Decision[CreateTopicsResponse]:
+    """`topic_ids` has a new random id for each topic of the request, used or not."""
+    draft = Draft(image)
+    outcomes = [
+        outcome_of(topic.name, partial(_create, draft, topic, topic_id, defaults))
+        for topic, topic_id in zip(request.topics, topic_ids, strict=True)
+    ]
+    if request.validate_only:
+        for outcome in outcomes:
+            outcome.topic_id = b""
+    return draft.decide(CreateTopicsResponse(outcomes=outcomes), validate_only=request.validate_only)
+
+
+def add_partitions(image: ClusterImage, request: AddPartitionsRequest) -> Decision[AddPartitionsResponse]:
+    """Raise topics to a total of partitions. The total that a topic has already is no change and no error."""
+    draft = Draft(image)
+    outcomes = [outcome_of(item.name, partial(_add_partitions, draft, item)) for item in request.topics]
+    return draft.decide(AddPartitionsResponse(outcomes=outcomes), validate_only=request.validate_only)
+
+
+def _create(draft: Draft, new: NewTopic, topic_id: bytes, defaults: TopicDefaults) -> TopicOutcome:
+    check_topic_name(new.name)
+    if new.name in draft.image.topic_ids:
+        raise TopicExistsError(f"topic {new.name} exists")
+    settings = TOPIC_SETTINGS.validate(_with_default_min_isr(new, defaults))
+    count = new.partitions or defaults.partitions
+    _check_partitions(draft, count, count)
+    replicas = _replication_factor(draft.image, new, defaults)
+    topic = TopicImage(topic_id, new.name)
+    records = [MetadataRecord(topic=TopicRecord(topic_id=topic_id, name=new.name))]
+    for name, value in settings.items():
+        records.append(MetadataRecord(setting=SettingRecord(topic_id=topic_id, name=name, value=value)))
+    draft.write(*records, *_new_partitions(draft.image, topic, count, replicas))
+    return success(draft.image.topics[topic_id])
+
+
+def _add_partitions(draft: Draft, item: PartitionCount) -> TopicOutcome:
+    topic = draft.image.topic(item.name)
+    if topic is None:
+        raise UnknownTopicError(f"there is no topic {item.name}")
+    missing = item.partitions - len(topic.partitions)
+    if missing < 0:
+        raise InvalidPartitionCountError(f"topic {topic.name} has {len(topic.partitions)} partitions already")
+    _check_partitions(draft, item.partitions, missing)
+    replicas = len(topic.partitions[0].replicas)
+    draft.write(*_new_partitions(draft.image, topic, missing, replicas))
+    return success(draft.image.topics[topic.topic_id])
+
+
+def _with_default_min_isr(new: NewTopic, defaults: TopicDefaults) -> dict[str, str]:
+    settings = dict(new.settings)
+    wanted = str(defaults.min_insync_replicas)
+    if MIN_INSYNC_REPLICAS not in settings and wanted != TOPIC_SETTINGS[MIN_INSYNC_REPLICAS].default:
+        settings[MIN_INSYNC_REPLICAS] = wanted
+    return settings
+
+
+def _check_partitions(draft: Draft, total: int, added: int) -> None:
+    if total > MAX_PARTITIONS_PER_TOPIC:
+        raise InvalidPartitionCountError(
+            f"a topic can have {MAX_PARTITIONS_PER_TOPIC} partitions, not {total}"
+        )
+    if draft.image.partition_count + added > MAX_PARTITIONS_PER_CLUSTER:
+        raise InvalidPartitionCountError(
+            f"the cluster can have {MAX_PARTITIONS_PER_CLUSTER} partitions, "
+            f"and has {draft.image.partition_count}"
+        )
+    if draft.new_partitions + added > MAX_NEW_PARTITIONS_PER_REQUEST:
+        raise InvalidPartitionCountError(
+            f"one request can add {MAX_NEW_PARTITIONS_PER_REQUEST} partitions; send the rest in another one"
+        )
+
+
+def _replication_factor(image: ClusterImage, new: NewTopic, defaults: TopicDefaults) -> int:
+    live = len(candidates(image))
+    wanted = new.replication_factor or min(defaults.replication_factor, MAX_SUPPORTED_REPLICAS, max(live, 1))
+    if wanted > MAX_SUPPORTED_REPLICAS:
+        raise InvalidReplicationFactorError(
+            f"{wanted} replicas were asked for, and this version keeps "
+            f"{MAX_SUPPORTED_REPLICAS} of each partition"
+        )
+    if wanted > live:
+        raise InvalidReplicationFactorError(
+            f"{wanted} replicas need as many live brokers, and there are {live}"
+        )
+    return wanted
+
+
+def _new_partitions(
+    image: ClusterImage, topic: TopicImage, count: int, replication_factor: int
+) -> list[MetadataRecord]:
+    placement = Placement(image, topic.partitions)
+    first = len(topic.partitions)
+    return [
+        _new_partition(topic.topic_id, number, *placement.place(replication_factor))
+        for number in range(first, first + count)
+    ]
+
+
+def _new_partition(
+    topic_id: bytes, number: int, replicas: tuple[int, ...], directory_ids: tuple[bytes, ...]
+) -> MetadataRecord:
+    """All replicas are live and empty, so all are in sync and the first one leads."""
+    return MetadataRecord(
+        partition=PartitionRecord(
+            topic_id=topic_id,
+            partition=number,
+            replicas=replicas,
+            directory_ids=directory_ids,
+            isr=replicas,
+            leader=replicas[0],
+            leader_epoch=1,
+            partition_epoch=1,
+        )
+    )

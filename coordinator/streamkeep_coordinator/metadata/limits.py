@@ -1,0 +1,26 @@
+"""Bounds of what a cluster may hold and of what one request may ask for."""
+
+from __future__ import annotations
+
+MAX_SUPPORTED_REPLICAS = 1
+"""Replicas a partition can have. Everything else is ready for more: replication raises this number."""
+
+MAX_PARTITIONS_PER_CLUSTER = 200_000
+
+MAX_NEW_PARTITIONS_PER_REQUEST = 20_000
+"""One request is one entry of the log, which must stay well below the largest message."""
+
+MAX_ITEMS_PER_REQUEST = 1_000
+"""Topics that one request may name."""
+
+MAX_BROKERS = 1_000
+
+MAX_DIRECTORIES_PER_BROKER = 64
+
+MAX_TEXT = 255
+"""Characters of an address, a rack or a boot id."""
+
+ID_BYTES = 16
+"""Topic, directory and incarnation ids."""
+
+PRODUCER_ID_BLOCK = 1_000

@@ -1,0 +1,1 @@
+"""What a coordinator serves. Thin: requests are checked and translated, decisions are made elsewhere."""

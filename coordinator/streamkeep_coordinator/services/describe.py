@@ -1,0 +1,74 @@
+"""The image in the words of the metadata and administration services."""
+
+from __future__ import annotations
+
+from streamkeep_common.errors import UnknownTopicError, to_proto
+from streamkeep_common.image import BrokerImage, ClusterImage, PartitionImage, TopicImage
+from streamkeep_coordinator.metadata.topic_settings import all_settings
+from streamkeep_proto.v1.coordinator_pb2 import BrokerInfo, PartitionInfo, TopicInfo, TopicListing
+
+
+def broker_infos(image: ClusterImage) -> list[BrokerInfo]:
+    """All brokers by id."""
+    return [_broker_info(broker) for broker in image.brokers.values()]
+
+
+def topics_by_name(image: ClusterImage) -> list[TopicImage]:
+    return [image.topics[image.topic_ids[name]] for name in sorted(image.topic_ids)]
+
+
+def topic_info(topic: TopicImage, *, with_settings: bool = False) -> TopicInfo:
+    return TopicInfo(
+        name=topic.name,
+        topic_id=topic.topic_id,
+        partitions=[_partition_info(partition) for partition in topic.partitions],
+        settings=all_settings(topic) if with_settings else (),
+    )
+
+
+def named_topic_info(image: ClusterImage, name: str, *, with_settings: bool = False) -> TopicInfo:
+    """The topic, or the error that there is none."""
+    topic = image.topic(name)
+    if topic is None:
+        return TopicInfo(name=name, error=to_proto(UnknownTopicError(f"there is no topic {name}")))
+    return topic_info(topic, with_settings=with_settings)
+
+
+def identified_topic_info(image: ClusterImage, topic_id: bytes) -> TopicInfo:
+    """The topic, or the error that there is none."""
+    topic = image.topics.get(topic_id)
+    if topic is None:
+        error = UnknownTopicError(f"there is no topic with id {topic_id[:16].hex()}")
+        return TopicInfo(topic_id=topic_id, error=to_proto(error))
+    return topic_info(topic)
+
+
+def topic_listing(topic: TopicImage) -> TopicListing:
+    return TopicListing(
+        name=topic.name,
+        topic_id=topic.topic_id,
+        partitions=len(topic.partitions),
+        replication_factor=max((len(each.replicas) for each in topic.partitions), default=0),
+    )
+
+
+def _broker_info(broker: BrokerImage) -> BrokerInfo:
+    return BrokerInfo(
+        broker_id=broker.broker_id,
+        broker_epoch=broker.broker_epoch,
+        address=broker.address,
+        rack=broker.rack,
+        fenced=broker.fenced,
+    )
+
+
+def _partition_info(partition: PartitionImage) -> PartitionInfo:
+    return PartitionInfo(
+        partition=partition.partition,
+        leader=partition.leader,
+        leader_epoch=partition.leader_epoch,
+        partition_epoch=partition.partition_epoch,
+        replicas=partition.replicas,
+        isr=partition.isr,
+        elr=partition.elr,
+    )

@@ -1,0 +1,111 @@
+"""SessionService: brokers register, stay in touch, and fetch producer ids."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+from streamkeep_common.errors import (
+    InvalidRequestError,
+    StaleBrokerEpochError,
+    StreamkeepError,
+    to_proto,
+)
+from streamkeep_common.methods import ALLOCATE_PRODUCER_IDS, SESSION, SESSION_SERVICE
+from streamkeep_common.seams import CallInfo, Clock, ServerStream, Service
+from streamkeep_coordinator.broker_session import BrokerSession
+from streamkeep_coordinator.controller import Controller
+from streamkeep_coordinator.metadata.brokers import allocate_producer_ids, register_broker
+from streamkeep_coordinator.services.requests import FIRST_MESSAGE_TIMEOUT_S
+from streamkeep_coordinator.session_keeper import SessionKeeper
+from streamkeep_proto.v1.coordinator_pb2 import (
+    AllocateProducerIdsRequest,
+    AllocateProducerIdsResponse,
+    BrokerRegistered,
+    RegisterBroker,
+    SessionRequest,
+    SessionResponse,
+)
+
+_log = logging.getLogger(__name__)
+
+SessionStream = ServerStream[SessionRequest, SessionResponse]
+
+
+class SessionService:
+    """`session_timeout_ms` and `heartbeat_interval_ms` are told to brokers when they register."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        keeper: SessionKeeper,
+        clock: Clock,
+        *,
+        session_timeout_ms: int,
+        heartbeat_interval_ms: int,
+    ) -> None:
+        self._controller = controller
+        self._keeper = keeper
+        self._clock = clock
+        self._session_timeout_ms = session_timeout_ms
+        self._heartbeat_interval_ms = heartbeat_interval_ms
+
+    def service(self) -> Service:
+        return Service(
+            SESSION_SERVICE, {ALLOCATE_PRODUCER_IDS: self.allocate_producer_ids}, {SESSION: self.session}
+        )
+
+    async def session(self, stream: SessionStream) -> None:
+        """Registration first; then the session, until the stream ends."""
+        async with asyncio.timeout(FIRST_MESSAGE_TIMEOUT_S):
+            request = await stream.receive()
+        if request is None:
+            return
+        try:
+            session = await self._register(stream, request)
+        except StreamkeepError as error:
+            _log.warning("a broker at %s was refused: %s", stream.info.peer, error)
+            await stream.send(SessionResponse(error=to_proto(error)))
+            return
+        await session.run()
+
+    async def allocate_producer_ids(
+        self, request: AllocateProducerIdsRequest, _info: CallInfo
+    ) -> AllocateProducerIdsResponse:
+        command = partial(
+            allocate_producer_ids, broker_id=request.broker_id, broker_epoch=request.broker_epoch
+        )
+        try:
+            return (await self._controller.execute(command)).answer
+        except StreamkeepError as error:
+            return AllocateProducerIdsResponse(error=to_proto(error))
+
+    async def _register(self, stream: SessionStream, request: SessionRequest) -> BrokerSession:
+        if request.WhichOneof("request") != "register":
+            raise InvalidRequestError("a session stream begins with a registration")
+        register: RegisterBroker = request.register
+        self._keeper.sessions.check_may_register(register.broker_id, register.incarnation_id)
+        done = await self._controller.execute(partial(register_broker, request=register))
+        broker = self._controller.image.brokers[register.broker_id]
+        if broker.broker_epoch != done.answer:
+            raise StaleBrokerEpochError(f"another process with broker id {broker.broker_id} has registered")
+        registered = BrokerRegistered(
+            cluster_id=self._controller.image.cluster_id,
+            broker_epoch=done.answer,
+            metadata_index=done.index,
+            session_timeout_ms=self._session_timeout_ms,
+            heartbeat_interval_ms=self._heartbeat_interval_ms,
+        )
+        await stream.send(SessionResponse(registered=registered))
+        _log.info("broker %d at epoch %d is in session", broker.broker_id, broker.broker_epoch)
+        return BrokerSession(
+            stream,
+            self._controller,
+            self._keeper,
+            self._clock,
+            broker_id=register.broker_id,
+            broker_epoch=done.answer,
+            incarnation_id=register.incarnation_id,
+            registered_index=done.index,
+        )

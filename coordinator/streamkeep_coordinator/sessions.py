@@ -1,0 +1,163 @@
+"""Who is alive, as the active coordinator judges it. Pure: events and the time in, who is to be fenced out.
+
+A broken stream is a hint and a missed deadline is proof (DESIGN 4):
+
+  state     what happened                       the broker is fenced
+  OPEN      heartbeats come                     `timeout` after the last one
+  BROKEN    the stream broke                    `grace` after that, unless it is opened again
+  DOUBTED   it broke with most of the others    `timeout` after the last heartbeat, unless opened again
+  AWAITED   this coordinator became active      `reopen` after that, if more than half of the awaited have
+                                                come by then; else `timeout` after it
+
+A judge that loses more than half of its sessions within one grace is itself the likely one to be cut off,
+so all that broke become DOUBTED. AWAITED are the brokers that were not fenced when this coordinator became
+active. And a judge that was stalled could not hear: all deadlines move by a stall of more than 100 ms.
+
+Times are seconds of the monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from streamkeep_common.errors import BrokerIdInUseError
+
+TICK_S = 0.05
+"""How often `tick` is to be called."""
+
+STALL_S = 0.1
+"""A tick that is later than this was kept from running, and so was everything else here."""
+
+
+class State(Enum):
+    """See the table above."""
+
+    OPEN = "open"
+    BROKEN = "broken"
+    DOUBTED = "doubted"
+    AWAITED = "awaited"
+
+
+@dataclass(slots=True)
+class _Session:
+    broker_id: int
+    broker_epoch: int
+    incarnation_id: bytes
+    state: State
+    stream: int  # the newest stream of this session; an older one that breaks means nothing
+    heard_at: float
+    broken_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimes:
+    """Seconds; defaults as in the settings table."""
+
+    timeout: float = 3.0
+    grace: float = 0.3
+    reopen: float = 0.7
+
+
+class Sessions:
+    """The sessions of one active coordinator, from `now`, the moment at which it became active."""
+
+    def __init__(self, times: SessionTimes, now: float) -> None:
+        self._times = times
+        self._sessions: dict[int, _Session] = {}
+        self._streams = 0
+        self._started_at = now
+        self._ticked_at = now
+        self._awaited = 0
+        self._came = 0
+
+    @property
+    def open_count(self) -> int:
+        return sum(session.state is State.OPEN for session in self._sessions.values())
+
+    def state(self, broker_id: int) -> State | None:
+        """None: there is no session, so the broker is fenced or about to be."""
+        session = self._sessions.get(broker_id)
+        return None if session is None else session.state
+
+    def await_broker(self, broker_id: int, broker_epoch: int, incarnation_id: bytes) -> None:
+        """A broker that was not fenced before this coordinator became active."""
+        self._awaited += 1
+        self._sessions[broker_id] = _Session(
+            broker_id, broker_epoch, incarnation_id, State.AWAITED, 0, self._started_at
+        )
+
+    def check_may_register(self, broker_id: int, incarnation_id: bytes) -> None:
+        """BrokerIdInUseError while the stream of another incarnation is open."""
+        session = self._sessions.get(broker_id)
+        if session and session.state is State.OPEN and session.incarnation_id != incarnation_id:
+            raise BrokerIdInUseError(f"another process with broker id {broker_id} is alive")
+
+    def open(self, broker_id: int, broker_epoch: int, incarnation_id: bytes, now: float) -> int:
+        """A stream of a registered broker begins; the number by which `heard` and `broke` know it."""
+        known = self._sessions.get(broker_id)
+        self._came += known is not None and known.state is State.AWAITED
+        self._streams += 1
+        self._sessions[broker_id] = _Session(
+            broker_id, broker_epoch, incarnation_id, State.OPEN, self._streams, now
+        )
+        return self._streams
+
+    def is_current(self, broker_id: int, stream: int) -> bool:
+        """No newer stream and no fencing has ended this one."""
+        session = self._sessions.get(broker_id)
+        return session is not None and session.stream == stream
+
+    def heard(self, broker_id: int, stream: int, now: float) -> None:
+        """A heartbeat."""
+        if self.is_current(broker_id, stream):
+            self._sessions[broker_id].heard_at = now
+
+    def broke(self, broker_id: int, stream: int, now: float) -> None:
+        """The stream ended without a word."""
+        if self.is_current(broker_id, stream):
+            session = self._sessions[broker_id]
+            session.state = State.BROKEN
+            session.broken_at = now
+
+    def leave(self, broker_id: int, stream: int) -> bool:
+        """The broker has stopped in order: fence it without delay, if this was its newest stream."""
+        is_current = self.is_current(broker_id, stream)
+        if is_current:
+            del self._sessions[broker_id]
+        return is_current
+
+    def tick(self, now: float) -> list[tuple[int, int]]:
+        """Broker id and epoch of those to fence now; their sessions are over."""
+        late = now - self._ticked_at - TICK_S
+        self._ticked_at = now
+        if late > STALL_S:
+            self._extend(late)
+        self._doubt()
+        due = [session for session in self._sessions.values() if now >= self._deadline(session)]
+        for session in due:
+            del self._sessions[session.broker_id]
+        return [(session.broker_id, session.broker_epoch) for session in due]
+
+    def _deadline(self, session: _Session) -> float:
+        silent = session.heard_at + self._times.timeout
+        if session.state is State.BROKEN:
+            return min(silent, session.broken_at + self._times.grace)
+        if session.state is State.AWAITED and self._came * 2 > self._awaited:
+            return min(silent, self._started_at + self._times.reopen)
+        return silent
+
+    def _doubt(self) -> None:
+        """More than half are broken: whoever judges is the one that is cut off. None of them is older than
+        one grace, else it would have been fenced, or is in doubt already.
+        """
+        broken = [each for each in self._sessions.values() if each.state in (State.BROKEN, State.DOUBTED)]
+        if len(broken) * 2 > len(self._sessions):
+            for session in broken:
+                session.state = State.DOUBTED
+
+    def _extend(self, seconds: float) -> None:
+        self._started_at += seconds
+        for session in self._sessions.values():
+            session.heard_at += seconds
+            session.broken_at += seconds
