@@ -59,6 +59,11 @@ class LogDirectory:
         return bool(self._failed)
 
     @property
+    def is_full(self) -> bool:
+        """Appends are refused for want of room, whatever else is the case."""
+        return bool(self._full)
+
+    @property
     def min_free_bytes(self) -> int:
         if self._min_free_setting >= 0:
             return self._min_free_setting

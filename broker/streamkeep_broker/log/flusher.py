@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 from streamkeep_broker.log.file_cache import CachedFile
 from streamkeep_common.seams import Disk, DiskFile, FileSystem, Worker
 
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 # With more things to sync than this, one syncfs is cheaper (100 files: 2.5 ms against 19 ms).
 MAX_SINGLE_SYNCS = 4
 
@@ -45,10 +46,17 @@ class FlushTarget(Protocol):
 class FlushedLog(Protocol):
     """A log, as a flusher sees it."""
 
-    def flush_target(self) -> FlushTarget: ...
+    def flush_target(self) -> FlushTarget:
+        """Raises OSError if something that belongs to it cannot be written."""
+        ...
 
     def flushed(self, end_offset: int) -> None:
         """Everything below is on disk."""
+        ...
+
+    @property
+    def needs_flush(self) -> bool:
+        """Another flush is wanted although nothing was appended."""
         ...
 
     @property
@@ -66,6 +74,10 @@ class FlushObserver(Protocol):
 
     def flush_answered(self, flusher: Flusher) -> None:
         """The late flush is done."""
+        ...
+
+    def flush_lacks_room(self, flusher: Flusher) -> None:
+        """A log could not prepare its flush because the disk is full; it is tried again by `retry`."""
         ...
 
     def flush_failed(self, flusher: Flusher, error: OSError) -> None:
@@ -91,6 +103,7 @@ class Flusher:
         self._stall_s = stall_ms / 1000
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[FlushedLog, None] = {}
+        self._new_names: dict[Path, None] = {}
         self._armed = False
         self._running: asyncio.Future[None] | None = None
         self._late = False
@@ -107,9 +120,23 @@ class Flusher:
             self._waiting[log] = None
             self._arm()
 
+    def retry(self) -> None:
+        """Try again what could not be prepared for want of room."""
+        if self._waiting and not self._failed:
+            self._arm()
+
+    def add_names(self, directory: Path) -> None:
+        """Names were made in a directory: the next flush makes them durable before it publishes anything."""
+        self._new_names[directory] = None
+
     def forget(self, log: FlushedLog) -> None:
         """The log is being deleted: drop its request. A flush under way may still cover it."""
         self._waiting.pop(log, None)
+
+    async def barrier(self) -> None:
+        """Return when the flush that is under way now, if any, has ended, well or not."""
+        if self._running is not None:
+            await asyncio.wait([self._running])
 
     async def settle(self) -> None:
         """Return when no flush is under way or asked for, or when one failed."""
@@ -125,19 +152,36 @@ class Flusher:
 
     def _begin(self) -> None:
         self._armed = False
-        captured = [_Captured(log, log.flush_target()) for log in self._waiting]
-        self._waiting.clear()
+        try:
+            captured = self._capture()
+        except OSError as error:
+            self._fail(error)
+            return
         if not captured:
             self._say_settled()
             return
         files = list(dict.fromkeys(file for _, target in captured for file in target.files))
-        directories = list(dict.fromkeys(path for _, target in captured for path in target.directories))
+        directories = dict.fromkeys(path for _, target in captured for path in target.directories)
+        directories, self._new_names = {**self._new_names, **directories}, {}
         versions = [_version(file) for file in files]
         self._running = self._worker.run(
-            partial(make_durable, self._disk, self.file_system, files, directories)
+            partial(make_durable, self._disk, self.file_system, files, list(directories))
         )
         alarm = self._loop.call_later(self._stall_s, self._is_late)
         self._running.add_done_callback(partial(self._finish, captured, versions, alarm))
+
+    def _capture(self) -> list[_Captured]:
+        captured = []
+        waiting, self._waiting = self._waiting, {}
+        for log in waiting:
+            try:
+                captured.append(_Captured(log, log.flush_target()))
+            except OSError as error:
+                if error.errno not in OUT_OF_SPACE:
+                    raise
+                self._waiting[log] = None
+                self._observer.flush_lacks_room(self)
+        return captured
 
     def _is_late(self) -> None:
         self._late = True
@@ -164,6 +208,8 @@ class Flusher:
             file.mark_synced(version)
         for log, target in captured:
             _publish(log, target.end_offset)
+            if log.needs_flush:
+                self._waiting[log] = None
         if self._waiting:
             self._arm()
         else:

@@ -32,6 +32,7 @@ class Log:
         self.end = 0
         self.flushed_end = 0
         self.new = True
+        self.needs_flush = False
         self.heard = 0
         self.on_progress: Callable[[], None] = self._hear
 
@@ -62,6 +63,9 @@ class Observer:
 
     def flush_answered(self, flusher: Flusher) -> None:
         self.heard.append("answered")
+
+    def flush_lacks_room(self, flusher: Flusher) -> None:
+        self.heard.append("full")
 
     def flush_failed(self, flusher: Flusher, error: OSError) -> None:
         self.heard.append(f"failed: {error.strerror}")

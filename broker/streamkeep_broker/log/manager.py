@@ -1,0 +1,301 @@
+"""All logs of a broker: which there are, in which directory, and the state of the disks under them.
+
+The one door to a log for who writes it: `append` and `request_flush` go through here, so that what a
+disk does to one log is known to all of its directory. Call it from the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from streamkeep_broker.log.checkpoints import BEGINNING, Checkpoint
+from streamkeep_broker.log.directory import LogDirectory
+from streamkeep_broker.log.file_cache import FileCache
+from streamkeep_broker.log.identity import read_boot_id
+from streamkeep_broker.log.open_directory import OpenDirectory
+from streamkeep_broker.log.partition_log import Appended, PartitionLog
+from streamkeep_broker.log.partition_name import PartitionName, directory_name
+from streamkeep_broker.log.recovery import RecoveredLog, recover_log
+from streamkeep_broker.log.removals import Removals
+from streamkeep_broker.log.startup import Held, claim_directories, look_into, recover_logs
+from streamkeep_broker.log.upkeep import Upkeep
+from streamkeep_broker.log.volume import Volume
+from streamkeep_common.errors import StorageFailedError
+from streamkeep_common.records.frame import FRAME_HEADER_BYTES
+from streamkeep_common.seams import Clock, Disk, Workers
+from streamkeep_common.settings import BrokerSettings, TopicSettings
+from streamkeep_proto.v1.records_pb2 import RecordBatch
+
+FILE_DELETE_DELAY_MS = 60_000
+# A broker has 2 s to stop, and others need some of it; what is not flushed by then is scanned next time.
+STOP_TIMEOUT_S = 1.5
+
+# Of a log that was found and whose topic's settings are not known yet: nothing of it may expire meanwhile.
+UNKNOWN_SETTINGS = TopicSettings.of({"retention_ms": "-1", "retention_bytes": "-1"})
+
+_logger = logging.getLogger(__name__)
+
+Key = tuple[bytes, int]
+
+
+class LogManager:
+    """The logs of one broker over its log directories.
+
+    `on_directory_change` is called, on the event loop, with each directory whose state changed.
+    """
+
+    def __init__(
+        self,
+        *,
+        directories: Sequence[Path],
+        disk: Disk,
+        workers: Workers,
+        clock: Clock,
+        rng: random.Random,
+        settings: BrokerSettings,
+        on_directory_change: Callable[[LogDirectory], None],
+        file_delete_delay_ms: int = FILE_DELETE_DELAY_MS,
+    ) -> None:
+        self.directories = [
+            LogDirectory(path, min_free_bytes=settings.min_free_bytes) for path in directories
+        ]
+        self.cluster_id: str | None = None
+        """Which cluster the directories belong to; None until they were bound to one."""
+        self.clean_start = False
+        """The last stop was clean, or the directories are new."""
+        self.boot_id = ""
+        """The id of this start of the machine."""
+        self._disk = disk
+        self._workers = workers
+        self._clock = clock
+        self._rng = rng
+        self._settings = settings
+        self._on_directory_change = on_directory_change
+        self._delete_delay_ms = file_delete_delay_ms
+        self._files = FileCache(disk, capacity=settings.max_open_files)
+        self._volumes: dict[int, Volume] = {}
+        self._open: list[OpenDirectory] = []
+        self._logs: dict[Key, PartitionLog] = {}
+        self._homes: dict[PartitionLog, OpenDirectory] = {}
+        self._upkeep: Upkeep | None = None
+
+    def __iter__(self) -> Iterator[PartitionLog]:
+        return iter(self._logs.values())
+
+    def __len__(self) -> int:
+        return len(self._logs)
+
+    # --- start and stop ---
+
+    async def start(self) -> None:
+        """Claim the directories, open their logs, and look after them from now on.
+
+        Raises DirectoryRefusedError when a person must decide, StorageFailedError when no directory works.
+        """
+        held = await claim_directories(
+            self.directories,
+            disk=self._disk,
+            workers=self._workers,
+            broker_id=self._settings.id,
+            rng=self._rng,
+        )
+        try:
+            await self._open_all(held)
+        except BaseException:
+            await self.stop()
+            raise
+        self._upkeep = Upkeep(
+            self._open,
+            clock=self._clock,
+            retention_check_ms=self._settings.retention_check_ms,
+            checkpoint_ms=self._settings.checkpoint_ms,
+            producer_expiration_ms=self._settings.producer_expiration_ms,
+        )
+        self._upkeep.start()
+
+    async def stop(self) -> None:
+        """Flush everything, leave the directories marked clean, give them back. At most 1.5 s.
+
+        What a disk does not take in that time is scanned at the next start.
+        """
+        if self._upkeep is not None:
+            await self._upkeep.stop()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await asyncio.gather(*(home.stop() for home in self._open))
+                for volume in self._volumes.values():
+                    await volume.close()
+        except TimeoutError:
+            _logger.error("the disks did not take everything in %s s; the next start scans", STOP_TIMEOUT_S)
+        finally:
+            for home in self._open:
+                home.claim.lock.release()
+            self._open.clear()
+            self._volumes.clear()
+
+    async def bind_cluster(self, cluster_id: str) -> None:
+        """Say for ever which cluster the directories belong to. Raises ClusterMismatchError, OSError."""
+        for home in self._open:
+            if not home.directory.is_offline:
+                await home.bind(cluster_id)
+        self.cluster_id = cluster_id
+
+    # --- logs ---
+
+    def get(self, topic_id: bytes, partition: int) -> PartitionLog | None:
+        """The partition's log, if the broker has one."""
+        return self._logs.get((topic_id, partition))
+
+    def directory_of(self, log: PartitionLog) -> LogDirectory:
+        """Where the log is."""
+        return self._homes[log].directory
+
+    def create(
+        self, topic_id: bytes, topic: str, partition: int, directory_id: bytes, settings: TopicSettings
+    ) -> PartitionLog:
+        """Make an empty log. Raises StorageFailedError or DiskFullError.
+
+        It is durable with the first flush that it takes part in; until then nothing is acknowledged from it.
+        """
+        assert (topic_id, partition) not in self._logs
+        home = self._home(directory_id)
+        home.directory.check_readable()
+        name = PartitionName(topic, partition, topic_id)
+        path = home.path / directory_name(topic_id, topic, partition)
+        try:
+            self._disk.make_directories(path)
+            recovered = self._recover(home, settings, path, BEGINNING)
+        except OSError as error:
+            raise home.write_failed(error) from error
+        home.volume.flusher.add_names(home.path)
+        return self._add(home, name, recovered, settings)
+
+    def delete(self, topic_id: bytes, partition: int) -> None:
+        """Forget the log now; its files are renamed at once and removed later. KeyError if there is none."""
+        log = self._logs.pop((topic_id, partition))
+        self._homes.pop(log).delete(log.path.name)
+
+    def append(
+        self, log: PartitionLog, batch: RecordBatch, payload: bytes, *, leader_epoch: int, now_ms: int
+    ) -> Appended:
+        """As `PartitionLog.append`, if the directory may be written.
+
+        Raises DiskFullError, DiskStalledError, StorageFailedError; CorruptLogError from the log.
+        """
+        home = self._homes[log]
+        home.directory.check_appendable(log.settings.min_free_bytes)
+        try:
+            appended = log.append(batch, payload, leader_epoch=leader_epoch, now_ms=now_ms)
+        except OSError as error:
+            raise home.write_failed(error) from error
+        home.wrote(FRAME_HEADER_BYTES + len(payload))
+        return appended
+
+    def request_flush(self, log: PartitionLog) -> None:
+        """Have the log flushed soon; then its `on_progress` is called.
+
+        A log that acknowledges without it (durability `os`) is flushed every `checkpoint_ms`.
+        """
+        self._homes[log].request_flush(log)
+
+    async def checkpoint(self) -> None:
+        """Write down log starts, recovery points and high watermarks now."""
+        for home in self._open:
+            if not home.directory.is_offline:
+                await home.checkpoint()
+
+    # --- within ---
+
+    async def _open_all(self, held: list[Held]) -> None:
+        self._open = [self._take(one) for one in held]
+        self.boot_id = read_boot_id(self._disk)
+        self.clean_start = all(home.claim.was_stopped_cleanly for home in self._open)
+        self.cluster_id = next(filter(None, (home.identity.cluster_id for home in self._open)), None)
+        for home in self._open:
+            await self._open_logs(home)
+        await self._flush_recovered()
+
+    def _take(self, held: Held) -> OpenDirectory:
+        volume = self._volumes.get(held.file_system.id)
+        if volume is None:
+            volume = self._volumes[held.file_system.id] = Volume(
+                held.file_system,
+                disk=self._disk,
+                workers=self._workers,
+                stall_ms=self._settings.disk_stall_ms,
+                on_change=self._on_directory_change,
+            )
+        else:
+            held.file_system.close()
+        held.directory.id = held.claim.identity.directory_id
+        volume.directories.append(held.directory)
+        removals = Removals(volume, clock=self._clock, delay_ms=self._delete_delay_ms)
+        return OpenDirectory(
+            held.directory, claim=held.claim, volume=volume, removals=removals, disk=self._disk
+        )
+
+    async def _open_logs(self, home: OpenDirectory) -> None:
+        await home.volume.measure()
+        recover = partial(self._recover, home, UNKNOWN_SETTINGS)
+        try:
+            found = await home.volume.keep_house(partial(look_into, self._disk, home.path))
+            recovered = await recover_logs(home.path, found, recover=recover, workers=self._workers)
+        except OSError as error:
+            home.write_failed(error)
+            return
+        for name, log in recovered.items():
+            self._add(home, found.logs[name], log, UNKNOWN_SETTINGS)
+        home.logs_are_open = True
+        home.remove_leftovers(found.deleted)
+
+    def _recover(
+        self, home: OpenDirectory, settings: TopicSettings, path: Path, checkpoint: Checkpoint
+    ) -> RecoveredLog:
+        return recover_log(
+            self._disk,
+            self._files,
+            path,
+            checkpoint=checkpoint,
+            clean=home.claim.was_stopped_cleanly,
+            rebooted=not home.claim.same_boot,
+            settings=settings,
+        )
+
+    def _add(
+        self, home: OpenDirectory, name: PartitionName, recovered: RecoveredLog, settings: TopicSettings
+    ) -> PartitionLog:
+        for note in recovered.notes:
+            _logger.warning("%s", note)
+        log = PartitionLog(
+            recovered,
+            topic_id=name.topic_id,
+            topic=name.topic,
+            partition=name.partition,
+            settings=settings,
+            disk=self._disk,
+            files=self._files,
+            reader=home.volume.reader,
+        )
+        home.logs[log.path.name] = log
+        self._logs[log.topic_id, log.partition] = log
+        self._homes[log] = home
+        return log
+
+    async def _flush_recovered(self) -> None:
+        """What a killed process left in the page cache is in the logs again, but perhaps not on disk yet."""
+        for home in self._open:
+            home.volume.flusher.add_names(home.path)
+            home.flush_unhurried()
+        for volume in self._volumes.values():
+            await volume.flusher.settle()
+
+    def _home(self, directory_id: bytes) -> OpenDirectory:
+        for home in self._open:
+            if home.directory.id == directory_id:
+                return home
+        raise StorageFailedError(f"this broker has no log directory {directory_id.hex()} that works")

@@ -1,0 +1,207 @@
+"""A log directory that this process holds, and the logs in it.
+
+It does to them what the state of the disk asks for and knows nothing of when (see `upkeep`). What may
+wait for the disk goes through the volume's housekeeper.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from functools import partial
+from pathlib import Path
+
+from streamkeep_broker.log.checkpoints import Checkpoint, write_checkpoints
+from streamkeep_broker.log.directory import LogDirectory
+from streamkeep_broker.log.flusher import OUT_OF_SPACE
+from streamkeep_broker.log.identity import Claim, bind_to_cluster, mark_clean
+from streamkeep_broker.log.partition_log import PartitionLog, RemovedSegment
+from streamkeep_broker.log.partition_name import DELETED_SUFFIX
+from streamkeep_broker.log.removals import Removals
+from streamkeep_broker.log.volume import Volume
+from streamkeep_common.errors import DiskFullError, StorageFailedError, StreamkeepError
+from streamkeep_common.seams import Disk
+
+# How many logs are looked at before other work of the event loop has its turn.
+LOGS_PER_TURN = 500
+# The process ran short of something: that says nothing of the disk.
+_SHORT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+_logger = logging.getLogger(__name__)
+
+
+class OpenDirectory:
+    """The claimed directory. `logs` are by the names of their directories."""
+
+    def __init__(
+        self, directory: LogDirectory, *, claim: Claim, volume: Volume, removals: Removals, disk: Disk
+    ) -> None:
+        self.directory = directory
+        self.claim = claim
+        self.identity = claim.identity
+        self.volume = volume
+        self.removals = removals
+        self.logs: dict[str, PartitionLog] = {}
+        self.logs_are_open = False
+        """All logs of the directory are in `logs`: only then can it be left clean."""
+        self._disk = disk
+        self._checkpoints_on_disk: dict[str, Checkpoint] | None = None
+        self._deleted_before = 0
+
+    @property
+    def path(self) -> Path:
+        return self.directory.path
+
+    async def bind(self, cluster_id: str) -> None:
+        """Belong to this cluster for ever. Raises ClusterMismatchError, OSError."""
+        self.identity = await self.volume.keep_house(
+            partial(bind_to_cluster, self._disk, self.path, self.identity, cluster_id)
+        )
+
+    # --- writing ---
+
+    def wrote(self, size: int) -> None:
+        """So many bytes were appended."""
+        if self.directory.wrote(size):
+            self.volume.on_change(self.directory)
+
+    def write_failed(self, error: OSError) -> StreamkeepError:
+        """Take over what a failed write says of the disk; returns what to tell whoever wanted it."""
+        if error.errno in OUT_OF_SPACE:
+            self.volume.ran_out_of_space()
+            return DiskFullError(self.directory.reason)
+        if error.errno in _SHORT_OF_RESOURCES:
+            return StorageFailedError(f"{error.strerror} on the way to {self.path}")
+        if self.directory.failed("A write to", error):
+            self.volume.on_change(self.directory)
+        return StorageFailedError(self.directory.reason)
+
+    def request_flush(self, log: PartitionLog) -> None:
+        """Flush the log soon if its topic is acknowledged by that; `flush_unhurried` looks after others."""
+        if log.settings.durability == "fsync" or log.needs_flush:
+            self.volume.flusher.request(log)
+
+    def flush_unhurried(self) -> None:
+        """Flush every log that has something to flush."""
+        for log in self.logs.values():
+            if _is_unflushed(log):
+                self.volume.flusher.request(log)
+
+    # --- checkpoints ---
+
+    async def checkpoint(self) -> None:
+        """Write down where each log starts and how far it is on disk, if that changed.
+
+        A failure becomes the directory's state.
+        """
+        checkpoints = {}
+        for number, (name, log) in enumerate(list(self.logs.items()), start=1):
+            checkpoints[name] = checkpoint_of(log)
+            if number % LOGS_PER_TURN == 0:
+                await asyncio.sleep(0)
+        if checkpoints == self._checkpoints_on_disk:
+            return
+        try:
+            await self.volume.keep_house(partial(write_checkpoints, self._disk, self.path, checkpoints))
+        except OSError as error:
+            self.write_failed(error)
+        else:
+            self._checkpoints_on_disk = checkpoints
+
+    # --- removing ---
+
+    async def release(self, unneeded: list[RemovedSegment]) -> None:
+        """Remove segments that their logs have let go, once the log starts are written down.
+
+        On a full disk they cannot always be: then the segments go first, and the logs start where their
+        files do.
+        """
+        await self.checkpoint()
+        for segment in unneeded:
+            self.removals.put(partial(_remove_segment, self._disk, segment))
+
+    def delete(self, name: str) -> None:
+        """The log is gone for good: its directory is renamed now and removed later."""
+        log = self.logs.pop(name)
+        self.volume.flusher.forget(log)
+        doomed = self._free_name(name)
+        try:
+            self._disk.rename(log.path, doomed)
+        except OSError:
+            # The broker finds at its next start that nobody has this log, and deletes it then.
+            _logger.exception("%s could not be renamed for deletion", log.path)
+            log.close_files()
+            return
+        self.volume.flusher.add_names(self.path)
+        self.removals.put(partial(_remove_log, self._disk, log, doomed))
+
+    def remove_leftovers(self, names: list[str]) -> None:
+        """Remove what was deleted in an earlier life."""
+        for name in names:
+            self.removals.put(partial(self._disk.remove_tree, self.path / name))
+
+    def _free_name(self, name: str) -> Path:
+        while True:
+            self._deleted_before += 1
+            doomed = self.path / f"{name}.{self._deleted_before}{DELETED_SUFFIX}"
+            if not self._disk.exists(doomed):
+                return doomed
+
+    # --- stopping ---
+
+    async def stop(self) -> None:
+        """Flush and close every log, and leave the directory marked clean if all of that succeeds."""
+        for log in self.logs.values():
+            self.volume.flusher.request(log)
+        await self.volume.flusher.settle()
+        if not self._can_be_left_clean():
+            return
+        await self.checkpoint()
+        try:
+            await self.volume.keep_house(self._close_cleanly)
+        except OSError:
+            _logger.exception("%s could not be left clean; the next start scans it", self.path)
+
+    def _can_be_left_clean(self) -> bool:
+        """Corrupt logs are looked at again by every start."""
+        return (
+            self.logs_are_open
+            and not self.directory.is_offline
+            and not any(_is_unflushed(log) or log.defects for log in self.logs.values())
+        )
+
+    def _close_cleanly(self) -> None:
+        for log in self.logs.values():
+            log.close()
+        self.volume.sync()
+        mark_clean(self._disk, self.path)
+
+
+def checkpoint_of(log: PartitionLog) -> Checkpoint:
+    """What may be relied on after a power cut: nothing in it is past the flushed end.
+
+    A corrupt log is scanned again from its first defect on, so that it is found again.
+    """
+    flushed_end = log.flushed_end_offset
+    return Checkpoint(
+        log_start_offset=log.log_start_offset,
+        recovery_point=min([flushed_end, *(defect.offset for defect in log.defects)]),
+        high_watermark=min(log.high_watermark, flushed_end),
+    )
+
+
+def _is_unflushed(log: PartitionLog) -> bool:
+    return log.flushed_end_offset < log.log_end_offset or log.needs_flush
+
+
+def _remove_segment(disk: Disk, segment: RemovedSegment) -> None:
+    for file in segment.files:
+        file.close()
+    for path in segment.paths:
+        disk.remove_file(path)
+
+
+def _remove_log(disk: Disk, log: PartitionLog, doomed: Path) -> None:
+    log.close_files()
+    disk.remove_tree(doomed)

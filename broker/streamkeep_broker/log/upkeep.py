@@ -1,0 +1,96 @@
+"""What is done to the logs from time to time: retention, checkpoints, removals, a look at the room left.
+
+Each runs in a loop of its own, so that a slow one does not hold up the rest. Decides nothing: logs say
+which segments they no longer need, directories what their room means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+from streamkeep_broker.log.open_directory import LOGS_PER_TURN, OpenDirectory
+from streamkeep_broker.log.partition_log import RemovedSegment
+from streamkeep_common.seams import Clock
+
+SPACE_CHECK_MS = 1_000
+
+_logger = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """Looks after open directories until it is stopped."""
+
+    def __init__(
+        self,
+        directories: Iterable[OpenDirectory],
+        *,
+        clock: Clock,
+        retention_check_ms: int,
+        checkpoint_ms: int,
+        producer_expiration_ms: int,
+    ) -> None:
+        self._directories = list(directories)
+        self._clock = clock
+        self._producer_expiration_ms = producer_expiration_ms
+        self._rounds = [
+            (retention_check_ms, self.retain),
+            (checkpoint_ms, self.checkpoint),
+            (SPACE_CHECK_MS, self.make_room),
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin; the first round of each comes after its interval."""
+        self._tasks = [asyncio.create_task(self._repeat(every, work)) for every, work in self._rounds]
+
+    async def stop(self) -> None:
+        """End, between two pieces of work or in the middle of one."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def retain(self) -> None:
+        """Let every log give up what it no longer needs."""
+        for home in self._usable():
+            await self._retain(home)
+
+    async def _retain(self, home: OpenDirectory) -> None:
+        now_ms = self._clock.now_ms()
+        unneeded: list[RemovedSegment] = []
+        for number, log in enumerate(list(home.logs.values()), start=1):
+            unneeded += log.take_unneeded_segments(now_ms)
+            log.producers.expire(now_ms, self._producer_expiration_ms)
+            if number % LOGS_PER_TURN == 0:
+                await asyncio.sleep(0)
+        if unneeded:
+            await home.release(unneeded)
+
+    async def checkpoint(self) -> None:
+        """Flush what nobody waits for, and write down what is on disk."""
+        for home in self._usable():
+            home.flush_unhurried()
+            await home.checkpoint()
+
+    async def make_room(self) -> None:
+        """Remove what is due, and see how much room there is; on a full disk retention does not wait."""
+        for home in self._usable():
+            if home.directory.is_full:
+                await self._retain(home)
+            await home.removals.carry_out()
+            await home.volume.measure()
+            home.volume.flusher.retry()
+
+    def _usable(self) -> list[OpenDirectory]:
+        return [home for home in self._directories if not home.directory.is_offline]
+
+    async def _repeat(self, every_ms: int, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self._clock.sleep(every_ms / 1000)
+            try:
+                await work()
+            except Exception:
+                # One bad round must not end retention or checkpoints for the rest of the process's life.
+                _logger.exception("upkeep of the log directories failed and goes on")
