@@ -1,0 +1,57 @@
+"""Names of a partition log's files, and the provider of open ones. Knows nothing of what is in them.
+
+00000000000000000100.log            frames; parses as LogSegment
+00000000000000000100.index          where frames stand, once the segment is sealed (see `seals`)
+00000000000000000100.index.open     the same, as long as it is not
+00000000000000000100.timeindex      which timestamps stand where
+00000000000000000100.snapshot       producer states as of that offset
+leader-epochs                       where each leader epoch begins
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from streamkeep_common.seams import DiskFile
+
+LOG_SUFFIX = ".log"
+INDEX_SUFFIX = ".index"
+OPEN_INDEX_SUFFIX = ".index.open"
+TIME_INDEX_SUFFIX = ".timeindex"
+SNAPSHOT_SUFFIX = ".snapshot"
+LEADER_EPOCHS_NAME = "leader-epochs"
+
+OFFSET_DIGITS = 20
+
+
+class Files(Protocol):
+    """Opens files when they are used, within a bound on descriptors. Usable on any thread."""
+
+    def open(self, path: Path, *, create: bool = False) -> DiskFile:
+        """A file that opens at its first use; with `create` it is made then if it is missing."""
+        ...
+
+
+def offset_path(directory: Path, offset: int, suffix: str) -> Path:
+    """The file of that kind that begins at `offset`."""
+    return directory / f"{offset:0{OFFSET_DIGITS}d}{suffix}"
+
+
+def offset_of(name: str, suffix: str) -> int | None:
+    """The offset in a file's name, or None if it is not a file of that kind."""
+    digits = name.removesuffix(suffix)
+    if not name.endswith(suffix) or len(digits) != OFFSET_DIGITS or not digits.isascii():
+        return None
+    return int(digits) if digits.isdecimal() else None
+
+
+def write_unsynced(files: Files, path: Path, data: bytes, unsynced: list[DiskFile]) -> None:
+    """Write a small file anew and add it to those to be synced, even if that fails with OSError.
+
+    For content that carries a checksum, because a crash may tear it.
+    """
+    file = files.open(path, create=True)
+    unsynced.append(file)
+    file.truncate(0)
+    file.append([data])

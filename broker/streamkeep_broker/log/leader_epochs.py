@@ -1,0 +1,136 @@
+"""Which leader epoch began at which offset (KIP-101): the ground for finding where two logs part. Pure.
+
+The file is lines of text, each with its own checksum, and is only ever appended to; reading it assigns
+the epochs again in their order. What stands in it of a part of the log that was lost is forgotten by the
+reader, and overruled by the next epoch.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from crc32c import crc32c
+
+MAX_FILE_BYTES = 16 << 20
+
+
+class BrokenEpochsError(ValueError):
+    """The file holds a line that nobody wrote so, and lines after it."""
+
+
+class EpochStart(NamedTuple):
+    """The first offset that a leader epoch may have written."""
+
+    epoch: int
+    start_offset: int
+
+
+class EpochEnd(NamedTuple):
+    """The offset after the last that a leader epoch may have written."""
+
+    epoch: int
+    end_offset: int
+
+
+class LeaderEpochs:
+    """Epochs with rising numbers and starts. Epochs begin at 1; 0 stands for none."""
+
+    __slots__ = ("_starts", "_unsaved")
+
+    def __init__(self) -> None:
+        self._starts: list[EpochStart] = []
+        self._unsaved: list[EpochStart] = []
+
+    @property
+    def latest(self) -> int:
+        """The last epoch, 0 if there was none."""
+        return self._starts[-1].epoch if self._starts else 0
+
+    @property
+    def starts(self) -> Sequence[EpochStart]:
+        return self._starts
+
+    def assign(self, epoch: int, start_offset: int) -> None:
+        """The epoch writes from `start_offset` on. An epoch that wrote nothing before it is forgotten."""
+        if epoch == self.latest:
+            return
+        assert epoch > self.latest, f"leader epoch {epoch} after {self.latest}"
+        self._put(EpochStart(epoch, start_offset))
+        self._unsaved.append(self._starts[-1])
+
+    def at(self, offset: int) -> int:
+        """The epoch that a record at this offset was written under, 0 if that is not known."""
+        number = bisect_right(self._starts, offset, key=_start_offset)
+        return self._starts[number - 1].epoch if number else 0
+
+    def end_offset(self, epoch: int, log_end_offset: int) -> EpochEnd | None:
+        """The greatest known epoch up to `epoch`, and where it ended here; None if all known are later."""
+        number = bisect_right(self._starts, epoch, key=_epoch)
+        if not number:
+            return None
+        ended = self._starts[number].start_offset if number < len(self._starts) else log_end_offset
+        return EpochEnd(self._starts[number - 1].epoch, ended)
+
+    def forget_before(self, log_start_offset: int) -> None:
+        """Records below are gone; the epoch that reaches over the log start now begins there."""
+        number = bisect_right(self._starts, log_start_offset, key=_start_offset)
+        if number > 1:
+            del self._starts[: number - 1]
+        if number:
+            self._starts[0] = EpochStart(self._starts[0].epoch, log_start_offset)
+
+    def forget_after(self, log_end_offset: int) -> None:
+        """Records from here on are gone. An epoch that begins just here stays: it has written nothing yet."""
+        self._starts = [start for start in self._starts if start.start_offset <= log_end_offset]
+
+    def unsaved(self) -> bytes:
+        """Lines to append to the file: what was assigned since `saved`."""
+        return b"".join(map(_line, self._unsaved))
+
+    def saved(self) -> None:
+        """The unsaved lines are in the file."""
+        self._unsaved.clear()
+
+    @classmethod
+    def decode(cls, data: bytes) -> LeaderEpochs:
+        """From the file. A torn last line was never promised to anyone; else raises BrokenEpochsError."""
+        if len(data) > MAX_FILE_BYTES:
+            raise BrokenEpochsError(f"{len(data)} bytes are too many")
+        epochs = cls()
+        lines = data.splitlines(keepends=True)
+        for number, line in enumerate(lines):
+            start = _parse(line)
+            if start is not None:
+                epochs._put(start)
+            elif number < len(lines) - 1:
+                raise BrokenEpochsError(f"line {number + 1} is damaged")
+        return epochs
+
+    def _put(self, start: EpochStart) -> None:
+        while self._starts and self._starts[-1].start_offset >= start.start_offset:
+            self._starts.pop()
+        self._starts.append(start)
+
+
+def _line(start: EpochStart) -> bytes:
+    text = b"%d %d" % start
+    return b"%b %08x\n" % (text, crc32c(text))
+
+
+def _parse(line: bytes) -> EpochStart | None:
+    text, _, _ = line.rpartition(b" ")
+    epoch, _, offset = text.partition(b" ")
+    if not (epoch.isdigit() and offset.isdigit()):
+        return None
+    start = EpochStart(int(epoch), int(offset))
+    return start if _line(start) == line else None
+
+
+def _start_offset(start: EpochStart) -> int:
+    return start.start_offset
+
+
+def _epoch(start: EpochStart) -> int:
+    return start.epoch

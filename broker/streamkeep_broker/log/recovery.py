@@ -1,0 +1,412 @@
+"""Opens a partition's log after a clean stop or a crash, and says what is torn and what is corrupt.
+
+What a crash may tear is cut; everything else that is wrong is named, with file and byte, and never cut:
+the log then opens with `defects`, gives out its good parts and takes no appends. Runs on a worker, before
+the log is in use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streamkeep_broker.log.checkpoints import Checkpoint
+from streamkeep_broker.log.files import (
+    INDEX_SUFFIX,
+    LEADER_EPOCHS_NAME,
+    LOG_SUFFIX,
+    OPEN_INDEX_SUFFIX,
+    SNAPSHOT_SUFFIX,
+    TIME_INDEX_SUFFIX,
+    Files,
+    offset_of,
+    offset_path,
+)
+from streamkeep_broker.log.frame_walk import BadFrameError, Frame
+from streamkeep_broker.log.leader_epochs import BrokenEpochsError, LeaderEpochs
+from streamkeep_broker.log.producer_snapshot import BrokenSnapshotError, decode_snapshot
+from streamkeep_broker.log.producer_states import ProducerStates
+from streamkeep_broker.log.segment import Defect, Segment
+from streamkeep_broker.log.segment_files import is_sealed, load_index, seal, write_indexes
+from streamkeep_broker.log.segment_index import SegmentIndex
+from streamkeep_broker.log.segment_scan import Damage, SegmentScan
+from streamkeep_common.records.frame import CONTROL, FrameHeader
+from streamkeep_common.seams import Disk, DiskFile
+from streamkeep_common.settings import TopicSettings
+
+SEGMENT_SUFFIXES = (LOG_SUFFIX, INDEX_SUFFIX, OPEN_INDEX_SUFFIX, TIME_INDEX_SUFFIX, SNAPSHOT_SUFFIX)
+
+
+def durable_floor(checkpoint: Checkpoint) -> int:
+    """Records below this offset were on disk, so that nothing of them can be torn."""
+    return max(checkpoint.recovery_point, checkpoint.high_watermark)
+
+
+def is_torn_tail(*, offset: int, floor: int, followed: bool, sealed: bool) -> bool:
+    """Whether the damage where `offset` should begin is what a crash leaves of an unfinished write.
+
+    It is not if the offset was on disk before (below `floor`, or in a sealed segment), nor if a frame
+    behind it in the same file is whole: a crash tears the end of a file, not its middle.
+    """
+    return offset >= floor and not followed and not sealed
+
+
+@dataclass(slots=True)
+class RecoveredLog:
+    """What a `PartitionLog` begins with."""
+
+    path: Path
+    segments: list[Segment]
+    """By base offset, never none; the last one is written."""
+    leader_epochs: LeaderEpochs
+    producers: ProducerStates
+    log_start_offset: int
+    high_watermark: int
+    flushed_end_offset: int
+    names_unsynced: bool
+    """The directory's names may not be durable yet."""
+    defects: list[Defect] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was done about what, in sentences for the server's log."""
+
+
+def recover_log(
+    disk: Disk,
+    files: Files,
+    path: Path,
+    *,
+    checkpoint: Checkpoint,
+    clean: bool,
+    settings: TopicSettings,
+) -> RecoveredLog:
+    """Open the log in the directory `path`; an empty directory is a new log. Blocking. Raises OSError.
+
+    `clean`: the last stop was clean, so that only what it wrote is read.
+    """
+    recovery = _Recovery(disk, files, path, checkpoint, settings)
+    if not recovery.bases:
+        recovery.begin_anew(checkpoint.log_start_offset)
+        recovery.read_epochs()
+    elif not (clean and recovery.load()):
+        recovery.scan()
+    return recovery.finish()
+
+
+class _Recovery:
+    def __init__(
+        self, disk: Disk, files: Files, path: Path, checkpoint: Checkpoint, settings: TopicSettings
+    ) -> None:
+        self._disk = disk
+        self._files = files
+        self._path = path
+        self._checkpoint = checkpoint
+        self._interval_bytes = settings.index_interval_bytes
+        self._floor = durable_floor(checkpoint)
+        self._names = disk.list_directory(path)
+        self._names_changed = False
+        self._names_synced = False
+        self.bases = self._offsets_of(LOG_SUFFIX)
+        self._segments: list[Segment] = []
+        self._epochs = LeaderEpochs()
+        self._producers = ProducerStates()
+        self._producers_offset = 0
+        self._flushed_end = 0
+        self._defects: list[Defect] = []
+        self._notes: list[str] = []
+
+    # --- three ways to begin ---
+
+    def begin_anew(self, base_offset: int) -> None:
+        """No segments: an empty one."""
+        path = offset_path(self._path, base_offset, LOG_SUFFIX)
+        self._disk.open(path, create=True).close()
+        self._segments = [Segment.empty(base_offset, self._files.open(path))]
+        self._flushed_end = base_offset
+
+    def load(self) -> bool:
+        """After a clean stop: the last segment's index, epochs and producers as they were written.
+
+        False if anything of that is missing or not as it should be.
+        """
+        self._segments = [self._unread_segment(number) for number in range(len(self.bases))]
+        last = self._segments[-1]
+        try:
+            last.index, end = load_index(self._disk, last, interval_bytes=self._interval_bytes)
+        except BadFrameError:
+            return False
+        last.next_offset = self._flushed_end = end
+        self._names_synced = True
+        return end >= self._floor and self.read_epochs() and (end == 0 or self._read_snapshot(end))
+
+    def scan(self) -> None:
+        """Read every segment that reaches above the recovery point or that states must be rebuilt from."""
+        start = self._choose_start()
+        self._names_synced = False
+        self._segments = [self._unread_segment(number) for number in range(start)]
+        self._flushed_end = self._floor
+        for number in range(start, len(self.bases)):
+            if not self._scan_segment(number):
+                self._drop_segments(number + 1)
+                break
+        self._seal_scanned(start)
+
+    # --- what all of them end with ---
+
+    def finish(self) -> RecoveredLog:
+        log_start_offset = max(self._checkpoint.log_start_offset, self._segments[0].base_offset)
+        if log_start_offset > self._log_end:
+            self._wipe(log_start_offset)
+        self._check_nothing_lost()
+        self._epochs.forget_after(self._log_end)
+        self._epochs.forget_before(log_start_offset)
+        self._remove_leftovers()
+        if self._names_changed:
+            self._disk.sync_directory(self._path)
+            self._names_synced = True
+        high_watermark = max(min(self._checkpoint.high_watermark, self._log_end), log_start_offset)
+        return RecoveredLog(
+            self._path,
+            self._segments,
+            self._epochs,
+            self._producers,
+            log_start_offset,
+            high_watermark,
+            max(min(self._flushed_end, self._log_end), log_start_offset),
+            not self._names_synced,
+            self._defects,
+            self._notes,
+        )
+
+    @property
+    def _log_end(self) -> int:
+        return self._segments[-1].next_offset
+
+    def _is_empty(self) -> bool:
+        return len(self._segments) == 1 and not self._segments[0].size
+
+    def _wipe(self, log_start_offset: int) -> None:
+        """All that the log holds was deleted before the crash."""
+        self._notes.append(
+            f"{self._path} ends at offset {self._log_end}, below its log start {log_start_offset}: begun anew"
+        )
+        self._segments = []
+        self._defects = []
+        for base_offset in self.bases:
+            self._remove_segment(base_offset)
+        self.bases = [log_start_offset]
+        self._producers = ProducerStates()
+        self.begin_anew(log_start_offset)
+
+    def _check_nothing_lost(self) -> None:
+        """Going on below what was durable would give its offsets to other records."""
+        last = self._segments[-1]
+        if self._defects:
+            return
+        if last.next_offset < self._floor:
+            reason = f"the log ends here, but it was on disk up to offset {self._floor}"
+        elif is_sealed(self._disk, self._path, last.base_offset):
+            reason = "the file that followed this one is missing"
+        else:
+            return
+        self._add_defect(last, Defect(last.path, last.size, last.size, last.next_offset, reason))
+
+    def _remove_leftovers(self) -> None:
+        """Files of segments that are gone, of snapshots that speak of what is gone, of unfinished writes."""
+        bases = {segment.base_offset for segment in self._segments}
+        for name in self._names:
+            snapshot = offset_of(name, SNAPSHOT_SUFFIX)
+            if snapshot is not None:
+                needed = snapshot <= self._log_end and (snapshot in bases or snapshot == self._log_end)
+            else:
+                indexed = [offset_of(name, suffix) for suffix in SEGMENT_SUFFIXES[1:4]]
+                needed = not name.endswith(".tmp") and all(base is None or base in bases for base in indexed)
+            if not needed:
+                self._disk.remove_file(self._path / name)
+                self._names_changed = True
+
+    # --- scanning ---
+
+    def _choose_start(self) -> int:
+        """The number of the first segment to read: the epochs and a snapshot must be known as of its base."""
+        start = self._number_of(self._checkpoint.recovery_point)
+        if not self.read_epochs():
+            self._epochs = LeaderEpochs()
+            start = 0
+        while start > 0 and not self._read_snapshot(self.bases[start]):
+            start -= 1
+        if start == 0 and not self._read_snapshot(self.bases[0]):
+            self._producers = ProducerStates()
+            self._producers_offset = self.bases[0]
+        return start
+
+    def _scan_segment(self, number: int) -> bool:
+        """False if the log ends here, because the rest was torn."""
+        base_offset = self.bases[number]
+        if self._segments and not self._joins(self._segments[-1], base_offset):
+            self._drop_segments(number)
+            return False
+        segment = self._unread_segment(number)
+        segment.index = SegmentIndex.empty(base_offset)
+        self._segments.append(segment)
+        scan = SegmentScan(segment.file, size=segment.size, base_offset=base_offset)
+        for item in scan.items():
+            if isinstance(item, Frame):
+                self._take_in(segment, item)
+            elif self._is_torn(segment, item):
+                self._cut(segment, item)
+                return False
+            else:
+                self._keep(segment, item)
+        is_last = number == len(self.bases) - 1
+        segment.next_offset = scan.offset if is_last or not segment.defects else self.bases[number + 1]
+        return True
+
+    def _joins(self, before: Segment, base_offset: int) -> bool:
+        """Whether the log goes on at `base_offset`; a gap is torn or a defect, as any damage is."""
+        offset = before.next_offset
+        if offset == base_offset:
+            return True
+        sealed = is_sealed(self._disk, self._path, before.base_offset)
+        followed = base_offset < offset
+        if is_torn_tail(offset=offset, floor=self._floor, followed=followed, sealed=sealed):
+            return False
+        reason = f"offset {offset} should follow, but the next file begins with {base_offset}"
+        self._add_defect(before, Defect(before.path, before.size, before.size, offset, reason))
+        before.next_offset = base_offset
+        return True
+
+    def _take_in(self, segment: Segment, frame: Frame) -> None:
+        header = frame.header
+        assert segment.index is not None
+        segment.index.note(
+            header.base_offset,
+            frame.position,
+            header.frame_bytes,
+            header.largest_timestamp_ms,
+            interval_bytes=self._interval_bytes,
+        )
+        if header.leader_epoch > self._epochs.latest:
+            self._epochs.assign(header.leader_epoch, header.base_offset)
+        if header.base_offset >= self._producers_offset:
+            note_producer(self._producers, header)
+
+    def _is_torn(self, segment: Segment, damage: Damage) -> bool:
+        return is_torn_tail(
+            offset=damage.offset,
+            floor=self._floor,
+            followed=damage.following is not None,
+            sealed=is_sealed(self._disk, self._path, segment.base_offset),
+        )
+
+    def _keep(self, segment: Segment, damage: Damage) -> None:
+        """Corruption: name it, and make what follows it findable."""
+        assert segment.index is not None
+        position, end_position, offset, reason, following = damage
+        self._add_defect(segment, Defect(segment.path, position, end_position, offset, reason))
+        if following is not None:
+            segment.index.mark(following.header.base_offset, end_position)
+
+    def _cut(self, segment: Segment, damage: Damage) -> None:
+        lost = segment.size - damage.position
+        self._notes.append(
+            f"{segment.path}: cut {lost} bytes at byte {damage.position}, offset {damage.offset}: a write "
+            f"that a crash left unfinished ({damage.reason})"
+        )
+        segment.file.truncate(damage.position)
+        segment.file.sync()
+        segment.size, segment.next_offset = damage.position, damage.offset
+
+    def _drop_segments(self, number: int) -> None:
+        """They follow a torn tail, so nothing in them was ever acknowledged."""
+        for base_offset in self.bases[number:]:
+            self._notes.append(
+                f"{offset_path(self._path, base_offset, LOG_SUFFIX)}: removed: the segment before it "
+                "lost its end in a crash, so nothing in it was acknowledged"
+            )
+            self._remove_segment(base_offset)
+        del self.bases[number:]
+
+    def _seal_scanned(self, start: int) -> None:
+        """Segments that are no longer written were read from memory, maybe: put them on disk and say so."""
+        if self._defects or not self._segments[start:-1]:
+            return
+        self._disk.sync_directory(self._path)  # a seal promises that a segment follows
+        for segment in self._segments[start:-1]:
+            if not is_sealed(self._disk, self._path, segment.base_offset):
+                segment.file.sync()
+                indexes: list[DiskFile] = []
+                write_indexes(self._files, segment, indexes)
+                for file in indexes:
+                    file.sync()
+                    file.close()
+                seal(self._disk, segment)
+                self._names_changed = True
+            self._flushed_end = max(self._flushed_end, segment.next_offset)
+
+    # --- reading states ---
+
+    def read_epochs(self) -> bool:
+        """False if the epochs must be rebuilt from the log."""
+        try:
+            self._epochs = LeaderEpochs.decode(self._disk.read_file(self._path / LEADER_EPOCHS_NAME))
+        except FileNotFoundError:
+            return self._is_empty() if self._segments else False
+        except BrokenEpochsError as error:
+            self._notes.append(f"{self._path / LEADER_EPOCHS_NAME}: {error}; rebuilt from the log")
+            self._disk.remove_file(self._path / LEADER_EPOCHS_NAME)
+            self._names_changed = True
+            return False
+        return True
+
+    def _read_snapshot(self, offset: int) -> bool:
+        path = offset_path(self._path, offset, SNAPSHOT_SUFFIX)
+        try:
+            self._producers = decode_snapshot(self._disk.read_file(path), offset)
+        except FileNotFoundError:
+            return False
+        except BrokenSnapshotError as error:
+            self._notes.append(f"{path}: {error}; rebuilt from the log")
+            return False
+        self._producers_offset = offset
+        return True
+
+    # --- names ---
+
+    def _offsets_of(self, suffix: str) -> list[int]:
+        offsets = [offset_of(name, suffix) for name in self._names]
+        return sorted(offset for offset in offsets if offset is not None)
+
+    def _number_of(self, offset: int) -> int:
+        """The segment that holds an offset."""
+        return max((number for number, base in enumerate(self.bases) if base <= offset), default=0)
+
+    def _unread_segment(self, number: int) -> Segment:
+        base_offset = self.bases[number]
+        path = offset_path(self._path, base_offset, LOG_SUFFIX)
+        next_offset = self.bases[number + 1] if number + 1 < len(self.bases) else base_offset
+        size = self._disk.file_size(path)
+        return Segment(base_offset, self._files.open(path), size=size, next_offset=next_offset, index=None)
+
+    def _add_defect(self, segment: Segment, defect: Defect) -> None:
+        segment.defects = (*segment.defects, defect)
+        self._defects.append(defect)
+        self._notes.append(str(defect))
+
+    def _remove_segment(self, base_offset: int) -> None:
+        for suffix in SEGMENT_SUFFIXES:
+            self._disk.remove_file(offset_path(self._path, base_offset, suffix))
+        self._names_changed = True
+
+
+def note_producer(producers: ProducerStates, header: FrameHeader) -> None:
+    """Take a frame of the log into the producers' states."""
+    if header.attributes & CONTROL or not header.producer_id:
+        return
+    producers.record(
+        header.producer_id,
+        header.producer_epoch,
+        base_sequence=header.base_sequence,
+        last_offset_delta=header.last_offset_delta,
+        base_offset=header.base_offset,
+        append_time_ms=header.append_time_ms,
+    )
