@@ -22,7 +22,11 @@ End = RpcError | None
 
 
 class Reader:
-    """`read` gives the next message or the end; it raises nothing, for nobody may be there to take it."""
+    """`read` gives the next message or the end; it raises nothing, for nobody may be there to take it.
+
+    A task reads as long as there is credit. It never waits for demand: a stream that nobody holds any
+    more leaves no task behind once its call has ended.
+    """
 
     def __init__(self, read: Callable[[], Awaitable[bytes | End]]) -> None:
         self._read = read
@@ -30,12 +34,13 @@ class Reader:
         self._credit = 0
         self._task: asyncio.Task[None] | None = None
         self._arrival: asyncio.Future[None] | None = None
-        self._demand: asyncio.Future[None] | None = None
 
     async def next(self) -> bytes | End:
         """The next message, or for ever the end. For one task at a time."""
         while not self._messages:
-            self._ask()
+            self._credit = READ_AHEAD_BYTES
+            if self._task is None:
+                self._task = asyncio.ensure_future(self._use_credit())
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
         if isinstance(self._messages[0], bytes):
@@ -47,27 +52,12 @@ class Reader:
         if self._task is not None:
             self._task.cancel()
 
-    def _ask(self) -> None:
-        self._credit = READ_AHEAD_BYTES
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._read_to_the_end())
-        elif self._demand is not None:
-            _wake(self._demand)
-
-    async def _read_to_the_end(self) -> None:
+    async def _use_credit(self) -> None:
         message: bytes | End = b""
-        while isinstance(message, bytes):
-            if self._credit <= 0:
-                self._demand = asyncio.get_running_loop().create_future()
-                await self._demand
+        while self._credit > 0 and isinstance(message, bytes):
             message = await self._read()
             self._messages.append(message)
-            if isinstance(message, bytes):
-                self._credit -= len(message)
-            if self._arrival is not None:
-                _wake(self._arrival)
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+            self._credit -= len(message) if isinstance(message, bytes) else 0
+            if self._arrival is not None and not self._arrival.done():
+                self._arrival.set_result(None)
+        self._task = None

@@ -45,6 +45,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 HEALTH_SERVICE: Final = "grpc.health.v1.Health"
 REFLECTION_SERVICE: Final = "grpc.reflection.v1alpha.ServerReflection"
+CANCELLATION_S: Final = 0.5
+"""How long a cancelled handler may take to end before its client is told without it."""
+NEVER_S: Final = 3_600.0
 HALF_CLOSE_SETTLES_S: Final = 0.02
 """grpc.aio reads the same end of messages from a client that half-closed and from one that died, and
 cancels the handler of the latter up to some milliseconds later. Waiting tells them apart."""
@@ -83,7 +86,9 @@ class GrpcListener:
 
     async def stop(self, grace_s: float) -> None:
         await self._health.enter_graceful_shutdown()
-        refusing = asyncio.ensure_future(self._server.stop(grace_s))
+        # The grace is ours to give. gRPC's own must not run out meanwhile: if it does so while another
+        # `stop` completes, the C core crashes.
+        refusing = asyncio.ensure_future(self._server.stop(grace_s + NEVER_S))
         await self._calls.end(grace_s)
         # Only strangers are left now, such as a watch on the health service: not worth waiting for.
         await self._server.stop(None)
@@ -123,6 +128,8 @@ class _RunningCalls:
         self._stopping = True
         for task in tuple(self._tasks):
             task.cancel()
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=CANCELLATION_S)
 
 
 class GrpcServerStream(Generic[Q, R]):

@@ -1,0 +1,69 @@
+"""The two worlds in which contract suites run: the real machine, and a simulation."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from streamkeep_common.seams import Clock, Network, Workers
+from streamkeep_common.seams.real.clock import RealClock
+from streamkeep_common.seams.real.network import GrpcNetwork
+from streamkeep_common.seams.real.workers import RealWorkers
+from tests.sim.simulation import Simulation, run_simulation
+
+SERVER_HOST = "127.0.0.1"
+"""In both worlds, where servers of a contract suite listen."""
+
+
+class World(Protocol):
+    clock: Clock
+    workers: Workers
+    server_network: Network
+    client_network: Network
+
+
+Scenario = Callable[[World], Coroutine[Any, Any, None]]
+RunScenario = Callable[[Scenario], None]
+
+
+class _RealWorld:
+    def __init__(self) -> None:
+        self.clock = RealClock()
+        self.workers = RealWorkers()
+        self.server_network = self.client_network = GrpcNetwork()
+
+
+class _SimulatedWorld:
+    def __init__(self, simulation: Simulation) -> None:
+        server, client = simulation.machine(SERVER_HOST), simulation.machine("client")
+        self.clock = server.clock
+        self.workers = server.workers
+        self.server_network = server.network
+        self.client_network = client.network
+
+
+def run_really(scenario: Scenario) -> None:
+    """Fails also if a task or callback died unseen."""
+    unseen: list[dict[str, Any]] = []
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unseen.append(context))
+        await scenario(_RealWorld())
+        gc.collect()
+
+    asyncio.run(run())
+    assert not unseen, unseen
+
+
+def run_simulated(scenario: Scenario) -> None:
+    for seed in range(5):
+        run_simulation(seed, lambda simulation: scenario(_SimulatedWorld(simulation)))
+
+
+async def eventually(condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
+    """Wait until it holds; fail if it does not in time. In a simulation the time is virtual."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - a condition of any kind has no event
+            await asyncio.sleep(0.002)
