@@ -125,8 +125,9 @@ class SimDisk:
     """The disks of one machine. `capacity` is of the root file system, `mounts` has others; bytes.
 
     Knobs: `cached` False makes every `read_cached` miss; `before_sync` is called with the path of every
-    sync before it does anything, on the thread that syncs (block there for a slow disk). Counters:
-    `file_syncs`, `file_system_syncs`, `directory_syncs`, `open_files`.
+    sync before it does anything, on the thread that syncs (block there for a slow disk); opening more than
+    `max_open_files` fails with EMFILE. Counters: `file_syncs`, `file_system_syncs`, `directory_syncs`,
+    `open_files`.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class SimDisk:
         self.file_system_syncs = 0
         self.directory_syncs = 0
         self.open_files = 0
+        self.max_open_files = 1 << 20
         self._rng = rng
         self._now_ms = now_ms
         self._life = 0
@@ -200,6 +202,8 @@ class SimDisk:
     # The seam.
 
     def open(self, path: Path, *, create: bool = False) -> SimFile:
+        if self.open_files >= self.max_open_files:
+            raise _error(errno.EMFILE, path)
         if create and not self.exists(path):
             self._create(path)
         return SimFile(self, path, self._file(path))

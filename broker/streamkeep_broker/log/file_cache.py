@@ -8,6 +8,7 @@ Knows nothing of logs.
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -46,6 +47,11 @@ class FileCache:
         """
         return CachedFile(self, path, create=create)
 
+    def close_idle(self) -> None:
+        """Give back every descriptor that is neither in use nor unsynced: nobody may want them for long."""
+        with self._lock:
+            self._close_all_idle()
+
     def acquire(self, file: CachedFile) -> DiskFile:
         """The open file, not to be closed before `release`."""
         with self._lock:
@@ -53,7 +59,7 @@ class FileCache:
             if opened is None:
                 if file.closed:
                     raise ValueError(f"{file.path} was closed")
-                opened = file.opened = self._disk.open(file.path, create=file.create)
+                opened = file.opened = self._open(file)
                 file.create = False
                 self._open_files += 1
                 self._shrink()
@@ -80,6 +86,20 @@ class FileCache:
             file.closed = True
             self._settle(file)
 
+    def _open(self, file: CachedFile) -> DiskFile:
+        try:
+            return self._disk.open(file.path, create=file.create)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._idle:
+                raise
+        # Others in the process have more descriptors than was planned for: give back what can be spared.
+        self._close_all_idle()
+        return self._disk.open(file.path, create=file.create)
+
+    def _close_all_idle(self) -> None:
+        while self._idle:
+            self._close_descriptor(self._idle.popitem(last=False)[0])
+
     def _settle(self, file: CachedFile) -> None:
         if file.users or file.opened is None:
             return
@@ -93,8 +113,7 @@ class FileCache:
 
     def _shrink(self) -> None:
         while self._open_files > self._capacity and self._idle:
-            file, _ = self._idle.popitem(last=False)
-            self._close_descriptor(file)
+            self._close_descriptor(self._idle.popitem(last=False)[0])
 
     def _close_descriptor(self, file: CachedFile) -> None:
         assert file.opened is not None

@@ -219,6 +219,7 @@ class LogManager:
         for home in self._open:
             await self._open_logs(home)
         await self._flush_recovered()
+        self._files.close_idle()
 
     def _take(self, held: Held) -> OpenDirectory:
         volume = self._volumes.get(held.file_system.id)
@@ -262,7 +263,6 @@ class LogManager:
             path,
             checkpoint=checkpoint,
             clean=home.claim.was_stopped_cleanly,
-            rebooted=not home.claim.same_boot,
             settings=settings,
         )
 

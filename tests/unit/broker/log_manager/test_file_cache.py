@@ -115,3 +115,17 @@ def test_cutting_a_file_makes_it_dirty_as_writing_does(disk: SimDisk) -> None:
     cache.open(ROOT / "other", create=True).size()
     assert file.opened is not None
     assert file.read_cached(0, 10) == b"d"
+
+
+def test_short_of_descriptors_it_gives_back_those_that_nobody_needs(disk: SimDisk) -> None:
+    cache = FileCache(disk, capacity=100)
+    disk.max_open_files = 5
+    for number in range(20):
+        file = cache.open(ROOT / str(number), create=True)
+        file.append([b"data"])
+        file.sync()
+    assert disk.open_files <= 5
+    for number in range(20, 25):
+        cache.open(ROOT / str(number), create=True).append([b"data"])
+    with pytest.raises(OSError, match="Too many open files"):
+        cache.open(ROOT / "one too many", create=True).size()
