@@ -22,9 +22,9 @@ A name ends in its unit. Durations are milliseconds, or a number with `ms`, `s`,
 bytes, or a number with `B`, `KiB`, `MiB`, `GiB` or `TiB`. Lists are separated by commas.
 
 **Topics** take their settings when they are created, and may change them later. **Servers** read theirs when
-they start. Each setting comes from the first of these that has it: the command line (`--data-dirs`), the
-environment (`STREAMKEEP_BROKER_DATA_DIRS`), the settings file (`data_dirs` in the section `[broker]` of a TOML
-file), the default.
+they start. Each comes from the first of these that has it: the command line (`--data-dirs`), the environment
+(`STREAMKEEP_BROKER_DATA_DIRS`), the settings file (`data_dirs` in the `[broker]` section of a TOML file), the
+default.
 """
 
 
