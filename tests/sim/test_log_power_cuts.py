@@ -87,6 +87,8 @@ async def lives(simulation: Simulation) -> Counter[str]:
             await ledger.check(log)
         producing = host.machine.spawn(produce(manager, ledger, rng))
         await asyncio.sleep(rng.choice((0.001, 0.02, 0.5)) * rng.random())
+        if rng.random() < 0.3:
+            await manager.checkpoint()
         ending = rng.choice(("power cut", "power cut", "kill", "stop"))
         ledger.events[ending] += 1
         if ending == "stop":
