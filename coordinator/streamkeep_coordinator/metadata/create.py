@@ -126,12 +126,12 @@ def _replication_factor(image: ClusterImage, new: NewTopic, defaults: TopicDefau
     wanted = new.replication_factor or min(defaults.replication_factor, MAX_SUPPORTED_REPLICAS, max(live, 1))
     if wanted > MAX_SUPPORTED_REPLICAS:
         raise InvalidReplicationFactorError(
-            f"{wanted} replicas were asked for, and this version keeps "
-            f"{MAX_SUPPORTED_REPLICAS} of each partition"
+            f"a replication factor of {wanted} was asked for, and this version supports at most "
+            f"{MAX_SUPPORTED_REPLICAS}"
         )
     if wanted > live:
         raise InvalidReplicationFactorError(
-            f"{wanted} replicas need as many live brokers, and there are {live}"
+            f"a replication factor of {wanted} needs as many live brokers, and there are {live}"
         )
     return wanted
 

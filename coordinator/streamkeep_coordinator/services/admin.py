@@ -86,19 +86,19 @@ class AdminService:
             self._controller,
             partial(create_topics, request=request, topic_ids=topic_ids, defaults=self._defaults),
         )
-        _stamp(done.answer.outcomes, done.index)
+        _stamp(done.answer.outcomes, 0 if request.validate_only else done.index)
         return done.answer
 
     async def delete_topics(self, request: DeleteTopicsRequest, _info: CallInfo) -> DeleteTopicsResponse:
         check_count(len(request.names) + len(request.topic_ids), "topics")
         done = await execute(self._controller, partial(delete_topics, request=request))
-        _stamp(done.answer.outcomes, done.index)
+        _stamp(done.answer.outcomes, 0 if request.validate_only else done.index)
         return done.answer
 
     async def add_partitions(self, request: AddPartitionsRequest, _info: CallInfo) -> AddPartitionsResponse:
         check_count(len(request.topics), "topics")
         done = await execute(self._controller, partial(add_partitions, request=request))
-        _stamp(done.answer.outcomes, done.index)
+        _stamp(done.answer.outcomes, 0 if request.validate_only else done.index)
         return done.answer
 
     async def alter_topic_settings(
@@ -106,7 +106,7 @@ class AdminService:
     ) -> AlterTopicSettingsResponse:
         check_count(len(request.topics), "topics")
         done = await execute(self._controller, partial(alter_topic_settings, request=request))
-        _stamp(done.answer.outcomes, done.index)
+        _stamp(done.answer.outcomes, 0 if request.validate_only else done.index)
         return done.answer
 
     async def list_topics(self, _request: ListTopicsRequest, _info: CallInfo) -> ListTopicsResponse:

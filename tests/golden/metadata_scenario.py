@@ -1,0 +1,235 @@
+"""Runs a scenario script of the metadata machine and writes down all that it does.
+
+A script is a list of steps: a comment or none, a command line, `----`, and the expected trace up to a blank
+line: the records that the command commits, and its answer. See `_COMMANDS` for the commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from streamkeep_common.errors import StreamkeepError
+from streamkeep_common.image import ClusterImage, PartitionImage, apply
+from streamkeep_coordinator.metadata import Decision, brokers, create
+from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
+from streamkeep_coordinator.metadata.cluster import begin_term
+from streamkeep_proto.v1.coordinator_pb2 import (
+    AddPartitionsRequest,
+    AllocateProducerIdsResponse,
+    AlterTopicSettings,
+    AlterTopicSettingsRequest,
+    CreateTopicsRequest,
+    DeleteTopicsRequest,
+    NewTopic,
+    PartitionCount,
+    RegisterBroker,
+    TopicOutcome,
+)
+from streamkeep_proto.v1.errors_pb2 import ErrorCode
+from streamkeep_proto.v1.metadata_pb2 import MetadataRecord
+
+Options = dict[str, str]
+
+
+def run_script(script: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The script with the trace that it has now."""
+    scenario = Scenario(monkeypatch)
+    return "".join(
+        f"{comment}{command}\n----\n{scenario.run(command)}\n" for comment, command in _steps(script)
+    )
+
+
+def _steps(script: str) -> Iterator[tuple[str, str]]:
+    comment = ""
+    expected = False
+    for line in script.splitlines():
+        if not line.strip():
+            expected = False
+            comment += "\n" if comment else ""
+        elif line == "----":
+            expected = True
+        elif line.startswith("#"):
+            comment += f"{line}\n"
+        elif not expected:
+            yield comment, line
+            comment = ""
+
+
+def padded(text: str) -> bytes:
+    return text.encode().ljust(16, b".")
+
+
+def short(identifier: bytes) -> str:
+    return identifier.decode().rstrip(".")
+
+
+class Scenario:
+    """The image, and one method a command."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.image = ClusterImage()
+        self._monkeypatch = monkeypatch
+        self._topics = 0
+
+    def run(self, line: str) -> str:
+        verb, *words = line.split()
+        options = dict(word.split("=", 1) for word in words if "=" in word)
+        names = [word for word in words if "=" not in word]
+        try:
+            lines = _COMMANDS[verb](self, names, options)
+        except StreamkeepError as error:
+            lines = [f"{ErrorCode.Name(error.code)}: {error.message}"]
+        return "".join(f"{line}\n" for line in lines)
+
+    def commit(self, decision: Decision[object]) -> list[str]:
+        lines = []
+        if decision.records:
+            before = self.image
+            self.image, _ = apply(before, decision.records, before.index + 1)
+            lines += [f"[{self.image.index}] {self._record(record)}" for record in decision.records]
+        return lines + [f"=> {line}" for line in self._answer(decision.answer)]
+
+    def begin(self, names: list[str], options: Options) -> list[str]:
+        return self.commit(begin_term(self.image, names[0]))
+
+    def allow_replicas(self, names: list[str], options: Options) -> list[str]:
+        """As it will be when replication is there."""
+        self._monkeypatch.setattr(create, "MAX_SUPPORTED_REPLICAS", int(names[0]))
+        return []
+
+    def register(self, names: list[str], options: Options) -> list[str]:
+        low, _, high = options.get("features", "1-1").partition("-")
+        request = RegisterBroker(
+            broker_id=int(names[0]),
+            incarnation_id=padded(options.get("incarnation", "a")),
+            cluster_id=options.get("cluster", ""),
+            address=options.get("address", f"host-{names[0]}:7201"),
+            rack=options.get("rack", ""),
+            directory_ids=[padded(each) for each in options.get("dirs", f"dir-{names[0]}").split(",")],
+            min_feature_level=int(low),
+            max_feature_level=int(high),
+        )
+        return self.commit(brokers.register_broker(self.image, request))
+
+    def unfence(self, names: list[str], options: Options) -> list[str]:
+        return self.commit(brokers.unfence_broker(self.image, *self._epoch(names, options)))
+
+    def fence(self, names: list[str], options: Options) -> list[str]:
+        return self.commit(brokers.fence_broker(self.image, *self._epoch(names, options)))
+
+    def leave(self, names: list[str], options: Options) -> list[str]:
+        return self.commit(brokers.release_leaders(self.image, *self._epoch(names, options)))
+
+    def fail(self, names: list[str], options: Options) -> list[str]:
+        failed = [padded(each) for each in options["dirs"].split(",")]
+        return self.commit(brokers.fail_directories(self.image, *self._epoch(names, options), failed))
+
+    def producer_ids(self, names: list[str], options: Options) -> list[str]:
+        return self.commit(brokers.allocate_producer_ids(self.image, *self._epoch(names, options)))
+
+    def create(self, names: list[str], options: Options) -> list[str]:
+        validate_only = options.pop("validate_only", "") == "yes"
+        partitions, replicas = int(options.pop("partitions", 0)), int(options.pop("replicas", 0))
+        topics = [
+            NewTopic(name=name, partitions=partitions, replication_factor=replicas, settings=options)
+            for name in names
+        ]
+        topic_ids = []
+        for _ in topics:
+            self._topics += 1
+            topic_ids.append(padded(f"id-{self._topics}"))
+        request = CreateTopicsRequest(topics=topics, validate_only=validate_only)
+        return self.commit(
+            create.create_topics(self.image, request, topic_ids=topic_ids, defaults=create.TopicDefaults())
+        )
+
+    def delete(self, names: list[str], options: Options) -> list[str]:
+        ids = [padded(options["id"])] if "id" in options else []
+        return self.commit(delete_topics(self.image, DeleteTopicsRequest(names=names, topic_ids=ids)))
+
+    def grow(self, names: list[str], options: Options) -> list[str]:
+        items = [PartitionCount(name=name, partitions=int(options["partitions"])) for name in names]
+        return self.commit(create.add_partitions(self.image, AddPartitionsRequest(topics=items)))
+
+    def alter(self, names: list[str], options: Options) -> list[str]:
+        unset = options.pop("unset", "")
+        item = AlterTopicSettings(name=names[0], set=options, unset=unset.split(",") if unset else [])
+        return self.commit(alter_topic_settings(self.image, AlterTopicSettingsRequest(topics=[item])))
+
+    def show(self, names: list[str], options: Options) -> list[str]:
+        lines = [
+            f"broker {each.broker_id} epoch {each.broker_epoch} {'fenced' if each.fenced else 'live'}"
+            for each in self.image.brokers.values()
+        ]
+        for name in sorted(self.image.topic_ids):
+            topic = self.image.topics[self.image.topic_ids[name]]
+            lines.append(f"topic {name} {short(topic.topic_id)} {dict(sorted(topic.settings.items()))}")
+            lines += [f"  {_partition(each)}" for each in topic.partitions]
+        return lines
+
+    def _epoch(self, names: list[str], options: Options) -> tuple[int, int]:
+        broker_id = int(names[0])
+        broker = self.image.brokers.get(broker_id)
+        return broker_id, int(options.get("epoch", broker.broker_epoch if broker else 0))
+
+    def _record(self, record: MetadataRecord) -> str:
+        kind = str(record.WhichOneof("record"))
+        if kind in ("partition", "partition_change"):
+            at = getattr(record, kind)
+            found = self.image.partition(at.topic_id, at.partition)
+            assert found is not None
+            return f"{kind} {self.image.topics[at.topic_id].name}-{_partition(found)}"
+        fields = [f"{field.name}={_value(value)}" for field, value in getattr(record, kind).ListFields()]
+        return " ".join([kind, *fields])
+
+    def _answer(self, answer: object) -> list[str]:
+        if isinstance(answer, AllocateProducerIdsResponse):
+            return [f"{answer.first_producer_id} and {answer.count - 1} more"]
+        outcomes = getattr(answer, "outcomes", None)
+        return [str(answer)] if outcomes is None else [_outcome(each) for each in outcomes]
+
+
+def _partition(partition: PartitionImage) -> str:
+    directories = ",".join(short(each) for each in partition.directory_ids)
+    return (
+        f"{partition.partition} replicas={_ids(partition.replicas)} dirs={directories} "
+        f"isr={_ids(partition.isr)} elr={_ids(partition.elr)} leader={partition.leader} "
+        f"leader_epoch={partition.leader_epoch} partition_epoch={partition.partition_epoch}"
+    )
+
+
+def _ids(ids: tuple[int, ...]) -> str:
+    return ",".join(map(str, ids)) or "-"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bytes):
+        return short(value)
+    if isinstance(value, str | int):
+        return str(value)
+    return ",".join(map(_value, value))  # type: ignore[call-overload]
+
+
+def _outcome(outcome: TopicOutcome) -> str:
+    if outcome.HasField("error"):
+        return f"{outcome.name} {ErrorCode.Name(outcome.error.code)}: {outcome.error.message}"
+    return f"{outcome.name} partitions={outcome.partitions} replicas={outcome.replication_factor}"
+
+
+_COMMANDS: dict[str, Callable[[Scenario, list[str], Options], list[str]]] = {
+    "begin": Scenario.begin,
+    "allow-replicas": Scenario.allow_replicas,
+    "register": Scenario.register,
+    "unfence": Scenario.unfence,
+    "fence": Scenario.fence,
+    "leave": Scenario.leave,
+    "fail": Scenario.fail,
+    "producer-ids": Scenario.producer_ids,
+    "create": Scenario.create,
+    "delete": Scenario.delete,
+    "grow": Scenario.grow,
+    "alter": Scenario.alter,
+    "show": Scenario.show,
+}

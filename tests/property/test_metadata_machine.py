@@ -1,0 +1,179 @@
+"""Whatever commands come: the log rebuilds the image, also through a snapshot, and the rules hold."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from streamkeep_common.errors import StreamkeepError
+from streamkeep_common.image import ClusterImage, PartitionImage, TopicImage, apply, difference, to_records
+from streamkeep_coordinator.metadata import Command, brokers, create
+from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
+from streamkeep_coordinator.metadata.cluster import begin_term
+from streamkeep_proto.v1.coordinator_pb2 import (
+    AddPartitionsRequest,
+    AlterTopicSettings,
+    AlterTopicSettingsRequest,
+    CreateTopicsRequest,
+    DeleteTopicsRequest,
+    NewTopic,
+    PartitionCount,
+    RegisterBroker,
+)
+from streamkeep_proto.v1.metadata_pb2 import MetadataRecord
+
+Step = tuple[str, int, int, int]
+
+topic_steps = st.sampled_from(["create", "create", "delete", "grow", "alter", "ids"])
+broker_steps = st.sampled_from(["register", "unfence", "unfence", "unfence", "fence", "fail", "leave"])
+small = st.integers(0, 5)
+steps = st.lists(st.tuples(st.one_of(broker_steps, topic_steps), small, small, small), max_size=60)
+
+# Without brokers and topics most commands would be refused.
+BEGINNING: list[Step] = [
+    ("begin", 0, 0, 0),
+    *(("register", broker, 0, 0) for broker in range(4)),
+    *(("unfence", broker, 0, 0) for broker in range(4)),
+    ("create", 0, 3, 3),
+    ("create", 1, 2, 1),
+]
+
+
+def directory(broker_id: int, number: int) -> bytes:
+    return bytes(14) + bytes([broker_id, number])
+
+
+def command(step: Step, at: int, image: ClusterImage) -> Command[object]:
+    kind, one, two, three = step
+    broker_id = one % 4 + 1
+    name = f"t{one}"
+    broker = image.brokers.get(broker_id)
+    key = {"broker_id": broker_id, "broker_epoch": broker.broker_epoch if broker else 1}
+    if kind == "register":
+        request = RegisterBroker(
+            broker_id=broker_id,
+            incarnation_id=bytes(15) + bytes([two]),
+            address=f"host-{broker_id}:7201",
+            rack=f"rack-{broker_id % 2}",
+            directory_ids=[directory(broker_id, number) for number in range(three % 2, 2 + three // 2)],
+            min_feature_level=1,
+            max_feature_level=1,
+        )
+        return partial(brokers.register_broker, request=request)
+    if kind == "create":
+        new = NewTopic(name=name, partitions=two, replication_factor=three)
+        return partial(
+            create.create_topics,
+            request=CreateTopicsRequest(topics=[new]),
+            topic_ids=[at.to_bytes(16, "big")],
+            defaults=create.TopicDefaults(),
+        )
+    if kind == "delete":
+        return partial(delete_topics, request=DeleteTopicsRequest(names=[name]))
+    if kind == "grow":
+        item = PartitionCount(name=name, partitions=two + three)
+        return partial(create.add_partitions, request=AddPartitionsRequest(topics=[item]))
+    if kind == "alter":
+        change = AlterTopicSettings(name=name, set={"min_insync_replicas": str(two + 1)})
+        return partial(alter_topic_settings, request=AlterTopicSettingsRequest(topics=[change]))
+    if kind == "fail":
+        return partial(brokers.fail_directories, directory_ids=[directory(broker_id, two)], **key)
+    act = {
+        "unfence": brokers.unfence_broker,
+        "fence": brokers.fence_broker,
+        "leave": brokers.release_leaders,
+        "ids": brokers.allocate_producer_ids,
+    }[kind]
+    return partial(act, **key)
+
+
+def check_partition(image: ClusterImage, partition: PartitionImage) -> None:
+    assert set(partition.isr) <= set(partition.replicas)
+    assert set(partition.elr) <= set(partition.replicas) - set(partition.isr)
+    assert partition.isr or partition.elr, "somebody is known to have the data"
+    assert (partition.leader in partition.isr) if partition.leader else not partition.isr
+    for member in partition.isr:
+        broker = image.brokers[member]
+        assert not broker.fenced
+        assert partition.directory_of(member) in broker.registration.directory_ids
+    assert len(partition.directory_ids) == len(partition.replicas) == len(set(partition.replicas))
+
+
+def check_image(image: ClusterImage) -> None:
+    assert len(image.topics) == len(image.topic_ids)
+    partitions = [each for topic in image.topics.values() for each in topic.partitions]
+    for partition in partitions:
+        check_partition(image, partition)
+    assert image.partition_count == len(partitions)
+    assert image.offline_partition_count == sum(not each.leader for each in partitions)
+
+
+def check_progress(before: ClusterImage, after: ClusterImage) -> None:
+    for topic in after.topics.values():
+        for new in topic.partitions:
+            old = before.partition(topic.topic_id, new.partition)
+            if old is not None and old != new:
+                assert new.partition_epoch == old.partition_epoch + 1
+                assert new.leader_epoch == old.leader_epoch + (new.leader != old.leader)
+
+
+def check_new_incarnations(before: ClusterImage, after: ClusterImage) -> None:
+    for broker in after.brokers.values():
+        known = before.brokers.get(broker.broker_id)
+        if known is None or known.broker_epoch == broker.broker_epoch:
+            continue
+        for topic in before.topics.values():
+            for old in topic.partitions:
+                if old.leader == broker.broker_id:
+                    new = after.partition(topic.topic_id, old.partition)
+                    assert new is not None
+                    assert new.leader_epoch > old.leader_epoch
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps, snapshot_at=st.integers(0, 70))
+def test_any_commands_leave_a_valid_image_that_its_log_rebuilds(
+    monkeypatch: pytest.MonkeyPatch, replicas: int, steps: list[Step], snapshot_at: int
+) -> None:
+    monkeypatch.setattr(create, "MAX_SUPPORTED_REPLICAS", replicas)
+    image = ClusterImage()
+    log: list[tuple[MetadataRecord, ...]] = []
+    snapshot = image
+    for at, step in enumerate([*BEGINNING, *steps], start=1):
+        try:
+            decide = partial(begin_term, cluster_id="c") if at == 1 else command(step, at, image)
+            decision = decide(image)
+        except StreamkeepError:
+            continue
+        if decision.records:
+            before = image
+            image, delta = apply(before, decision.records, before.index + 1)
+            log.append(decision.records)
+            check_image(image)
+            check_progress(before, image)
+            check_new_incarnations(before, image)
+            found = difference(before, image)
+            assert sorted(found.changed_partitions) == sorted(delta.changed_partitions)
+            assert ids(found.new_topics) == ids(delta.new_topics)
+            assert ids(found.removed_topics) == ids(delta.removed_topics)
+        if at == snapshot_at:
+            snapshot = image
+    assert rebuilt(ClusterImage(), log) == image
+    restored, _ = (
+        apply(ClusterImage(), to_records(snapshot), snapshot.index) if snapshot.index else (snapshot, None)
+    )
+    assert rebuilt(restored, log[snapshot.index :]) == image
+
+
+def ids(topics: tuple[TopicImage, ...]) -> list[bytes]:
+    return sorted(topic.topic_id for topic in topics)
+
+
+def rebuilt(image: ClusterImage, log: list[tuple[MetadataRecord, ...]]) -> ClusterImage:
+    for records in log:
+        image, _ = apply(image, records, image.index + 1)
+    return image
