@@ -76,12 +76,19 @@ class CallInfo:
 
 
 class ClientStream(Protocol[Q_contra, R_co]):
-    """The calling side of a stream. One task may send while one other receives."""
+    """The calling side of a stream. One task may send while one other receives.
+
+    Cancelling a `receive` (a timeout around it, say) is harmless: the message goes to the next one.
+    Cancelling a `send` ends the stream, since nobody could say whether the message went out. End a stream
+    by receiving to its end or by `cancel`; one that is merely dropped stays open.
+    """
 
     async def send(self, message: Q_contra | bytes) -> None:
         """Give a message (or one already serialized) to the transport.
 
-        Waits while the peer does not take what was sent before. Raises RpcError if the stream ended.
+        Waits while the peer does not take what was sent before. Raises RpcError if the stream ended
+        (`receive` still gives what came before that, and how it ended); RESOURCE_EXHAUSTED, the stream
+        living on, for a message over the limit; RuntimeError after `half_close`.
         """
         ...
 
@@ -115,7 +122,10 @@ class Channel(Protocol):
 
 
 class ServerStream(Protocol[Q_co, R_contra]):
-    """The serving side of a stream. One task may send while one other receives."""
+    """The serving side of a stream. One task may send while one other receives.
+
+    Cancelling is as with ClientStream: of a `receive` harmless, of a `send` the end of sending.
+    """
 
     @property
     def info(self) -> CallInfo: ...

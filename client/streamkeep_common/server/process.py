@@ -21,7 +21,7 @@ from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.server.metrics import Metrics, MetricsEndpoint
 
 STOP_TIMEOUT_S: Final = 2.0
-"""What is not stopped by then is left to recovery."""
+"""How long stopping may take by default. What is not done by then is left to recovery."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,16 +54,17 @@ def run(
     node_id: int,
     metrics: Metrics,
     metrics_address: str | None,
+    stop_timeout_s: float = STOP_TIMEOUT_S,
     debug: bool = False,
 ) -> NoReturn:
     """Run a component until SIGTERM or SIGINT, and end the process: 0 stopped in order, 1 failed.
 
     `make` is called in the running event loop, with a function by which the component reports that it
     cannot go on. Once it has started, one line of JSON on stdout says where it is reached. Stopping
-    takes STOP_TIMEOUT_S at most; a second signal ends the process at once. An expected failure is told
+    takes `stop_timeout_s` at most; a second signal ends the process at once. An expected failure is told
     in one sentence on stderr, with the traceback only if `debug`.
     """
-    life = _Life(role, node_id)
+    life = _Life(role, node_id, stop_timeout_s)
     code = 1
     try:
         stopped = asyncio.new_event_loop().run_until_complete(life.run(make, metrics, metrics_address))
@@ -80,9 +81,10 @@ def run(
 
 
 class _Life:
-    def __init__(self, role: str, node_id: int) -> None:
+    def __init__(self, role: str, node_id: int, stop_timeout_s: float) -> None:
         self._role = role
         self._node_id = node_id
+        self._stop_timeout_s = stop_timeout_s
         self._signals = 0
 
     async def run(self, make: Make, metrics: Metrics, metrics_address: str | None) -> bool:
@@ -121,9 +123,9 @@ class _Life:
 
     async def _stop(self, component: Component) -> bool:
         stopping = asyncio.ensure_future(component.stop())
-        await asyncio.wait((stopping,), timeout=STOP_TIMEOUT_S)
+        await asyncio.wait((stopping,), timeout=self._stop_timeout_s)
         if not stopping.done():
-            _log.warning("not stopped after %s s: the rest is left to recovery", STOP_TIMEOUT_S)
+            _log.warning("not stopped after %s s: the rest is left to recovery", self._stop_timeout_s)
             return False
         stopping.result()
         return True
