@@ -293,8 +293,27 @@ class BufferFullError(StreamkeepError):
 
 
 class CorruptDataError(StreamkeepError):
+    """A consumer says where: `offset` is the first that cannot be read, and `next_offset`, if the damage left
+    that much to be seen, the first behind it, where to seek to. Both are -1 if not known."""
+
     code = errors_pb2.CORRUPT_DATA
     advice = "Nothing of that batch was handed out: look at the broker's file with `streamctl log verify`."
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        leader: LeaderHint | None = None,
+        topic: str = "",
+        partition: int = -1,
+        offset: int = -1,
+        next_offset: int = -1,
+    ) -> None:
+        super().__init__(message, leader=leader)
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.next_offset = next_offset
 
 
 BY_CODE: dict[ErrorCode.ValueType, type[StreamkeepError]] = {

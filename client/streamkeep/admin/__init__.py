@@ -1,0 +1,1 @@
+"""Administration: topics, settings, the cluster, offsets and log directories."""

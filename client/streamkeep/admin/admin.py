@@ -1,0 +1,255 @@
+"""Administration of a cluster, with one outcome an item.
+
+Answers are the messages of coordinator.proto and broker.proto themselves. Methods for several items report
+each item's error in its outcome; methods for one item raise it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+from google.protobuf.message import Message
+
+from streamkeep.client import Client
+from streamkeep.leader_calls import Item
+from streamkeep.offsets import OffsetQuestion, delete_records, list_offsets
+from streamkeep.topic_partition import TopicPartition
+from streamkeep_common.errors import StreamkeepError, UnknownBrokerError, from_proto, raise_if_error
+from streamkeep_common.methods import (
+    ADD_PARTITIONS,
+    ALTER_TOPIC_SETTINGS,
+    CREATE_TOPICS,
+    DELETE_TOPICS,
+    DESCRIBE_CLUSTER,
+    DESCRIBE_LOG_DIRS,
+    DESCRIBE_TOPICS,
+    LIST_TOPICS,
+)
+from streamkeep_common.seams.clock import Clock
+from streamkeep_common.seams.network import Network, UnaryMethod
+from streamkeep_proto.v1 import errors_pb2
+from streamkeep_proto.v1.broker_pb2 import DeletedRecords, DescribeLogDirsRequest, ListedOffset, LogDir
+from streamkeep_proto.v1.coordinator_pb2 import (
+    AddPartitionsRequest,
+    AlterTopicSettings,
+    AlterTopicSettingsRequest,
+    CreateTopicsRequest,
+    DeleteTopicsRequest,
+    DescribeClusterRequest,
+    DescribeClusterResponse,
+    DescribeTopicsRequest,
+    ListTopicsRequest,
+    NewTopic,
+    PartitionCount,
+    TopicInfo,
+    TopicListing,
+    TopicOutcome,
+)
+
+Q = TypeVar("Q", bound=Message)
+R = TypeVar("R", bound=Message)
+
+
+class Admin:
+    """Manages topics and looks into the cluster.
+
+    `bootstrap` names coordinators ("host:port", several with commas or as a list), or is a `Client` to share.
+    Changes are made by the active coordinator, which is found among the others. Calls are tried again for
+    `request_timeout_ms` (default 30000) while nobody answers. Use it with `async with`, or `close` it.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str | Sequence[str] | Client,
+        *,
+        request_timeout_ms: int = 30_000,
+        network: Network | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._owns_client = not isinstance(bootstrap, Client)
+        self._client = (
+            bootstrap
+            if isinstance(bootstrap, Client)
+            else Client(
+                bootstrap, request_timeout_ms=request_timeout_ms, network=network, clock=clock, rng=rng
+            )
+        )
+        self._timeout_s = request_timeout_ms / 1_000
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections, unless they are a shared client's."""
+        if self._owns_client:
+            await self._client.close()
+
+    # --- topics ---
+
+    async def create_topic(
+        self,
+        name: str,
+        *,
+        partitions: int = 0,
+        replication_factor: int = 0,
+        settings: Mapping[str, str] | None = None,
+        validate_only: bool = False,
+        wait: bool = True,
+    ) -> TopicOutcome:
+        """Create a topic; 0 takes the cluster's default. With `wait` it can be used at once.
+
+        Raises TopicExistsError, InvalidTopicNameError, InvalidPartitionCountError,
+        InvalidReplicationFactorError, UnknownSettingError or InvalidSettingError.
+        """
+        topic = NewTopic(
+            name=name, partitions=partitions, replication_factor=replication_factor, settings=settings or {}
+        )
+        (outcome,) = await self.create_topics([topic], validate_only=validate_only)
+        raise_if_error(outcome.error)
+        if wait and not validate_only:
+            await self.wait_until_ready(name)
+        return outcome
+
+    async def create_topics(
+        self, topics: Iterable[NewTopic], *, validate_only: bool = False
+    ) -> list[TopicOutcome]:
+        """Create several; one outcome each, in their order. They may take a moment: `wait_until_ready`."""
+        request = CreateTopicsRequest(topics=topics, validate_only=validate_only)
+        response = await self._ask(CREATE_TOPICS, request, lambda answer: answer.outcomes)
+        return list(response.outcomes)
+
+    async def wait_until_ready(self, *names: str, timeout_ms: int = 30_000) -> None:
+        """Until every partition of these topics has a leader that serves it.
+
+        Raises the last obstacle when time is up, and UnknownTopicError if one does not exist.
+        """
+        places: dict[TopicPartition, OffsetQuestion] = {}
+        for name in names:
+            view = await self._client.metadata.topic(name, timeout_s=timeout_ms / 1_000)
+            places.update((TopicPartition(name, number), "latest") for number in range(len(view.partitions)))
+        for outcome in (await list_offsets(self._client, places, timeout_s=timeout_ms / 1_000)).values():
+            if isinstance(outcome, StreamkeepError):
+                raise outcome
+
+    async def delete_topic(self, name: str, *, validate_only: bool = False) -> TopicOutcome:
+        """Delete a topic with all its records. Raises UnknownTopicError."""
+        (outcome,) = await self.delete_topics([name], validate_only=validate_only)
+        raise_if_error(outcome.error)
+        return outcome
+
+    async def delete_topics(
+        self, names: Iterable[str] = (), *, topic_ids: Iterable[bytes] = (), validate_only: bool = False
+    ) -> list[TopicOutcome]:
+        """Delete several, by name or id; one outcome each, names first."""
+        request = DeleteTopicsRequest(names=names, topic_ids=topic_ids, validate_only=validate_only)
+        response = await self._ask(DELETE_TOPICS, request, lambda answer: answer.outcomes)
+        return list(response.outcomes)
+
+    async def list_topics(self) -> list[TopicListing]:
+        """All topics, by name."""
+        return list((await self._ask(LIST_TOPICS, ListTopicsRequest())).topics)
+
+    async def describe_topic(self, name: str) -> TopicInfo:
+        """Partitions and settings of a topic. Raises UnknownTopicError."""
+        (topic,) = await self.describe_topics([name])
+        raise_if_error(topic.error)
+        return topic
+
+    async def describe_topics(self, names: Iterable[str] = ()) -> list[TopicInfo]:
+        """Partitions and settings of these topics, each with its `error`; of all topics if none is named."""
+        return list((await self._ask(DESCRIBE_TOPICS, DescribeTopicsRequest(names=names))).topics)
+
+    async def add_partitions(
+        self, name: str, partitions: int, *, validate_only: bool = False, wait: bool = True
+    ) -> TopicOutcome:
+        """Raise the number of a topic's partitions to `partitions`. Keys may go elsewhere from then on.
+
+        Raises UnknownTopicError or InvalidPartitionCountError.
+        """
+        request = AddPartitionsRequest(
+            topics=[PartitionCount(name=name, partitions=partitions)], validate_only=validate_only
+        )
+        response = await self._ask(ADD_PARTITIONS, request, lambda answer: answer.outcomes)
+        (outcome,) = response.outcomes
+        raise_if_error(outcome.error)
+        if wait and not validate_only:
+            await self._client.metadata.refresh()
+            await self.wait_until_ready(name)
+        return outcome
+
+    async def alter_topic_settings(
+        self,
+        name: str,
+        *,
+        set: Mapping[str, str] | None = None,  # noqa: A002 - as the message has it
+        unset: Iterable[str] = (),
+        validate_only: bool = False,
+    ) -> TopicOutcome:
+        """Set some settings of a topic, and return others to their defaults.
+
+        Raises UnknownTopicError, UnknownSettingError or InvalidSettingError.
+        """
+        change = AlterTopicSettings(name=name, set=set or {}, unset=unset)
+        request = AlterTopicSettingsRequest(topics=[change], validate_only=validate_only)
+        response = await self._ask(ALTER_TOPIC_SETTINGS, request, lambda answer: answer.outcomes)
+        (outcome,) = response.outcomes
+        raise_if_error(outcome.error)
+        return outcome
+
+    # --- records ---
+
+    async def list_offsets(
+        self, questions: Mapping[TopicPartition | tuple[str, int], OffsetQuestion]
+    ) -> dict[TopicPartition, ListedOffset | StreamkeepError]:
+        """For each partition the offset asked for, or why there is no answer."""
+        named = {TopicPartition(*place): question for place, question in questions.items()}
+        return await list_offsets(self._client, named, timeout_s=self._timeout_s)
+
+    async def delete_records(
+        self, before_offsets: Mapping[TopicPartition | tuple[str, int], int]
+    ) -> dict[TopicPartition, DeletedRecords | StreamkeepError]:
+        """Move each partition's log start up to an offset; -1 stands for the high watermark.
+
+        The records before it are gone for good. One outcome a partition.
+        """
+        named = {TopicPartition(*place): offset for place, offset in before_offsets.items()}
+        return await delete_records(self._client, named, timeout_s=self._timeout_s)
+
+    # --- the cluster ---
+
+    async def describe_cluster(self) -> DescribeClusterResponse:
+        """Coordinators, brokers, and how many topics and partitions there are."""
+        return await self._ask(DESCRIBE_CLUSTER, DescribeClusterRequest())
+
+    async def describe_log_dirs(self, broker_id: int) -> list[LogDir]:
+        """State and contents of a broker's log directories. Raises UnknownBrokerError, UnavailableError."""
+        cluster = await self.describe_cluster()
+        for broker in cluster.brokers:
+            if broker.broker_id == broker_id:
+                request = DescribeLogDirsRequest()
+                return list((await self._client.call_broker(broker.address, DESCRIBE_LOG_DIRS, request)).dirs)
+        raise UnknownBrokerError(f"there is no broker {broker_id}")
+
+    async def _ask(
+        self,
+        method: UnaryMethod[Q, R],
+        request: Q,
+        items: Callable[[R], Iterable[Item]] = lambda _: (),
+    ) -> R:
+        """One answer of a coordinator; if any item says NOT_ACTIVE, another coordinator is asked."""
+
+        def check(answer: R) -> None:
+            for item in items(answer):
+                if item.error.code == errors_pb2.NOT_ACTIVE:
+                    raise from_proto(item.error)
+
+        return await self._client.coordinators.call(method, request, timeout_s=self._timeout_s, check=check)

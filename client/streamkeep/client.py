@@ -1,0 +1,97 @@
+"""What producers, consumers and admins share: connections, and an up-to-date view of the cluster."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+from google.protobuf.message import Message
+
+from streamkeep.connections import Connections, Purpose
+from streamkeep.coordinators import Coordinators
+from streamkeep.metadata_cache import MetadataCache
+from streamkeep_common.errors import from_rpc
+from streamkeep_common.seams.clock import Clock
+from streamkeep_common.seams.network import Network, RpcError, UnaryMethod
+
+BROKER_TIMEOUT_S = 5.0
+"""A call to a broker that takes longer is better made again, perhaps to another leader."""
+
+Q = TypeVar("Q", bound=Message)
+R = TypeVar("R", bound=Message)
+
+
+class Client:
+    """One program's link to one cluster. Producers, consumers and admins that are given it share its
+    connections and what it knows.
+
+    `bootstrap` names one or more coordinators, as "host:port", "host:port,host:port" or a list; any of them
+    will do, and the others are learned. `request_timeout_ms` bounds single calls, such as looking up a topic.
+    Nothing is sent before it is used. Use it with `async with`, or `close` it.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str | Sequence[str],
+        *,
+        request_timeout_ms: int = 30_000,
+        network: Network | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.clock = clock or _real_clock()
+        self.rng = rng or random.Random()  # noqa: S311 - for jitter and partitions, not for secrets
+        self.request_timeout_s = request_timeout_ms / 1_000
+        self.connections = Connections(network or _real_network())
+        self.coordinators = Coordinators(parse_bootstrap(bootstrap), self.connections, self.clock, self.rng)
+        self.metadata = MetadataCache(self.coordinators, self.clock, self.rng)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections. What still uses them fails with ClosedError or UnavailableError."""
+        await self.metadata.close()
+        await self.connections.close()
+
+    async def call_broker(
+        self, address: str, method: UnaryMethod[Q, R], request: Q, *, timeout_s: float = BROKER_TIMEOUT_S
+    ) -> R:
+        """One call to one broker. Raises what its failure as a whole means; nothing is tried again."""
+        channel = self.connections.channel(address, Purpose.CONTROL)
+        try:
+            return await channel.call(method, request, timeout_s=timeout_s)
+        except RpcError as error:
+            raise from_rpc(error) from None
+
+
+def parse_bootstrap(bootstrap: str | Sequence[str]) -> list[str]:
+    """The addresses named. ValueError, saying what is wrong, unless each is host:port."""
+    named = bootstrap.split(",") if isinstance(bootstrap, str) else bootstrap
+    addresses = [address.strip() for address in named if address.strip()]
+    if not addresses:
+        raise ValueError("no coordinator was named: give bootstrap as 'host:port' or 'host:port,host:port'")
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+            raise ValueError(f"'{address}' is not an address: give a coordinator's as 'host:port'")
+    return addresses
+
+
+def _real_clock() -> Clock:
+    from streamkeep_common.seams.real.clock import RealClock
+
+    return RealClock()
+
+
+def _real_network() -> Network:
+    from streamkeep_common.seams.real.network import GrpcNetwork
+
+    return GrpcNetwork()

@@ -1,0 +1,188 @@
+"""One fetch stream to one broker, opened again as long as there is something to read there.
+
+The shell around partition readers: it tells the broker which to start and stop and what credit they have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from streamkeep.client import Client
+from streamkeep.connections import Purpose
+from streamkeep.consumer.partition_reader import NOT_SUBSCRIBED, PartitionReader
+from streamkeep.streams import Doubt, converse
+from streamkeep_common.errors import StreamkeepError, UnknownServerError, from_rpc
+from streamkeep_common.methods import FETCH
+from streamkeep_common.retry import Backoff, RetryPolicy
+from streamkeep_common.seams.network import ClientStream, RpcError
+from streamkeep_proto.v1 import errors_pb2
+from streamkeep_proto.v1.broker_pb2 import FetchCredit, FetchedPartition, FetchRequest, FetchResponse
+
+logger = logging.getLogger(__name__)
+
+_RECONNECT = RetryPolicy(first_wait_ms=20, max_wait_ms=250)
+
+
+class FetchEvents(Protocol):
+    """What a link needs of the fetcher that owns it."""
+
+    def next_subscription(self) -> int:
+        """A number that was never used."""
+        ...
+
+    def leader_epoch(self, reader: PartitionReader) -> int:
+        """The epoch of the partition's leader, as far as is known."""
+        ...
+
+    def on_data(self, reader: PartitionReader) -> None:
+        """The reader has received something."""
+        ...
+
+    def on_ended(self, reader: PartitionReader, fetched: FetchedPartition) -> None:
+        """The broker ended the subscription with an error."""
+        ...
+
+    def on_trouble(self) -> None:
+        """The broker may not lead what it led: ask a coordinator."""
+        ...
+
+
+class FetchLink:
+    """Serves the readers of partitions that one broker leads. Runs from construction until `close`."""
+
+    def __init__(self, address: str, *, client: Client, events: FetchEvents) -> None:
+        self.address = address
+        self._client = client
+        self._events = events
+        self._subscriptions: dict[int, PartitionReader] = {}
+        self._to_start: dict[PartitionReader, None] = {}
+        self._to_credit: dict[PartitionReader, None] = {}
+        self._to_stop: list[int] = []
+        self._leaving = False
+        self._doubt = Doubt(client.clock)
+        self._backoff = Backoff(_RECONNECT, client.rng)
+        self._woken = asyncio.Event()
+        self._running = asyncio.create_task(self._run(), name=f"streamkeep-fetch-{address}")
+
+    def start(self, reader: PartitionReader) -> None:
+        """Subscribe, or subscribe anew: from where the reader now wants to go on."""
+        self.stop(reader)
+        self._to_start[reader] = None
+
+    def stop(self, reader: PartitionReader) -> None:
+        """Nothing more of this partition is wanted from this broker."""
+        self._to_start.pop(reader, None)
+        self._to_credit.pop(reader, None)
+        if self._subscriptions.get(reader.subscription) is reader:
+            del self._subscriptions[reader.subscription]
+            self._to_stop.append(reader.subscription)
+        reader.subscription = NOT_SUBSCRIBED
+        self._woken.set()
+
+    def credit(self, reader: PartitionReader) -> None:
+        """The application has taken something from the reader: there may be credit to give."""
+        self._to_credit[reader] = None
+        self._woken.set()
+
+    async def close(self) -> None:
+        """End the stream."""
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+
+    # --- Conversation ---
+
+    async def speak(self, stream: ClientStream[FetchRequest, FetchResponse]) -> None:
+        while True:
+            self._woken.clear()
+            request = FetchRequest()
+            if not self._leaving:
+                self._fill(request)
+            if request.ByteSize():
+                await stream.send(request)
+            else:
+                await self._woken.wait()
+
+    def hear(self, message: FetchResponse) -> None:
+        self._backoff.reset()
+        for fetched in message.partitions:
+            self._hear_of(fetched)
+        if message.HasField("closing"):
+            logger.info("broker %s is leaving: %s", self.address, message.closing.error.message)
+            self._leaving = True
+            self._events.on_trouble()
+        if message.leadership_unconfirmed and self._doubt.is_due():
+            self._events.on_trouble()
+
+    def on_silence(self) -> None:
+        if self._subscriptions:
+            self._events.on_trouble()
+
+    def _hear_of(self, fetched: FetchedPartition) -> None:
+        reader = self._subscriptions.get(fetched.subscription)
+        if reader is None:
+            return  # it was stopped while this was on its way
+        if fetched.error.code != errors_pb2.NONE:
+            del self._subscriptions[fetched.subscription]
+            reader.subscription = NOT_SUBSCRIBED
+            self._events.on_ended(reader, fetched)
+            return
+        reader.receive(fetched)
+        if reader.failure is not None:
+            self.stop(reader)
+        self._events.on_data(reader)
+
+    def _fill(self, request: FetchRequest) -> None:
+        """All that changed since the last request."""
+        request.stop.extend(self._to_stop)
+        self._to_stop.clear()
+        for reader in self._to_start:
+            start = reader.subscribe(self._events.next_subscription(), self._events.leader_epoch(reader))
+            self._subscriptions[start.subscription] = reader
+            request.start.append(start)
+        self._to_start.clear()
+        for reader in self._to_credit:
+            credit_bytes = reader.take_credit()
+            if credit_bytes:
+                request.credit.append(FetchCredit(subscription=reader.subscription, bytes=credit_bytes))
+        self._to_credit.clear()
+
+    # --- the stream's life ---
+
+    async def _run(self) -> None:
+        while True:
+            while not (self._to_start or self._subscriptions):
+                self._woken.clear()
+                await self._woken.wait()
+            error = await self._connect()
+            logger.info("fetch stream from broker %s ended: %s", self.address, error.message)
+            self._start_over()
+            self._events.on_trouble()
+            await self._client.clock.sleep(self._backoff.next_wait_s())
+
+    async def _connect(self) -> StreamkeepError:
+        """Open the stream and use it until it ends; returns why it did."""
+        self._leaving = False
+        try:
+            channel = self._client.connections.channel(self.address, Purpose.FETCH)
+            return await converse(channel.open(FETCH), self)
+        except RpcError as error:
+            return from_rpc(error)
+        except StreamkeepError as error:
+            return error
+        except Exception:
+            logger.exception(
+                "the fetch stream from broker %s failed for a reason nobody foresaw", self.address
+            )
+            return UnknownServerError("unforeseen; see the log")
+
+    def _start_over(self) -> None:
+        """Every subscription ended with the stream: each reader goes on from where it stands."""
+        readers = list(self._subscriptions.values())
+        self._subscriptions.clear()
+        self._to_stop.clear()
+        self._to_credit.clear()
+        for reader in readers:
+            reader.subscription = NOT_SUBSCRIBED
+            self._to_start[reader] = None

@@ -1,0 +1,244 @@
+"""Keeps every assigned partition read from the broker that leads it, and hands out what has come.
+
+The shell around partition readers: it follows leaders, waits after errors, and resets positions where the
+application chose so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Literal
+
+from streamkeep.client import Client
+from streamkeep.cluster_view import NO_ADDRESS
+from streamkeep.consumer.fetch_link import FetchLink
+from streamkeep.consumer.partition_reader import PartitionReader
+from streamkeep.consumer.records import ConsumedBatch
+from streamkeep.offsets import list_offsets
+from streamkeep.topic_partition import TopicPartition
+from streamkeep_common.errors import (
+    ClosedError,
+    OffsetOutOfRangeError,
+    StreamkeepError,
+    UnknownPartitionError,
+    UnknownTopicError,
+    from_proto,
+)
+from streamkeep_common.retry import Backoff, RetryPolicy
+from streamkeep_proto.v1.broker_pb2 import FetchedPartition
+
+logger = logging.getLogger(__name__)
+
+Reset = Literal["error", "earliest", "latest"]
+
+_RETRY = RetryPolicy(first_wait_ms=20, max_wait_ms=500)
+"""Between attempts for one partition after its broker refused one."""
+
+
+class _Route:
+    """Where one partition is read at present."""
+
+    __slots__ = ("backoff", "leader_epoch", "link", "resetting", "timer")
+
+    def __init__(self, backoff: Backoff) -> None:
+        self.backoff = backoff
+        self.leader_epoch = 0
+        self.link: FetchLink | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.resetting: asyncio.Task[None] | None = None
+
+
+class Fetcher:
+    """Serves all partitions of one consumer."""
+
+    def __init__(self, client: Client, reset: Reset) -> None:
+        self.readers: dict[TopicPartition, PartitionReader] = {}
+        self._client = client
+        self._reset = reset
+        self._routes: dict[PartitionReader, _Route] = {}
+        self._links: dict[str, FetchLink] = {}
+        self._turns: deque[PartitionReader] = deque()
+        self._in_turns: set[PartitionReader] = set()
+        self._arrived = asyncio.Event()
+        self._last_subscription = 0
+        self._closed = False
+        client.metadata.watch(self._follow_leaders)
+
+    # --- what the consumer asks for ---
+
+    def assign(self, readers: list[PartitionReader]) -> None:
+        """Read these and no others."""
+        for reader in list(self.readers.values()):
+            self._let_go(reader)
+        self._turns.clear()
+        self._in_turns.clear()
+        self.readers = {reader.place: reader for reader in readers}
+        for reader in readers:
+            self._routes[reader] = _Route(Backoff(_RETRY, self._client.rng))
+        self._follow_leaders()
+
+    def seek(self, reader: PartitionReader, offset: int) -> None:
+        """Read on from there; what was fetched is dropped."""
+        route = self._routes[reader]
+        self._stop_waiting(route)
+        if route.link is not None:
+            route.link.stop(reader)
+        reader.seek(offset)
+        self._restart(reader)
+
+    def take(self) -> ConsumedBatch | None:
+        """Records of the partition whose turn it is, None if none have come. Raises what is in their way."""
+        while self._turns:
+            reader = self._turns.popleft()
+            self._in_turns.discard(reader)
+            try:
+                batch = reader.take()
+            finally:
+                self.offer(reader)
+            if batch is not None:
+                link = self._routes[reader].link
+                if link is not None:
+                    link.credit(reader)
+                return batch
+        return None
+
+    async def wait(self) -> None:
+        """Until `take` may give something. Raises ClosedError when the consumer is closed meanwhile."""
+        self._arrived.clear()
+        if not self._turns and not self._closed:
+            await self._arrived.wait()
+        if self._closed:
+            raise ClosedError("the consumer was closed")
+
+    def offer(self, reader: PartitionReader) -> None:
+        """The reader may have something to hand out."""
+        if reader.has_outcome() and reader not in self._in_turns:
+            self._in_turns.add(reader)
+            self._turns.append(reader)
+            self._arrived.set()
+
+    async def close(self) -> None:
+        self._closed = True
+        self._arrived.set()
+        self._client.metadata.unwatch(self._follow_leaders)
+        for reader in list(self.readers.values()):
+            self._let_go(reader)
+        for link in self._links.values():
+            await link.close()
+
+    # --- FetchEvents ---
+
+    def next_subscription(self) -> int:
+        self._last_subscription += 1
+        return self._last_subscription
+
+    def leader_epoch(self, reader: PartitionReader) -> int:
+        return self._routes[reader].leader_epoch
+
+    def on_data(self, reader: PartitionReader) -> None:
+        self._routes[reader].backoff.reset()
+        self.offer(reader)
+
+    def on_ended(self, reader: PartitionReader, fetched: FetchedPartition) -> None:
+        error = from_proto(fetched.error)
+        place = reader.place
+        if isinstance(error, OffsetOutOfRangeError) and self._reset != "error":
+            route = self._routes[reader]
+            route.resetting = asyncio.create_task(self._reset_position(reader, error, self._reset))
+        elif error.retriable or isinstance(error, UnknownTopicError | UnknownPartitionError):
+            # An unknown topic may only be news that the broker has not heard, or a deletion that we have not.
+            self._try_again(reader)
+            if not self._client.metadata.hint(place.topic, place.partition, error.leader):
+                self._client.metadata.refresh_soon()
+        else:
+            self._fail(reader, error)
+
+    def on_trouble(self) -> None:
+        self._client.metadata.refresh_soon()
+
+    # --- when and where to read ---
+
+    def _restart(self, reader: PartitionReader) -> None:
+        """Subscribe from where the reader stands, if it is known where."""
+        route = self._routes[reader]
+        if reader.failure is None and route.link is not None:
+            route.link.start(reader)
+
+    def _try_again(self, reader: PartitionReader) -> None:
+        route = self._routes[reader]
+        route.timer = asyncio.get_running_loop().call_later(
+            route.backoff.next_wait_s(), self._restart, reader
+        )
+
+    async def _reset_position(
+        self, reader: PartitionReader, error: StreamkeepError, target: Literal["earliest", "latest"]
+    ) -> None:
+        """The chosen answer to an offset that is gone, or not there yet."""
+        asked = await list_offsets(
+            self._client, {reader.place: target}, timeout_s=self._client.request_timeout_s
+        )
+        answer = asked[reader.place]
+        if isinstance(answer, StreamkeepError):
+            self._fail(reader, answer)
+            return
+        logger.warning(
+            "%s: %s reset from %d to %d", error.message, reader.place, reader.fetch_offset, answer.offset
+        )
+        reader.reset(answer.offset)
+        self._restart(reader)
+
+    def _fail(self, reader: PartitionReader, error: StreamkeepError) -> None:
+        reader.fail(error)
+        self.offer(reader)
+
+    def _follow_leaders(self) -> None:
+        """Read every partition from its leader by the latest view."""
+        leaderless = False
+        for place, reader in list(self.readers.items()):
+            topic = self._client.metadata.view.topics.get(place.topic)
+            if topic is None or topic.topic_id != reader.topic_id:
+                self._route(reader, NO_ADDRESS, 0)
+                if reader.failure is None:
+                    self._fail(reader, UnknownTopicError(f"topic '{place.topic}' was deleted"))
+                continue
+            partition = topic.partitions[place.partition]
+            self._route(reader, partition.address, partition.leader_epoch)
+            leaderless = leaderless or partition.address == NO_ADDRESS
+        if leaderless:
+            self._client.metadata.refresh_soon()
+
+    def _route(self, reader: PartitionReader, address: str, leader_epoch: int) -> None:
+        route = self._routes[reader]
+        present = route.link.address if route.link is not None else NO_ADDRESS
+        if (present, route.leader_epoch) == (address, leader_epoch):
+            return
+        self._stop_waiting(route)
+        if route.link is not None:
+            route.link.stop(reader)
+        route.leader_epoch = leader_epoch
+        route.link = self._link(address) if address != NO_ADDRESS else None
+        self._restart(reader)
+
+    def _link(self, address: str) -> FetchLink:
+        link = self._links.get(address)
+        if link is None:
+            link = self._links[address] = FetchLink(address, client=self._client, events=self)
+        return link
+
+    def _let_go(self, reader: PartitionReader) -> None:
+        route = self._routes.pop(reader)
+        self._stop_waiting(route)
+        if route.link is not None:
+            route.link.stop(reader)
+        del self.readers[reader.place]
+
+    @staticmethod
+    def _stop_waiting(route: _Route) -> None:
+        """Forget a restart or a reset that was under way."""
+        if route.timer is not None:
+            route.timer.cancel()
+        if route.resetting is not None:
+            route.resetting.cancel()
+        route.timer = route.resetting = None

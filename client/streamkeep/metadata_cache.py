@@ -1,0 +1,170 @@
+"""Keeps the view of the cluster up to date: asks on demand, one question for all who wait, never a storm."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from streamkeep.cluster_view import ClusterView, TopicView
+from streamkeep.coordinators import Coordinators
+from streamkeep_common.errors import ClosedError, StreamkeepError, UnknownTopicError
+from streamkeep_common.methods import GET_METADATA
+from streamkeep_common.retry import Backoff, RetryPolicy
+from streamkeep_common.seams.clock import Clock
+from streamkeep_common.topics import check_topic_name
+from streamkeep_proto.v1.coordinator_pb2 import GetMetadataRequest
+from streamkeep_proto.v1.errors_pb2 import LeaderHint
+
+logger = logging.getLogger(__name__)
+
+REFRESH_INTERVAL_S = 60.0
+"""Topics in use are asked for this often even if nothing seems wrong, to learn of new partitions."""
+
+ROUND_TIMEOUT_S = 10.0
+"""One round of asking ends after this even if no coordinator answers."""
+
+_PACE = RetryPolicy(first_wait_ms=10, max_wait_ms=250)
+"""Between rounds that follow each other closely."""
+
+_CALM_S = 1.0
+"""After so long without a round the next one does not wait."""
+
+_MISSING_ROUNDS = 3
+"""A coordinator may not have heard of a new topic yet, so a missing one is asked for again."""
+
+
+class MetadataCache:
+    """`view` is what is known now; it changes only in rounds of refreshing and by hints of brokers."""
+
+    def __init__(self, coordinators: Coordinators, clock: Clock, rng: random.Random) -> None:
+        self.view = ClusterView()
+        self._coordinators = coordinators
+        self._clock = clock
+        self._names: dict[str, None] = {}
+        self._listeners: list[Callable[[], None]] = []
+        self._pace = Backoff(_PACE, rng)
+        self._next_round: asyncio.Future[StreamkeepError | None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._last_round_s = float("-inf")
+        self._periodic: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def watch(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every round and every hint that was news."""
+        self._listeners.append(listener)
+
+    def unwatch(self, listener: Callable[[], None]) -> None:
+        self._listeners.remove(listener)
+
+    async def topic(self, name: str, *, timeout_s: float) -> TopicView:
+        """The topic, asked for if it is not known. From now on, while it exists, it is refreshed
+        with the others.
+
+        Raises InvalidTopicNameError, UnknownTopicError, or what the coordinators' silence means.
+        """
+        known = self.view.topics.get(name)
+        if known is not None:
+            return known
+        check_topic_name(name)
+        deadline_s = self._clock.monotonic() + timeout_s
+        answers = 0
+        while answers < _MISSING_ROUNDS:
+            self._names[name] = None
+            error = await self.refresh()
+            known = self.view.topics.get(name)
+            if known is not None:
+                return known
+            if error is None:
+                answers += 1
+            elif self._clock.monotonic() >= deadline_s:
+                raise error
+        raise UnknownTopicError(f"topic '{name}' does not exist")
+
+    def hint(self, topic: str, partition: int, leader: LeaderHint | None) -> bool:
+        """A broker named the leader of a partition. False if that is no news."""
+        if leader is None or not self.view.apply_hint((topic, partition), leader):
+            return False
+        self._notify()
+        return True
+
+    def refresh_soon(self) -> None:
+        """Ask again, without waiting for it. Rounds are paced, so call this at every sign of trouble."""
+        if not self._closed:
+            self._begin_round()
+
+    async def refresh(self) -> StreamkeepError | None:
+        """Wait for a round that begins after now. Returns why nobody answered, if so; the view stays then."""
+        return await asyncio.shield(self._begin_round())
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._periodic is not None:
+            self._periodic.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+        self._end_round(self._next_round, ClosedError("the client was closed"))
+
+    def _begin_round(self) -> asyncio.Future[StreamkeepError | None]:
+        if self._closed:
+            raise ClosedError("the client is closed")
+        if self._next_round is None:
+            self._next_round = asyncio.get_running_loop().create_future()
+            if self._asking is None:
+                self._asking = asyncio.create_task(self._ask(), name="streamkeep-metadata")
+        return self._next_round
+
+    async def _ask(self) -> None:
+        """Rounds, as long as somebody wants one."""
+        this_round: asyncio.Future[StreamkeepError | None] | None = None
+        try:
+            while True:
+                await self._keep_pace()
+                this_round, self._next_round = self._next_round, None
+                if this_round is None:
+                    break
+                self._end_round(this_round, await self._ask_once())
+        finally:
+            self._asking = None
+            self._end_round(this_round, ClosedError("the client was closed"))
+
+    async def _keep_pace(self) -> None:
+        """Wait if the last round was a moment ago, and longer the more there were."""
+        if self._clock.monotonic() - self._last_round_s > _CALM_S:
+            self._pace.reset()
+        elif self._next_round is not None:
+            await self._clock.sleep(self._pace.next_wait_s())
+        self._last_round_s = self._clock.monotonic()
+
+    async def _ask_once(self) -> StreamkeepError | None:
+        request = GetMetadataRequest(names=list(self._names))
+        try:
+            response = await self._coordinators.call(GET_METADATA, request, timeout_s=ROUND_TIMEOUT_S)
+        except StreamkeepError as error:
+            logger.warning("metadata could not be refreshed: %s", error)
+            return error
+        for name in self.view.apply(response):
+            if name not in self.view.topics:
+                self._names.pop(name, None)
+        self._coordinators.learn(self.view.coordinators)
+        self._notify()
+        self._refresh_later()
+        return None
+
+    def _refresh_later(self) -> None:
+        if self._periodic is not None:
+            self._periodic.cancel()
+        self._periodic = asyncio.get_running_loop().call_later(REFRESH_INTERVAL_S, self.refresh_soon)
+
+    def _notify(self) -> None:
+        for listener in list(self._listeners):
+            listener()
+
+    @staticmethod
+    def _end_round(
+        waiting: asyncio.Future[StreamkeepError | None] | None, error: StreamkeepError | None
+    ) -> None:
+        if waiting is not None and not waiting.done():
+            waiting.set_result(error)

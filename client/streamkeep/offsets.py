@@ -1,0 +1,78 @@
+"""Offsets of partitions by position or time, and log starts, asked of their leaders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from streamkeep.client import Client
+from streamkeep.leader_calls import Asked, ask_leaders
+from streamkeep.topic_partition import TopicPartition
+from streamkeep_common.errors import StreamkeepError
+from streamkeep_common.methods import DELETE_RECORDS, LIST_OFFSETS
+from streamkeep_proto.v1.broker_pb2 import (
+    BY_TIMESTAMP,
+    EARLIEST,
+    LATEST,
+    MAX_TIMESTAMP,
+    DeletedRecords,
+    DeleteRecordsPartition,
+    DeleteRecordsRequest,
+    ListedOffset,
+    ListOffsetsPartition,
+    ListOffsetsRequest,
+)
+
+
+class AtTime(NamedTuple):
+    """The first record, in offset order, with this timestamp or a later one; ms since 1970-01-01 UTC."""
+
+    timestamp_ms: int
+
+
+OffsetQuestion = Literal["earliest", "latest", "max_timestamp"] | AtTime
+"""The log start; the high watermark, which is the next offset to become readable; the first record with the
+greatest timestamp; or the first at or after a time."""
+
+_POSITIONS = {"earliest": EARLIEST, "latest": LATEST, "max_timestamp": MAX_TIMESTAMP}
+
+
+async def list_offsets(
+    client: Client, questions: Mapping[TopicPartition, OffsetQuestion], *, timeout_s: float
+) -> dict[TopicPartition, ListedOffset | StreamkeepError]:
+    """The offset of each partition, or why there is none; see `ask_leaders`."""
+
+    async def ask(address: str, asked: list[Asked[OffsetQuestion]]) -> Sequence[ListedOffset]:
+        request = ListOffsetsRequest(partitions=map(_listed, asked))
+        return (await client.call_broker(address, LIST_OFFSETS, request)).offsets
+
+    return await ask_leaders(client, questions, ask, timeout_s=timeout_s)
+
+
+async def delete_records(
+    client: Client, before_offsets: Mapping[TopicPartition, int], *, timeout_s: float
+) -> dict[TopicPartition, DeletedRecords | StreamkeepError]:
+    """Move log starts; the new one of each partition, or why it was not moved; see `ask_leaders`."""
+
+    async def ask(address: str, asked: list[Asked[int]]) -> Sequence[DeletedRecords]:
+        partitions = [
+            DeleteRecordsPartition(
+                topic_id=item.topic_id, partition=item.place.partition, before_offset=item.question
+            )
+            for item in asked
+        ]
+        request = DeleteRecordsRequest(partitions=partitions)
+        return (await client.call_broker(address, DELETE_RECORDS, request)).partitions
+
+    return await ask_leaders(client, before_offsets, ask, timeout_s=timeout_s)
+
+
+def _listed(asked: Asked[OffsetQuestion]) -> ListOffsetsPartition:
+    partition = ListOffsetsPartition(
+        topic_id=asked.topic_id, partition=asked.place.partition, leader_epoch=asked.leader_epoch
+    )
+    if isinstance(asked.question, AtTime):
+        partition.position, partition.timestamp_ms = BY_TIMESTAMP, asked.question.timestamp_ms
+    else:
+        partition.position = _POSITIONS[asked.question]
+    return partition

@@ -1,0 +1,6 @@
+"""Writing records. `producer.py` is what users hold; `sender.py` is the shell; the rest is pure.
+
+Producer → accumulator (queues of batches) → dispatch (what goes into a request) → produce_link (a stream)
+                ↑ sequencer (exactly once, in order)                                      ↓ answers
+         delivery (outcomes) ←――――――――――――――――――――― sender (leaders, waits, timeouts) ←――――
+"""

@@ -1,0 +1,95 @@
+"""Keeping one long stream to one broker alive: two tasks on it, and an ear for silence.
+
+A stopped process keeps its connections open, so silence says more than a broken stream does. Brokers send
+a heartbeat on every idle stream at least every 500 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Protocol, TypeVar
+
+from google.protobuf.message import Message
+
+from streamkeep_common.errors import StreamkeepError, UnavailableError, from_rpc
+from streamkeep_common.seams.clock import Clock
+from streamkeep_common.seams.network import ClientStream, RpcError
+
+SILENCE_S = 1.0
+"""A broker that says nothing for so long may no longer lead: ask a coordinator."""
+
+DOUBT_INTERVAL_S = 1.0
+"""A broker whose leadership is unconfirmed makes the client ask a coordinator this often."""
+
+Q = TypeVar("Q", bound=Message)
+R = TypeVar("R", bound=Message)
+Q_co = TypeVar("Q_co", bound=Message, covariant=True)
+R_contra = TypeVar("R_contra", bound=Message, contravariant=True)
+
+
+class Conversation(Protocol[Q_co, R_contra]):
+    """The two directions of a stream."""
+
+    async def speak(self, stream: ClientStream[Q_co, R_contra]) -> None:
+        """Send until cancelled."""
+        ...
+
+    def hear(self, message: R_contra) -> None:
+        """Take one message."""
+        ...
+
+    def on_silence(self) -> None:
+        """Nothing was heard for SILENCE_S; called again each time that passes."""
+        ...
+
+
+async def converse(stream: ClientStream[Q, R], conversation: Conversation[Q, R]) -> StreamkeepError:
+    """Speak and hear until the stream ends, and return why it did."""
+    speaking = asyncio.ensure_future(_catch(conversation.speak(stream)))
+    hearing = asyncio.ensure_future(_catch(_hear(stream, conversation)))
+    try:
+        done, _ = await asyncio.wait((speaking, hearing), return_when=asyncio.FIRST_COMPLETED)
+        return next(task.result() for task in (hearing, speaking) if task in done)
+    finally:
+        stream.cancel()
+        for task in (speaking, hearing):
+            task.cancel()
+        await asyncio.gather(speaking, hearing, return_exceptions=True)
+
+
+async def _hear(stream: ClientStream[Q, R], conversation: Conversation[Q, R]) -> None:
+    while True:
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                message = await stream.receive()
+        except TimeoutError:
+            conversation.on_silence()
+            continue
+        if message is None:
+            return
+        conversation.hear(message)
+
+
+async def _catch(direction: Awaitable[None]) -> StreamkeepError:
+    try:
+        await direction
+    except RpcError as error:
+        return from_rpc(error)
+    return UnavailableError("the broker ended the stream")
+
+
+class Doubt:
+    """Paces the questions that a broker's `leadership_unconfirmed`, set in every message, gives rise to."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._silent_until_s = 0.0
+
+    def is_due(self) -> bool:
+        """It is time to ask a coordinator again; the next time is DOUBT_INTERVAL_S later."""
+        now_s = self._clock.monotonic()
+        if now_s < self._silent_until_s:
+            return False
+        self._silent_until_s = now_s + DOUBT_INTERVAL_S
+        return True

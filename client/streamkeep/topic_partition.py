@@ -1,0 +1,15 @@
+"""The name of a partition, as users write it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class TopicPartition(NamedTuple):
+    """One partition of a topic. A plain `(topic, partition)` tuple is equal to it and may be used instead."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
