@@ -16,7 +16,7 @@ from tests.sim.simulation import Simulation, run_simulation
 from tests.unit.broker.log_manager.host import TOPIC_ID, Host, append, create, read_all
 
 LIVES = 5
-SEEDS = 120
+SEEDS = 100
 
 
 class Ledger:

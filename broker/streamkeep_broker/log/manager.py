@@ -131,12 +131,13 @@ class LogManager:
                 for volume in self._volumes.values():
                     await volume.close()
         except TimeoutError:
+            # A thread may still be writing, so the locks stay until the process ends.
             _logger.error("the disks did not take everything in %s s; the next start scans", STOP_TIMEOUT_S)
-        finally:
+        else:
             for home in self._open:
                 home.claim.lock.release()
-            self._open.clear()
-            self._volumes.clear()
+        self._open.clear()
+        self._volumes.clear()
 
     async def bind_cluster(self, cluster_id: str) -> None:
         """Say for ever which cluster the directories belong to. Raises ClusterMismatchError, OSError."""
@@ -241,6 +242,7 @@ class LogManager:
         )
 
     async def _open_logs(self, home: OpenDirectory) -> None:
+        _say_how_it_was_left(home)
         await home.volume.measure()
         recover = partial(self._recover, home, UNKNOWN_SETTINGS)
         try:
@@ -299,3 +301,9 @@ class LogManager:
             if home.directory.id == directory_id:
                 return home
         raise StorageFailedError(f"this broker has no log directory {directory_id.hex()} that works")
+
+
+def _say_how_it_was_left(home: OpenDirectory) -> None:
+    if not home.claim.was_stopped_cleanly:
+        since = "" if home.claim.same_boot else ", and the machine was started anew since"
+        _logger.warning("%s was not left clean%s: its logs are scanned", home.path, since)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from streamkeep_broker.log.checkpoints import BEGINNING, FILE_NAME, Checkpoint, read_checkpoints
 from streamkeep_broker.log.directory import LogDirectory
 from streamkeep_broker.log.identity import (
+    CLEAN_NAME,
     IDENTITY_NAME,
     LOCK_NAME,
     Claim,
@@ -28,7 +29,7 @@ from streamkeep_common.seams import Disk, FileSystem, Workers
 # Scanning is mostly checksums in C and waiting for the disk, so a few threads help.
 RECOVERY_WORKERS_PER_DIRECTORY = 2
 
-_OTHER_NAMES = frozenset({IDENTITY_NAME, LOCK_NAME, FILE_NAME, "lost+found"})
+_OTHER_NAMES = frozenset({IDENTITY_NAME, LOCK_NAME, CLEAN_NAME, FILE_NAME, "lost+found"})
 
 _logger = logging.getLogger(__name__)
 
