@@ -1,0 +1,150 @@
+"""A cluster of real processes on free ports of the loopback, for tests that start, kill and restart them.
+
+    async with Cluster(tmp_path, brokers=1) as cluster:
+        Producer(cluster.bootstrap) ...
+        cluster.brokers[1].kill()
+
+Each process has a data directory of its own and keeps its address over restarts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+READY_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+ANY_PORT = "127.0.0.1:0"
+
+
+class ServerProcess:
+    """One server: started, stopped, killed, paused and started again."""
+
+    def __init__(self, module: str, name: str, folder: Path, flags: Mapping[str, str]) -> None:
+        self.name = name
+        self.folder = folder
+        self.flags = dict(flags)
+        self.address = ANY_PORT
+        self.ready: dict[str, Any] = {}
+        self._module = module
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def log_path(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, f"{self.name} was not started"
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start it and wait for its ready line; later starts listen where the first one did."""
+        flags = {**self.flags, "listen": self.address, "metrics-listen": "", "log-level": "info"}
+        arguments = [item for name, value in flags.items() for item in (f"--{name}", value)]
+        with self.log_path.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", self._module, *arguments, stdout=subprocess.PIPE, stderr=log
+            )
+        assert self._process.stdout is not None
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            line = await self._process.stdout.readline()
+        if not line:
+            raise AssertionError(f"{self.name} did not start:\n{self.log_path.read_text()}")
+        self.ready = json.loads(line)
+        self.address = self.ready["address"]
+
+    async def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        return await self._end(signal.SIGTERM)
+
+    async def kill(self) -> None:
+        """SIGKILL: nothing is flushed, nobody is told."""
+        await self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """SIGSTOP: its connections stay open and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    async def restart(self) -> None:
+        """Start again after `stop` or `kill`."""
+        await self.start()
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None, f"{self.name} was not started"
+        self._process.send_signal(number)
+
+    async def _end(self, number: signal.Signals) -> int:
+        assert self._process is not None, f"{self.name} was not started"
+        if self.is_running():
+            self._signal(number)
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await self._process.communicate()
+        assert self._process.returncode is not None
+        return self._process.returncode
+
+
+class Cluster:
+    """One coordinator and some brokers, numbered from 1."""
+
+    def __init__(
+        self, folder: Path, *, brokers: int = 1, broker_flags: Mapping[str, str] | None = None
+    ) -> None:
+        self.folder = folder
+        self.coordinator = ServerProcess(
+            "streamkeep_coordinator",
+            "coordinator",
+            folder,
+            {"id": "1", "data-dir": str(folder / "coordinator-1")},
+        )
+        self.brokers = {
+            number: ServerProcess(
+                "streamkeep_broker",
+                f"broker-{number}",
+                folder,
+                {"id": str(number), "data-dirs": str(folder / f"broker-{number}"), **(broker_flags or {})},
+            )
+            for number in range(1, brokers + 1)
+        }
+
+    @property
+    def bootstrap(self) -> str:
+        return self.coordinator.address
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.coordinator.start()
+            for broker in self.brokers.values():
+                broker.flags["coordinators"] = self.bootstrap
+            await asyncio.gather(*(broker.start() for broker in self.brokers.values()))
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End every process, whatever state it is in."""
+        for server in self._servers():
+            if server.is_running():
+                await server.kill()
+
+    def _servers(self) -> Sequence[ServerProcess]:
+        return [*self.brokers.values(), self.coordinator]
