@@ -57,7 +57,7 @@ class Broker:
         self._incarnation_id = rng.randbytes(INCARNATION_ID_BYTES)
         self._listener: Listener | None = None
         self._started = AsyncExitStack()
-        self._strays_removed = False
+        self._has_begun = False
         self.logs = LogManager(
             directories=settings.data_dirs,
             settings=settings,
@@ -80,7 +80,6 @@ class Broker:
             on_failure=on_failure,
         )
         self.watch = MetadataWatch(
-            coordinators=Coordinators(settings.coordinators),
             network=network,
             clock=clock,
             rng=rng,
@@ -93,6 +92,7 @@ class Broker:
             limit_bytes=settings.max_in_flight_bytes,
             stream_limit_bytes=settings.max_connection_in_flight_bytes,
         )
+        self.metrics.watch_directories(self.logs.directories)
         self.metrics.watch(partitions=self.partitions, budget=self.budget, session=self.session)
         self._produce = ProduceService(
             partitions=self.partitions,
@@ -123,7 +123,6 @@ class Broker:
         try:
             await self.logs.start()
             self._started.push_async_callback(self.logs.stop)
-            self.metrics.watch_directories(self.logs)
             self._listener = await self._network.serve(self.settings.listen, [self._service()])
             self._started.push_async_callback(self._close_streams, self._listener)
             self.session.start()
@@ -169,10 +168,10 @@ class Broker:
             clean_start=self.logs.clean_start,
         )
 
-    async def _registered(self, registered: BrokerRegistered) -> None:
+    async def _registered(self, registered: BrokerRegistered, address: str) -> None:
         """From now on the cluster is known: the directories are bound to it and its metadata followed."""
         await self.logs.bind_cluster(registered.cluster_id)
-        self.watch.start(registered.cluster_id)
+        await self.watch.follow(address, registered.cluster_id)
 
     def _offline_directories(self) -> list[bytes]:
         return [d.id for d in self.logs.directories if d.is_offline and d.id]
@@ -183,21 +182,23 @@ class Broker:
             self.session.report()
 
     def _entry(self, delta: ImageDelta) -> None:
-        self.partitions.follow(delta)
+        if self._has_begun:
+            self.partitions.follow(delta)
         self._image_moved()
 
     def _snapshot(self, delta: ImageDelta) -> None:
-        self.partitions.follow_snapshot(delta)
+        if self._has_begun:
+            self.partitions.follow_snapshot(delta)
         self._image_moved()
 
     def _image_moved(self) -> None:
-        """Once the image is as recent as the registration, this broker can be unfenced and tidy up."""
+        """Once the image is as recent as the registration, this broker can act on it and be unfenced."""
         registered = self.session.registered
         if registered is None or self.watch.image.index < registered.metadata_index:
             return
-        if not self._strays_removed:
-            self._strays_removed = True
-            self.partitions.remove_strays()
+        if not self._has_begun:
+            self._has_begun = True
+            self.partitions.begin(self.watch.image)
         if self.session.fenced:
             self.session.report()
 

@@ -1,13 +1,16 @@
-"""What operators can see of a broker. Counting costs little; what is known anyway is asked for at a scrape."""
+"""What operators can see of a broker. What is known anyway is only asked for at a scrape."""
 
 from __future__ import annotations
 
-from streamkeep_broker.log.manager import LogManager
+from collections.abc import Sequence
+from functools import partial
+
+from streamkeep_broker.log.directory import LogDirectory
 from streamkeep_broker.metadata.session import Session
 from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_broker.services.budget import Budget
 from streamkeep_common.server.metrics import Metrics
-from streamkeep_proto.v1.broker_pb2 import LogDirState
+from streamkeep_proto.v1.broker_pb2 import OFFLINE, ONLINE, READ_ONLY, STALLED, LogDirState
 
 _LATENCY_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 5, 10)
 
@@ -66,17 +69,20 @@ class BrokerMetrics:
             lambda: float(session.fenced)
         )
 
-    def watch_directories(self, logs: LogManager) -> None:
-        """Show the log directories, once they are known."""
-        state = self._metrics.gauge(
-            "log_dir_state", "1 for the state that the directory is in", ("path", "state")
-        )
+    def watch_directories(self, directories: Sequence[LogDirectory]) -> None:
+        """Show the log directories: free room, and 1 for the state that each is in."""
         free = self._metrics.gauge("log_dir_free_bytes", "Free bytes of its file system", ("path",))
-        for directory in logs.directories:
-            path = str(directory.path)
-            free.labels(path).set_function(lambda directory=directory: directory.space.free)
-            for name, number in LogDirState.items():
-                if number:
-                    state.labels(path, name.lower()).set_function(
-                        lambda directory=directory, number=number: float(directory.state == number)
-                    )
+        state = self._metrics.gauge("log_dir_state", "1 for the state it is in", ("path", "state"))
+        for directory in directories:
+            free.labels(str(directory.path)).set_function(partial(_free_bytes, directory))
+            for number in (ONLINE, READ_ONLY, STALLED, OFFLINE):
+                labels = (str(directory.path), LogDirState.Name(number).lower())
+                state.labels(*labels).set_function(partial(_is_in_state, directory, number))
+
+
+def _free_bytes(directory: LogDirectory) -> float:
+    return directory.space.free
+
+
+def _is_in_state(directory: LogDirectory, state: LogDirState.ValueType) -> float:
+    return float(directory.state == state)

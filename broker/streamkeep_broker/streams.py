@@ -1,4 +1,4 @@
-"""Tasks of the broker: the two halves of a long stream, the bell that wakes one, and what watches over them."""
+"""Tasks: the two halves of a long stream, the bell that wakes one, and those that go on for ever."""
 
 from __future__ import annotations
 
@@ -77,10 +77,9 @@ async def run_halves(reading: Coroutine[Any, Any, None], writing: Coroutine[Any,
     writer = asyncio.ensure_future(writing)
     try:
         await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
-        if not writer.done():
+        if reader.done():
             reader.result()
-            await writer
-        writer.result()
+        await writer
     finally:
         reader.cancel()
         writer.cancel()

@@ -65,7 +65,7 @@ class Session:
         registration: Callable[[], RegisterBroker],
         metadata_index: Callable[[], int],
         offline_directories: Callable[[], Sequence[bytes]],
-        on_registered: Callable[[BrokerRegistered], Awaitable[None]],
+        on_registered: Callable[[BrokerRegistered, str], Awaitable[None]],
         on_failure: Callable[[Exception], None],
     ) -> None:
         self.registered: BrokerRegistered | None = None
@@ -179,6 +179,7 @@ class Session:
             stream = channel.open(SESSION)
             await stream.send(SessionRequest(register=self._registration()))
             registered = await self._receive_registered(stream)
+            await self._on_registered(registered, address)
             self._channel = channel
             await run_halves(
                 self._read(stream, _silence_s(registered)),
@@ -199,7 +200,6 @@ class Session:
                 f"this broker belongs to cluster {known}, the coordinator to {registered.cluster_id}"
             )
         self.registered = registered
-        await self._on_registered(registered)
         return registered
 
     async def _read(self, stream: SessionStream, silence_s: float) -> None:

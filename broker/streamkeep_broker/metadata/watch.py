@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Callable
 
-from streamkeep_broker.metadata.coordinators import RECONNECT, Coordinators
+from streamkeep_broker.metadata.coordinators import RECONNECT
 from streamkeep_broker.streams import cancel, run_for_ever
 from streamkeep_common.errors import (
     ClusterMismatchError,
@@ -45,7 +45,6 @@ class MetadataWatch:
     def __init__(
         self,
         *,
-        coordinators: Coordinators,
         network: Network,
         clock: Clock,
         rng: random.Random,
@@ -54,32 +53,37 @@ class MetadataWatch:
         on_failure: Callable[[Exception], None],
     ) -> None:
         self.image = ClusterImage()
-        self._coordinators = coordinators
         self._network = network
         self._clock = clock
         self._rng = rng
         self._on_entry = on_entry
         self._on_snapshot = on_snapshot
         self._on_failure = on_failure
+        self._address = ""
         self._cluster_id = ""
         self._snapshot_records: list[MetadataRecord] = []
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, cluster_id: str) -> None:
-        """Begin to follow the metadata of this cluster, and go on for ever. Once begun, nothing happens."""
-        if self._task is None:
-            self._cluster_id = cluster_id
-            self._task = run_for_ever(self._follow(), self._on_failure)
+    async def follow(self, address: str, cluster_id: str) -> None:
+        """From now on follow the metadata of this cluster at this coordinator: the one with the session.
+
+        Any coordinator has the log, but only the active one surely has its end.
+        """
+        if self._task is not None and address == self._address:
+            return
+        await self.stop()
+        self._address = address
+        self._cluster_id = cluster_id
+        self._task = run_for_ever(self._follow(address), self._on_failure)
 
     async def stop(self) -> None:
         """Follow no more; the image stays."""
         if self._task is not None:
             await cancel(self._task)
 
-    async def _follow(self) -> None:
+    async def _follow(self, address: str) -> None:
         backoff = Backoff(RECONNECT, self._rng)
         while True:
-            address = self._coordinators.current
             index = self.image.index
             try:
                 await self._watch(address)
@@ -91,7 +95,6 @@ class MetadataWatch:
                 _logger.info("the coordinator at %s refused the metadata watch: %s", address, error)
             else:
                 _logger.info("the coordinator at %s ended the metadata watch", address)
-            self._coordinators.next()
             if self.image.index != index:
                 backoff.reset()
             await self._clock.sleep(backoff.next_wait_s())

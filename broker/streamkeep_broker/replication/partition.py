@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from streamkeep_broker.log.manager import LogManager
-from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_broker.log.partition_log import Appended, PartitionLog
+from streamkeep_broker.log.producer_states import Duplicate
 from streamkeep_broker.replication.in_sync import effective_min_in_sync, least_acknowledged_end
 from streamkeep_broker.replication.waiters import PendingAppend, Waiters
 from streamkeep_common.errors import (
@@ -18,6 +19,7 @@ from streamkeep_common.errors import (
     NotLeaderError,
     OffsetNotAvailableError,
     OffsetOutOfRangeError,
+    StorageFailedError,
     StreamkeepError,
     UnknownLeaderEpochError,
 )
@@ -58,6 +60,7 @@ class Partition:
         self._replicas = 0
         self._acknowledged_ends: dict[int, int] = {}
         self._waiters = Waiters()
+        self._failure: StorageFailedError | None = None
         self._readers: dict[Reader, None] = {}
         log.on_progress = self.advance
 
@@ -74,6 +77,11 @@ class Partition:
     def waiting(self) -> int:
         """Batches that wait for the high watermark."""
         return len(self._waiters)
+
+    @property
+    def readers(self) -> int:
+        """How many read along."""
+        return len(self._readers)
 
     # --- what the image says ---
 
@@ -93,6 +101,7 @@ class Partition:
     def change_settings(self, settings: TopicSettings) -> None:
         """New topic settings count from now on; a weaker durability may acknowledge what waits."""
         self.log.settings = settings
+        self._logs.request_flush(self.log)
         self.advance()
 
     def resign(self, error: StreamkeepError) -> None:
@@ -103,8 +112,9 @@ class Partition:
         for reader in readers:
             reader.ended(error)
 
-    def fail_waiters(self, error: StreamkeepError) -> None:
-        """Answer all that wait with `error`: the disk will never say that their batches are safe."""
+    def storage_failed(self, error: StorageFailedError) -> None:
+        """The log's disk will never again say that a batch is safe: answer all that wait for it."""
+        self._failure = error
         self._waiters.fail(error)
 
     def _lead(self, leader_epoch: int) -> None:
@@ -147,15 +157,17 @@ class Partition:
         log = self.log
         now_ms = self._clock.now_ms()
         check_produced_batch(batch, payload, settings=log.settings, now_ms=now_ms)
-        appended = log.producers.check(
+        stored: Appended | Duplicate | None = log.producers.check(
             batch.producer_id, batch.producer_epoch, batch.base_sequence, batch.record_count
         )
-        if appended is None:
-            appended = self._logs.append(log, batch, payload, leader_epoch=self.leader_epoch, now_ms=now_ms)
+        if stored is None:
+            stored = self._logs.append(log, batch, payload, leader_epoch=self.leader_epoch, now_ms=now_ms)
             self._logs.request_flush(log)
-        pending.base_offset = appended.base_offset
-        pending.append_time_ms = appended.append_time_ms
-        return appended.next_offset
+        elif self._failure is not None and stored.next_offset > log.high_watermark:
+            raise self._failure
+        pending.base_offset = stored.base_offset
+        pending.append_time_ms = stored.append_time_ms
+        return stored.next_offset
 
     def advance(self) -> None:
         """Move the high watermark as far as the rules allow, answer those it reaches, tell those who read."""
@@ -201,12 +213,18 @@ class Partition:
             raise UnknownLeaderEpochError(
                 f"{self.name} is at leader epoch {self.leader_epoch}, the reader at {last_read_epoch}"
             )
-        known = log.leader_epochs.end_offset(last_read_epoch, log.log_end_offset)
-        if known is not None and known.end_offset < offset:
+        end_offset = self._epoch_end(last_read_epoch)
+        if end_offset < offset:
             raise OffsetOutOfRangeError(
-                f"{self.name} was cut at offset {known.end_offset}: records of leader epoch "
-                f"{last_read_epoch} from there to {offset - 1} are gone and others may stand in their place"
+                f"{self.name} was cut at offset {end_offset}: records of leader epoch {last_read_epoch} "
+                f"from there to {offset - 1} are gone and others may stand in their place"
             )
+
+    def _epoch_end(self, leader_epoch: int) -> int:
+        """Where the log's part of an epoch ends; of one before all it knows, where those begin."""
+        epochs = self.log.leader_epochs
+        known = epochs.end_offset(leader_epoch, self.log.log_end_offset)
+        return known.end_offset if known is not None else epochs.starts[0].start_offset
 
     def check_watermark_known(self) -> None:
         """Raise OffsetNotAvailableError until the high watermark is known to this epoch (KIP-207)."""

@@ -15,18 +15,21 @@ from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_common.errors import (
+    InvalidSettingError,
     NotLeaderError,
     StorageFailedError,
     StreamkeepError,
     UnknownPartitionError,
+    UnknownSettingError,
     UnknownTopicError,
 )
-from streamkeep_common.image import ClusterImage, ImageDelta, PartitionImage, TopicImage
+from streamkeep_common.image import ClusterImage, ImageDelta, PartitionImage, TopicImage, difference
 from streamkeep_common.seams import Clock
 from streamkeep_common.settings import TopicSettings
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
 
 Key = tuple[bytes, int]
+TOPIC_ID_BYTES = 16
 
 _logger = logging.getLogger(__name__)
 
@@ -40,7 +43,7 @@ class Partitions:
         self._broker_id = broker_id
         self._image = ClusterImage()
         self._partitions: dict[Key, Partition] = {}
-        self._failed: dict[Key, StorageFailedError] = {}
+        self._failed: dict[Key, StreamkeepError] = {}
 
     def __iter__(self) -> Iterator[Partition]:
         return iter(self._partitions.values())
@@ -57,6 +60,15 @@ class Partitions:
 
     # --- what the image says ---
 
+    def begin(self, image: ClusterImage) -> None:
+        """Take over the first image that is as recent as the registration, and remove what it does not have.
+
+        What the metadata said earlier must not be acted on: this incarnation never had those epochs.
+        """
+        self._image = image
+        self._update(difference(ClusterImage(), image))
+        self._remove_strays()
+
     def follow(self, delta: ImageDelta) -> None:
         """Act on committed entries."""
         self._image = delta.after
@@ -71,8 +83,7 @@ class Partitions:
             self._set_aside(topic)
         self._update(delta)
 
-    def remove_strays(self) -> None:
-        """At the start, when the image is recent enough: remove the logs of topics it does not have."""
+    def _remove_strays(self) -> None:
         for log in list(self._logs):
             if log.topic_id not in self._image.topics:
                 _logger.warning(
@@ -97,7 +108,7 @@ class Partitions:
         if partition is None:
             try:
                 log = self._open_log(topic, image)
-            except StorageFailedError as error:
+            except StreamkeepError as error:
                 self._failed[key] = error
                 _logger.error("%s-%d cannot be hosted: %s", topic.name, image.partition, error)
                 return
@@ -110,19 +121,19 @@ class Partitions:
         settings = TopicSettings.of(topic.settings)
         log = self._logs.get(image.topic_id, image.partition)
         if log is not None:
+            _check_epoch(log, image)
             log.settings = settings
             return log
         directory_id = image.directory_of(self._broker_id)
         assert directory_id is not None
-        try:
-            return self._logs.create(image.topic_id, topic.name, image.partition, directory_id, settings)
-        except OSError as error:
-            raise StorageFailedError(
-                f"cannot create the log of {topic.name}-{image.partition}: {error}"
-            ) from error
+        return self._logs.create(image.topic_id, topic.name, image.partition, directory_id, settings)
 
     def _change_settings(self, topic: TopicImage) -> None:
-        settings = TopicSettings.of(topic.settings)
+        try:
+            settings = TopicSettings.of(topic.settings)
+        except (UnknownSettingError, InvalidSettingError) as error:
+            _logger.error("topic %s keeps its settings as they were: %s", topic.name, error)
+            return
         for image in topic.partitions:
             partition = self._partitions.get((topic.topic_id, image.partition))
             if partition is not None:
@@ -158,7 +169,7 @@ class Partitions:
         """A directory went offline: nothing that waits for it will ever be flushed."""
         for partition in self:
             if partition.log.path.parent == directory.path:
-                partition.fail_waiters(StorageFailedError(f"{partition.name}: {directory.reason}"))
+                partition.storage_failed(StorageFailedError(f"{partition.name}: {directory.reason}"))
 
     def resign_all(self, error: StreamkeepError) -> None:
         """The process stops: lead nothing, answer everybody."""
@@ -181,10 +192,21 @@ class Partitions:
             return NotLeaderError(f"broker {self._broker_id} has just started and has no metadata yet")
         topic = self._image.topics.get(topic_id)
         if topic is None:
-            return UnknownTopicError(f"broker {self._broker_id} knows no topic with id {topic_id.hex()!r}")
+            return UnknownTopicError(
+                f"broker {self._broker_id} knows no topic with id {topic_id[:TOPIC_ID_BYTES].hex()}"
+            )
         if number >= len(topic.partitions):
             return UnknownPartitionError(
                 f"topic {topic.name} has {len(topic.partitions)} partitions, and none of number {number}"
             )
         hint = self._hint(topic.partitions[number])
         return NotLeaderError(f"broker {self._broker_id} does not host {topic.name}-{number}", leader=hint)
+
+
+def _check_epoch(log: PartitionLog, image: PartitionImage) -> None:
+    """Raise StorageFailedError if the log has seen a later leader epoch than the cluster knows of."""
+    if log.leader_epochs.latest > image.leader_epoch:
+        raise StorageFailedError(
+            f"{log.topic}-{log.partition} was written under leader epoch {log.leader_epochs.latest}, and the "
+            f"cluster is at {image.leader_epoch}: its metadata went back, or the directory is another's"
+        )

@@ -13,9 +13,9 @@ class Budget:
     """Bytes in flight of the whole broker, over all its streams."""
 
     def __init__(self, *, limit_bytes: int, stream_limit_bytes: int) -> None:
-        assert 0 < stream_limit_bytes <= limit_bytes
+        assert min(limit_bytes, stream_limit_bytes) > 0
         self.limit_bytes = limit_bytes
-        self.stream_limit_bytes = stream_limit_bytes
+        self.stream_limit_bytes = min(stream_limit_bytes, limit_bytes)
         self.used_bytes = 0
         self._blocked: dict[StreamBudget, None] = {}
 
@@ -81,5 +81,7 @@ class StreamBudget:
             self.on_room()
 
     def close(self) -> None:
-        """The stream waits for room no more; what it charged stays until it is released."""
+        """The stream is over: it waits no more, and everything that it charged is given back."""
         self._broker.unblock(self)
+        self._broker.add(-self.used_bytes)
+        self.used_bytes = 0

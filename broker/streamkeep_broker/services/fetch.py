@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from streamkeep_broker.log.partition_log import LogSlice, ReadCursor
+from streamkeep_broker.log.read import LogSlice, ReadCursor
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_broker.services.fetch_response import RESPONSE_BYTES, ResponseBuilder
@@ -213,7 +213,7 @@ class FetchStream:
         sent_bytes = 0
         while response.room_bytes > 0 and (subscription := self._session.take()) is not None:
             slice_ = await self._read_slice(subscription, response.room_bytes)
-            if slice_ is not None and subscription.active:
+            if slice_ is not None and slice_.data and subscription.active:
                 response.add(_header(subscription), slice_.data)
                 self._session.sent(subscription, len(slice_.data), slice_.next_offset)
                 sent_bytes += len(slice_.data)

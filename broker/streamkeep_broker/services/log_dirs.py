@@ -22,9 +22,7 @@ class LogDirsService:
 
     async def describe(self, _request: DescribeLogDirsRequest, _call: CallInfo) -> DescribeLogDirsResponse:
         """All directories in the order of the settings, with their logs."""
-        return DescribeLogDirsResponse(
-            dirs=[self._describe(directory) for directory in self._logs.directories]
-        )
+        return DescribeLogDirsResponse(dirs=map(self._describe, self._logs.directories))
 
     def _describe(self, directory: LogDirectory) -> LogDir:
         return LogDir(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from streamkeep_broker.log.partition_log import FoundOffset
+from streamkeep_broker.log.lookup import FoundOffset
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
+from streamkeep_broker.services.limits import MAX_PARTITIONS_PER_REQUEST
 from streamkeep_common.errors import (
     InvalidRequestError,
     OffsetNotAvailableError,
@@ -12,7 +13,7 @@ from streamkeep_common.errors import (
     StreamkeepError,
     to_proto,
 )
-from streamkeep_common.seams import CallInfo
+from streamkeep_common.seams import CallInfo, RpcError, Status
 from streamkeep_proto.v1.broker_pb2 import (
     BY_TIMESTAMP,
     EARLIEST,
@@ -39,10 +40,12 @@ class OffsetsService:
 
     async def list_offsets(self, request: ListOffsetsRequest, _call: CallInfo) -> ListOffsetsResponse:
         """One offset for each partition asked for, in the request's order."""
+        _check_size(len(request.partitions))
         return ListOffsetsResponse(offsets=[await self._list(item) for item in request.partitions])
 
     async def delete_records(self, request: DeleteRecordsRequest, _call: CallInfo) -> DeleteRecordsResponse:
         """Move log starts, in the request's order."""
+        _check_size(len(request.partitions))
         return DeleteRecordsResponse(partitions=[self._delete(item) for item in request.partitions])
 
     async def _list(self, item: ListOffsetsPartition) -> ListedOffset:
@@ -74,6 +77,13 @@ class OffsetsService:
         except StreamkeepError as error:
             deleted.error.CopyFrom(to_proto(error))
         return deleted
+
+
+def _check_size(partitions: int) -> None:
+    if partitions > MAX_PARTITIONS_PER_REQUEST:
+        raise RpcError(
+            Status.INVALID_ARGUMENT, f"a request names at most {MAX_PARTITIONS_PER_REQUEST} partitions"
+        )
 
 
 async def _find(partition: Partition, item: ListOffsetsPartition) -> FoundOffset | None:

@@ -12,7 +12,7 @@ from typing import Protocol
 from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_broker.replication.waiters import PendingAppend
 from streamkeep_broker.services.budget import Budget
-from streamkeep_broker.services.limits import HEARTBEAT_S, MAX_BATCHES_PER_REQUEST, RESULT_BYTES
+from streamkeep_broker.services.limits import HEARTBEAT_S, MAX_PARTITIONS_PER_REQUEST, RESULT_BYTES
 from streamkeep_broker.streams import Bell, run_halves
 from streamkeep_common.errors import InvalidRequestError, StreamkeepError, to_proto
 from streamkeep_common.seams import Clock, RpcError, ServerStream, Status
@@ -89,7 +89,7 @@ class PendingResult(PendingAppend):
         self.received_at = received_at
         self.topic_id = item.topic_id
         self.partition = item.partition
-        self.charge = RESULT_BYTES
+        self.charge = RESULT_BYTES + len(self.topic_id)
 
     def done(self) -> None:
         self.stream.answer(self)
@@ -110,14 +110,12 @@ class ProduceStream:
         self._abandoned = False
 
     async def run(self) -> None:
-        """Returns when the stream is over; whatever still waits then is only counted off."""
+        """Returns when the stream is over; nobody hears of what still waits then."""
         try:
             await run_halves(self._read(), self._write())
         finally:
             self._abandoned = True
             self._budget.close()
-            for pending in self._answered:
-                self._budget.release(pending.charge)
             self._answered.clear()
 
     def wake(self) -> None:
@@ -127,12 +125,10 @@ class ProduceStream:
 
     def answer(self, pending: PendingResult) -> None:
         """The outcome of a batch is known."""
-        self._waiting -= 1
-        if self._abandoned:
-            self._budget.release(pending.charge)
-            return
-        self._answered.append(pending)
-        self._to_write.ring()
+        if not self._abandoned:
+            self._waiting -= 1
+            self._answered.append(pending)
+            self._to_write.ring()
 
     # --- reading ---
 
@@ -157,10 +153,10 @@ class ProduceStream:
 
     def _append_all(self, request: ProduceRequest) -> None:
         batches = request.batches
-        if len(batches) > MAX_BATCHES_PER_REQUEST:
+        if len(batches) > MAX_PARTITIONS_PER_REQUEST:
             raise RpcError(
                 Status.INVALID_ARGUMENT,
-                f"a produce request carries at most {MAX_BATCHES_PER_REQUEST} batches",
+                f"a produce request carries at most {MAX_PARTITIONS_PER_REQUEST} batches",
             )
         request_id = request.request_id
         received_at = self._service.clock.monotonic()
@@ -196,10 +192,8 @@ class ProduceStream:
             response, charge = self._take_answers()
             if finished and self._service.closing is not None:
                 response.closing.CopyFrom(self._service.closing)
-            try:
-                await self._stream.send(response)
-            finally:
-                self._budget.release(charge)
+            await self._stream.send(response)
+            self._budget.release(charge)
             if finished:
                 return
 

@@ -10,9 +10,9 @@ from streamkeep_common.settings import SettingsTable, load
 
 
 def parse(table: SettingsTable, arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
-    """What is set by flags, environment and file, as `load` gives it. SystemExit(2) on a flag it does not know.
+    """What is set by flags, environment and file, as `load` gives it.
 
-    Raises UnknownSettingError or InvalidSettingError, which name the source.
+    SystemExit(2) on a flag it does not know. UnknownSettingError and InvalidSettingError name the source.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m streamkeep_{table.scope}",

@@ -38,6 +38,8 @@ from streamkeep_proto.v1.metadata_pb2 import (
 CLUSTER_ID = "A" * 22
 HEARTBEAT_MS = 50
 
+_NOT_OF_TOPICS = ("cluster", "feature_level", "broker", "broker_fenced", "producer_ids")
+
 
 class FakeCoordinator:
     """One coordinator that is always active. Everything it was told is kept for the test to look at."""
@@ -101,6 +103,13 @@ class FakeCoordinator:
 
     def remove_topic(self, topic_id: bytes) -> None:
         self.commit(MetadataRecord(topic_removed=TopicRemovedRecord(topic_id=topic_id)))
+
+    def forget_topics(self) -> None:
+        """Lose all topics without a record that says so, and offer a snapshot of what is left."""
+        kept = [record for record in to_records(self.image) if record.WhichOneof("record") in _NOT_OF_TOPICS]
+        self.image, _ = apply(ClusterImage(), kept, self.image.index + 1)
+        self.entries.append(MetadataEntry(index=self.image.index, term=1))
+        self.snapshot_first = True
 
     def change_setting(self, topic_id: bytes, name: str, value: str) -> None:
         self.commit(MetadataRecord(setting=SettingRecord(topic_id=topic_id, name=name, value=value)))

@@ -71,6 +71,14 @@ def test_a_stream_that_is_gone_is_not_woken() -> None:
     assert woken == []
 
 
+def test_what_a_stream_that_is_gone_had_charged_is_given_back() -> None:
+    budget = Budget(limit_bytes=100, stream_limit_bytes=100)
+    gone = budget.open_stream(nothing)
+    gone.charge(100)
+    gone.close()
+    assert budget.used_bytes == 0
+
+
 def test_whoever_waits_is_woken_when_everything_is_released() -> None:
     rng = random.Random(3)
     for _ in range(200):
