@@ -57,6 +57,9 @@ _log = logging.getLogger(__name__)
 
 async def listen(address: str, services: Sequence[Service]) -> GrpcListener:
     """Serve on host:port (port 0 = any). OSError says why if the address cannot be had."""
+    host, _, port_text = address.rpartition(":")
+    if not host or not port_text.isdecimal():
+        raise OSError(errno.EINVAL, f"cannot listen on {address}: it is not host:port")
     server = grpc.aio.server(options=SERVER_OPTIONS)
     calls = _RunningCalls()
     names = [service.name for service in services]
@@ -68,9 +71,9 @@ async def listen(address: str, services: Sequence[Service]) -> GrpcListener:
         port = server.add_insecure_port(address)
     except RuntimeError:
         await server.stop(None)
-        raise _why_not(address) from None
+        raise _why_not(host, int(port_text)) from None
     await server.start()
-    return GrpcListener(f"{address.rpartition(':')[0]}:{port}", server, calls, health)
+    return GrpcListener(f"{host}:{port}", server, calls, health)
 
 
 class GrpcListener:
@@ -260,17 +263,18 @@ class _Reflection(grpc.GenericRpcHandler):
         )
 
 
-def _why_not(address: str) -> OSError:
+def _why_not(host: str, port: int) -> OSError:
     """gRPC says only that it could not bind: ask the system for the reason."""
-    host, _, port = address.rpartition(":")
+    number = errno.EADDRINUSE
+    reason = os.strerror(number)
     try:
-        family, kind, _, _, name = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+        family, kind, _, _, name = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(name)
             probe.listen()
     except OSError as error:
-        return OSError(error.errno, f"cannot listen on {address}: {error.strerror}")
-    except (ValueError, OverflowError):
-        return OSError(errno.EINVAL, f"cannot listen on {address!r}: it is not host:port")
-    return OSError(errno.EADDRINUSE, f"cannot listen on {address}: {os.strerror(errno.EADDRINUSE)}")
+        number, reason = error.errno or number, error.strerror or reason
+    except OverflowError:
+        number, reason = errno.EINVAL, "no such port"
+    return OSError(number, f"cannot listen on {host}:{port}: {reason}")
