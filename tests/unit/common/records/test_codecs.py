@@ -92,3 +92,9 @@ def test_a_codec_that_nobody_knows_is_named(attributes: int) -> None:
 
 def test_other_attribute_bits_do_not_change_the_codec() -> None:
     assert codec_of(0b110100) is Codec.ZSTD
+
+
+def test_a_snappy_block_that_lies_about_its_length_is_refused() -> None:
+    for claim in [b"\xff\xff\xff\xff\x0f", b"\x80\x80\x40", b"\xff" * 10, b"\x00\x00"]:
+        with pytest.raises(InvalidBatchError):
+            decompress(Codec.SNAPPY, claim + b"\x00a", max_bytes=MIB)
