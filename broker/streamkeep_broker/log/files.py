@@ -22,6 +22,9 @@ TIME_INDEX_SUFFIX = ".timeindex"
 SNAPSHOT_SUFFIX = ".snapshot"
 LEADER_EPOCHS_NAME = "leader-epochs"
 
+SEGMENT_SUFFIXES = (LOG_SUFFIX, INDEX_SUFFIX, OPEN_INDEX_SUFFIX, TIME_INDEX_SUFFIX, SNAPSHOT_SUFFIX)
+"""Of all files that belong to one segment."""
+
 OFFSET_DIGITS = 20
 
 

@@ -62,8 +62,8 @@ class _Bound(NamedTuple):
 
     position: int
     end_offset: int
-    is_segment_end: bool
-    """The byte is where the segment's frames end."""
+    next_offset: int | None
+    """The offset behind the byte, if it is where the segment's frames end now."""
 
 
 class LogReader:
@@ -94,6 +94,8 @@ class LogReader:
         check_defect(segment, position)
         bound = _bound_of(segment, position, max_bytes, end_offset)
         data = await self._read(segment, position, bound.position - position)
+        if len(data) < bound.position - position:
+            raise corrupt(segment, position + len(data), "the file is cut off here")
         first = _header(segment, data, 0, position)
         if not first.base_offset <= offset < first.next_offset:
             raise corrupt(segment, position, f"offset {offset} should be here, not {first.base_offset}")
@@ -104,8 +106,8 @@ class LogReader:
             if first.frame_bytes > len(data):
                 raise corrupt(segment, position, "the frame is cut off")
             size, next_offset = first.frame_bytes, first.next_offset
-        elif bound.is_segment_end:
-            size, next_offset = len(data), segment.next_offset
+        elif bound.next_offset is not None:
+            size, next_offset = len(data), bound.next_offset
         else:
             index = await self._index_for(cursor, segment, interval_bytes)
             size, next_offset = _fit(segment, data, position, bound, first=first, index=index)
@@ -193,8 +195,9 @@ def _bound_of(segment: Segment, position: int, max_bytes: int, end_offset: int) 
     for defect in segment.defects:
         if defect.position > position:
             limit = min(limit, defect.position)
-    whole = limit >= segment.size and segment.next_offset <= end_offset
-    return _Bound(min(limit, segment.size), end_offset, whole)
+    if limit >= segment.size and segment.next_offset <= end_offset:
+        return _Bound(segment.size, end_offset, segment.next_offset)
+    return _Bound(min(limit, segment.size), end_offset, None)
 
 
 def _fit(

@@ -12,12 +12,10 @@ from pathlib import Path
 
 from streamkeep_broker.log.checkpoints import Checkpoint
 from streamkeep_broker.log.files import (
-    INDEX_SUFFIX,
     LEADER_EPOCHS_NAME,
     LOG_SUFFIX,
-    OPEN_INDEX_SUFFIX,
+    SEGMENT_SUFFIXES,
     SNAPSHOT_SUFFIX,
-    TIME_INDEX_SUFFIX,
     Files,
     offset_of,
     offset_path,
@@ -33,8 +31,6 @@ from streamkeep_broker.log.segment_scan import Damage, SegmentScan
 from streamkeep_common.records.frame import CONTROL, FrameHeader
 from streamkeep_common.seams import Disk, DiskFile
 from streamkeep_common.settings import TopicSettings
-
-SEGMENT_SUFFIXES = (LOG_SUFFIX, INDEX_SUFFIX, OPEN_INDEX_SUFFIX, TIME_INDEX_SUFFIX, SNAPSHOT_SUFFIX)
 
 
 def durable_floor(checkpoint: Checkpoint) -> int:
@@ -86,7 +82,6 @@ def recover_log(
     recovery = _Recovery(disk, files, path, checkpoint, settings)
     if not recovery.bases:
         recovery.begin_anew(checkpoint.log_start_offset)
-        recovery.read_epochs()
     elif not (clean and recovery.load()):
         recovery.scan()
     return recovery.finish()
@@ -113,6 +108,7 @@ class _Recovery:
         self._flushed_end = 0
         self._defects: list[Defect] = []
         self._notes: list[str] = []
+        self._forget_retired()
 
     # --- three ways to begin ---
 
@@ -122,6 +118,8 @@ class _Recovery:
         self._disk.open(path, create=True).close()
         self._segments = [Segment.empty(base_offset, self._files.open(path))]
         self._flushed_end = base_offset
+        self._read_epochs()
+        self._read_snapshot(base_offset)
 
     def load(self) -> bool:
         """After a clean stop: the last segment's index, epochs and producers as they were written.
@@ -136,7 +134,7 @@ class _Recovery:
             return False
         last.next_offset = self._flushed_end = end
         self._names_synced = True
-        return end >= self._floor and self.read_epochs() and (end == 0 or self._read_snapshot(end))
+        return end >= self._floor and self._read_epochs() and (end == 0 or self._read_snapshot(end))
 
     def scan(self) -> None:
         """Read every segment that reaches above the recovery point or that states must be rebuilt from."""
@@ -211,7 +209,9 @@ class _Recovery:
         self._add_defect(last, Defect(last.path, last.size, last.size, last.next_offset, reason))
 
     def _remove_leftovers(self) -> None:
-        """Files of segments that are gone, of snapshots that speak of what is gone, of unfinished writes."""
+        """Files of segments that are gone, snapshots that speak of what is gone, unfinished writes."""
+        if self._defects:
+            return
         bases = {segment.base_offset for segment in self._segments}
         for name in self._names:
             snapshot = offset_of(name, SNAPSHOT_SUFFIX)
@@ -224,12 +224,17 @@ class _Recovery:
                 self._disk.remove_file(self._path / name)
                 self._names_changed = True
 
+    def _forget_retired(self) -> None:
+        """Segments below the log start were given up; a crash may have brought some of their files back."""
+        while len(self.bases) > 1 and self.bases[1] <= self._checkpoint.log_start_offset:
+            self._remove_segment(self.bases.pop(0))
+
     # --- scanning ---
 
     def _choose_start(self) -> int:
         """The number of the first segment to read: the epochs and a snapshot must be known as of its base."""
         start = self._number_of(self._checkpoint.recovery_point)
-        if not self.read_epochs():
+        if not self._read_epochs():
             self._epochs = LeaderEpochs()
             start = 0
         while start > 0 and not self._read_snapshot(self.bases[start]):
@@ -345,7 +350,7 @@ class _Recovery:
 
     # --- reading states ---
 
-    def read_epochs(self) -> bool:
+    def _read_epochs(self) -> bool:
         """False if the epochs must be rebuilt from the log."""
         try:
             self._epochs = LeaderEpochs.decode(self._disk.read_file(self._path / LEADER_EPOCHS_NAME))
