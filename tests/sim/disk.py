@@ -10,115 +10,17 @@ import errno
 import os
 import random
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from streamkeep_common.seams import FileSystemSpace
+from tests.sim.disk_nodes import DirectoryNode, FileNode, Mount, sync_mount
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 EPOCH_MS = 1_700_000_000_000
 
 Operation = Literal["read", "write", "sync"]
-
-
-class _Mount:
-    """One file system: its room, and what of it is not durable yet (dicts, for their order)."""
-
-    def __init__(self, number: int, capacity: int) -> None:
-        self.number = number
-        self.capacity = capacity
-        self.used = 0
-        self.dirty_files: dict[_File, None] = {}
-        self.dirty_directories: dict[_Directory, None] = {}
-
-
-class _File:
-    """Content, and the changes to it since it was last durable, in order."""
-
-    def __init__(self, mount: _Mount, modified_ms: int) -> None:
-        self.mount = mount
-        self.content = bytearray()
-        self.durable = bytearray()
-        self.changes: deque[tuple[int, bytes | None]] = deque()  # (position, data), or (size, None) for a cut
-        self.modified_ms = modified_ms
-        self.links = 0
-        self.opened = 0
-
-    def append(self, data: bytes) -> None:
-        self.changes.append((len(self.content), data))
-        self.content += data
-        self.mount.used += len(data)
-        self.mount.dirty_files[self] = None
-
-    def truncate(self, size: int) -> None:
-        self.changes.append((size, None))
-        self.mount.used += size - len(self.content)
-        _cut(self.content, size)
-        self.mount.dirty_files[self] = None
-
-    def sync(self) -> None:
-        """In this order, because another thread may append meanwhile."""
-        self.mount.dirty_files.pop(self, None)
-        while self.changes:
-            _apply(self.durable, *self.changes.popleft())
-
-    def forget_changes(self) -> None:
-        """A failed write-back: the kernel calls the pages clean although they never reached the disk."""
-        self.changes.clear()
-        self.mount.dirty_files.pop(self, None)
-
-    def cut_power(self, rng: random.Random) -> None:
-        """Keep what is durable and, of the changes after it, a prefix that may end within a write."""
-        kept = rng.randint(0, len(self.changes)) if self.changes else 0
-        for _ in range(kept):
-            _apply(self.durable, *self.changes.popleft())
-        if self.changes:
-            position, data = self.changes[0]
-            if data is not None and rng.random() < 0.5:
-                _apply(self.durable, position, data[: rng.randint(0, len(data))])
-        self.changes.clear()
-        self.mount.used += len(self.durable) - len(self.content)
-        self.content = bytearray(self.durable)
-
-    def release_if_unused(self) -> None:
-        """A removed file takes room until the last one who has it open closes it."""
-        if not self.links and not self.opened:
-            self.mount.used -= len(self.content)
-            self.mount.dirty_files.pop(self, None)
-            self.content, self.durable = bytearray(), bytearray()
-            self.changes.clear()
-
-
-class _Directory:
-    def __init__(self, mount: _Mount) -> None:
-        self.mount = mount
-        self.names: dict[str, _File | _Directory] = {}
-        self.durable: dict[str, _File | _Directory] = {}
-
-    def put(self, name: str, node: _File | _Directory) -> None:
-        self.names[name] = node
-        self.mount.dirty_directories[self] = None
-
-    def take(self, name: str) -> _File | _Directory:
-        self.mount.dirty_directories[self] = None
-        return self.names.pop(name)
-
-    def sync(self) -> None:
-        self.mount.dirty_directories.pop(self, None)
-        self.durable = dict(self.names)
-
-    def cut_power(self, rng: random.Random) -> None:
-        """Each name that changed is as it was or as it became."""
-        for name in sorted(self.names.keys() | self.durable.keys()):
-            now = self.names.get(name)
-            if now is not self.durable.get(name) and rng.random() < 0.3:
-                if now is None:
-                    del self.durable[name]
-                else:
-                    self.durable[name] = now
-        self.names = dict(self.durable)
 
 
 class SimDisk:
@@ -150,7 +52,7 @@ class SimDisk:
         self._life = 0
         self._locks: dict[Path, SimLock] = {}
         self._failures: list[tuple[Operation, Path, int]] = []
-        self._root = _Directory(_Mount(1, capacity))
+        self._root = DirectoryNode(Mount(1, capacity))
         self._mounts = {Path("/"): self._root.mount}
         for path, room in (mounts or {}).items():
             self._mount(path, room)
@@ -164,7 +66,7 @@ class SimDisk:
         self._locks.clear()
         self.open_files = 0
         for node in self._nodes(self._root, durable=False):
-            if isinstance(node, _File):
+            if isinstance(node, FileNode):
                 node.opened = 0
 
     def power_cut(self) -> None:
@@ -244,13 +146,13 @@ class SimDisk:
             if self._find(ancestor) is None:
                 self.check("write", ancestor)
                 parent = self._directory(ancestor.parent)
-                parent.put(ancestor.name, _Directory(parent.mount))
+                parent.put(ancestor.name, DirectoryNode(parent.mount))
         self._directory(path)
 
     def rename(self, source: Path, target: Path) -> None:
         self.check("write", target)
         existing = self._find(target)
-        if isinstance(existing, _Directory):
+        if isinstance(existing, DirectoryNode):
             raise _error(errno.EISDIR if not existing.names else errno.ENOTEMPTY, target)
         if self._find(source) is None:
             raise _error(errno.ENOENT, source)
@@ -271,7 +173,7 @@ class SimDisk:
         if self._find(path) is None:
             return
         for node in self._nodes(self._directory(path), durable=False):
-            if isinstance(node, _File):
+            if isinstance(node, FileNode):
                 self._unlink(node)
         self._directory(path.parent).take(path.name)
 
@@ -312,47 +214,47 @@ class SimDisk:
 
     # Within.
 
-    def _find(self, path: Path) -> _File | _Directory | None:
-        node: _File | _Directory | None = self._root
+    def _find(self, path: Path) -> FileNode | DirectoryNode | None:
+        node: FileNode | DirectoryNode | None = self._root
         for name in path.parts[1:]:
-            if not isinstance(node, _Directory):
+            if not isinstance(node, DirectoryNode):
                 return None
             node = node.names.get(name)
         return node
 
-    def _file(self, path: Path) -> _File:
+    def _file(self, path: Path) -> FileNode:
         node = self._find(path)
-        if not isinstance(node, _File):
+        if not isinstance(node, FileNode):
             raise _error(errno.ENOENT if node is None else errno.EISDIR, path)
         return node
 
-    def _directory(self, path: Path) -> _Directory:
+    def _directory(self, path: Path) -> DirectoryNode:
         node = self._find(path)
-        if not isinstance(node, _Directory):
+        if not isinstance(node, DirectoryNode):
             raise _error(errno.ENOENT if node is None else errno.ENOTDIR, path)
         return node
 
     def _create(self, path: Path) -> None:
         self.check("write", path)
         parent = self._directory(path.parent)
-        file = _File(parent.mount, self._now_ms())
+        file = FileNode(parent.mount, self._now_ms())
         file.links = 1
         parent.put(path.name, file)
 
-    def _unlink(self, node: _File | _Directory) -> None:
-        assert isinstance(node, _File)
+    def _unlink(self, node: FileNode | DirectoryNode) -> None:
+        assert isinstance(node, FileNode)
         node.links = 0
         node.release_if_unused()
 
-    def _nodes(self, directory: _Directory, *, durable: bool) -> Iterator[_File | _Directory]:
+    def _nodes(self, directory: DirectoryNode, *, durable: bool) -> Iterator[FileNode | DirectoryNode]:
         for node in (directory.durable if durable else directory.names).values():
             yield node
-            if isinstance(node, _Directory):
+            if isinstance(node, DirectoryNode):
                 yield from self._nodes(node, durable=durable)
 
     def _mount(self, path: Path, capacity: int) -> None:
         self.make_directories(path)
-        mounted = _Directory(_Mount(len(self._mounts) + 1, capacity))
+        mounted = DirectoryNode(Mount(len(self._mounts) + 1, capacity))
         self._directory(path.parent).put(path.name, mounted)
         self._mounts[path] = mounted.mount
         self._sync_all()
@@ -368,7 +270,7 @@ class SimDisk:
 
     def _sync_all(self) -> None:
         for mount in self._mounts.values():
-            _sync_mount(mount)
+            sync_mount(mount)
 
     def _recount(self) -> None:
         """After a power cut: what is linked is used, and nothing is dirty."""
@@ -377,7 +279,7 @@ class SimDisk:
             mount.dirty_files.clear()
             mount.dirty_directories.clear()
         for node in dict.fromkeys(self._nodes(self._root, durable=False)):
-            if isinstance(node, _File):
+            if isinstance(node, FileNode):
                 node.links = 1
                 node.mount.used += len(node.content)
 
@@ -385,7 +287,7 @@ class SimDisk:
 class SimFile:
     """An open file of a SimDisk."""
 
-    def __init__(self, disk: SimDisk, path: Path, node: _File) -> None:
+    def __init__(self, disk: SimDisk, path: Path, node: FileNode) -> None:
         self._disk = disk
         self._path = path
         self._node = node
@@ -455,7 +357,7 @@ class SimFile:
 class SimFileSystem:
     """A mounted file system of a SimDisk."""
 
-    def __init__(self, disk: SimDisk, path: Path, mount: _Mount) -> None:
+    def __init__(self, disk: SimDisk, path: Path, mount: Mount) -> None:
         self._disk = disk
         self._path = path
         self._mount = mount
@@ -479,7 +381,7 @@ class SimFileSystem:
                 file.forget_changes()
             raise
         self._disk.file_system_syncs += 1
-        _sync_mount(self._mount)
+        sync_mount(self._mount)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -495,28 +397,6 @@ class SimLock:
     def release(self) -> None:
         if self._locks.get(self._path) is self:
             del self._locks[self._path]
-
-
-def _sync_mount(mount: _Mount) -> None:
-    for file in list(mount.dirty_files):
-        file.sync()
-    for directory in list(mount.dirty_directories):
-        directory.sync()
-
-
-def _apply(durable: bytearray, position: int, data: bytes | None) -> None:
-    if data is None:
-        _cut(durable, position)
-        return
-    _cut(durable, max(position, len(durable)))  # zeros where a failed write-back left a hole
-    durable[position : position + len(data)] = data
-
-
-def _cut(content: bytearray, size: int) -> None:
-    if size < len(content):
-        del content[size:]
-    else:
-        content += bytes(size - len(content))
 
 
 def _error(number: int, path: Path) -> OSError:

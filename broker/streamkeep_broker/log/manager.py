@@ -221,6 +221,8 @@ class LogManager:
             await self._open_logs(home)
         await self._flush_recovered()
         self._files.close_idle()
+        if all(directory.is_offline for directory in self.directories):
+            raise StorageFailedError("; ".join(directory.reason for directory in self.directories))
 
     def _take(self, held: Held) -> OpenDirectory:
         volume = self._volumes.get(held.file_system.id)

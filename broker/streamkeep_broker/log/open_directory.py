@@ -46,6 +46,7 @@ class OpenDirectory:
         self.logs_are_open = False
         """All logs of the directory are in `logs`: only then can it be left clean."""
         self._disk = disk
+        self._checkpointing = asyncio.Lock()
         self._checkpoints_on_disk: dict[str, Checkpoint] | None = None
         self._deleted_before = 0
 
@@ -95,19 +96,24 @@ class OpenDirectory:
 
         A failure becomes the directory's state.
         """
+        async with self._checkpointing:  # or an older one might be written over a newer one
+            checkpoints = await self._collect_checkpoints()
+            if checkpoints == self._checkpoints_on_disk:
+                return
+            try:
+                await self.volume.keep_house(partial(write_checkpoints, self._disk, self.path, checkpoints))
+            except OSError as error:
+                self.write_failed(error)
+            else:
+                self._checkpoints_on_disk = checkpoints
+
+    async def _collect_checkpoints(self) -> dict[str, Checkpoint]:
         checkpoints = {}
         for number, (name, log) in enumerate(list(self.logs.items()), start=1):
             checkpoints[name] = checkpoint_of(log)
             if number % LOGS_PER_TURN == 0:
                 await asyncio.sleep(0)
-        if checkpoints == self._checkpoints_on_disk:
-            return
-        try:
-            await self.volume.keep_house(partial(write_checkpoints, self._disk, self.path, checkpoints))
-        except OSError as error:
-            self.write_failed(error)
-        else:
-            self._checkpoints_on_disk = checkpoints
+        return checkpoints
 
     # --- removing ---
 

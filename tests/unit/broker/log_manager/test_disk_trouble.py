@@ -251,6 +251,19 @@ async def test_without_any_disk_that_works_the_start_says_why(sim: Simulation) -
 
 
 @simulated
+async def test_without_any_disk_that_takes_the_first_flush_the_start_fails_too(sim: Simulation) -> None:
+    host = Host(sim)
+    manager = await host.start()
+    append(manager, create(manager), b"x")
+    host.die()
+    host.disk.fail("sync", under=ONE / "t-0.0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a")
+    with pytest.raises(StorageFailedError, match="A flush of /disk1/logs failed"):
+        await host.start()
+    host.disk.heal()
+    await (await host.start()).stop()
+
+
+@simulated
 async def test_a_failed_checkpoint_takes_the_directory_offline(sim: Simulation) -> None:
     host = Host(sim)
     manager = await host.start(checkpoint_ms=1000)

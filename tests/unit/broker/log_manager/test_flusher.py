@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -266,3 +267,53 @@ async def test_settling_waits_for_all_that_was_asked_for() -> None:
     await bench.worker.do_next()
     assert settling.done()
     assert log.flushed_end == 2
+
+
+async def test_a_log_without_room_to_prepare_its_flush_is_tried_again_and_holds_up_no_other() -> None:
+    bench = Bench()
+    cramped, good = bench.log("cramped"), bench.log("good")
+    prepare = cramped.flush_target
+
+    def refuse() -> Target:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    cramped.flush_target = refuse  # type: ignore[method-assign]
+    bench.produce(cramped)
+    bench.produce(good)
+    await passes()
+    await bench.worker.do_next()
+    assert (good.flushed_end, cramped.flushed_end) == (1, 0)
+    assert set(bench.observer.heard) == {"full"}
+    assert not bench.flusher.failed
+    await bench.flusher.settle()
+    cramped.flush_target = prepare  # type: ignore[method-assign]
+    bench.flusher.retry()
+    await passes()
+    await bench.worker.do_next()
+    assert cramped.flushed_end == 1
+
+
+async def test_a_log_that_wants_another_flush_gets_one() -> None:
+    bench = Bench()
+    log = bench.log()
+    log.needs_flush = True
+    bench.produce(log)
+    await passes()
+    await bench.worker.do_next()
+    log.needs_flush = False
+    await bench.worker.do_next()
+    assert not bench.worker.queue
+    assert log.heard == 2
+
+
+async def test_new_names_are_durable_with_the_next_flush_of_any_log() -> None:
+    bench = Bench()
+    log = bench.log()
+    bench.disk.make_directories(ROOT / "new")
+    bench.flusher.add_names(ROOT)
+    log.new = False
+    bench.produce(log)
+    await passes()
+    await bench.worker.do_next()
+    bench.disk.power_cut()
+    assert bench.disk.exists(ROOT / "new")
