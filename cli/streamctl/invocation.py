@@ -14,6 +14,8 @@ import click
 
 DEFAULT_BOOTSTRAP = "127.0.0.1:7101"
 BOOTSTRAP_VARIABLE = "STREAMKEEP_BOOTSTRAP"
+REQUEST_TIMEOUT_S = 5.0
+STALL_TIMEOUT_S = 30.0
 OUTPUTS = ("table", "json")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,8 +27,18 @@ class Invocation:
 
     bootstrap: str = field(default_factory=lambda: os.environ.get(BOOTSTRAP_VARIABLE) or DEFAULT_BOOTSTRAP)
     output: str = "table"
-    timeout: float = 10.0
+    timeout: float | None = None
     debug: bool = False
+
+    @property
+    def request_timeout_s(self) -> float:
+        """How long a question to the cluster may take."""
+        return self.timeout or REQUEST_TIMEOUT_S
+
+    @property
+    def stall_timeout_s(self) -> float:
+        """How long records that are on their way may make no progress."""
+        return self.timeout or STALL_TIMEOUT_S
 
     @property
     def json(self) -> bool:
@@ -60,7 +72,7 @@ timeout_option = _option(
     "--timeout",
     type=click.FloatRange(min=0.1),
     metavar="SECONDS",
-    help="Give up on the cluster after this long.  [default: 10]",
+    help="Give up on a cluster that is silent for so long.  [default: 5, while records flow 30]",
 )
 
 

@@ -105,7 +105,8 @@ class Supervisor:
         try:
             address = await ready_address(starting.ready_fd, server.log, starting.log_start)
         except NotReadyError as error:
-            raise CommandError(f"{server.name} did not start: {error}; its log is {server.log}") from error
+            said = str(error).removeprefix(f"streamkeep {server.name}: ").rstrip(".")
+            raise CommandError(f"{server.name} did not start: {said}; its log is {server.log}") from error
         self._remember(replace(self._records[server.name], address=address))
 
     def _remember(self, record: ProcessRecord) -> None:

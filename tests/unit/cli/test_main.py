@@ -117,7 +117,7 @@ def test_common_options_hold_wherever_they_stand(monkeypatch: pytest.MonkeyPatch
     @cluster_options
     @pass_invocation
     def go(invocation: Invocation) -> None:
-        seen.append((invocation.bootstrap, invocation.output, invocation.timeout))
+        seen.append((invocation.bootstrap, invocation.output, invocation.request_timeout_s))
 
     monkeypatch.setenv("STREAMKEEP_BOOTSTRAP", "env:1")
     for arguments in (["go"], ["-b", "a:1", "-o", "json", "go"], ["go", "-b", "a:1", "-o", "json"]):
@@ -126,11 +126,11 @@ def test_common_options_hold_wherever_they_stand(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("STREAMKEEP_BOOTSTRAP")
     assert CliRunner().invoke(root, ["go"]).exit_code == 0
     assert seen == [
-        ("env:1", "table", 10),
-        ("a:1", "json", 10),
-        ("a:1", "json", 10),
+        ("env:1", "table", 5),
+        ("a:1", "json", 5),
+        ("a:1", "json", 5),
         ("b:2", "table", 3),
-        ("127.0.0.1:7101", "table", 10),
+        ("127.0.0.1:7101", "table", 5),
     ]
 
 

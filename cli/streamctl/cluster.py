@@ -1,0 +1,66 @@
+"""A connection to the cluster that the options name, and what is said when it or a topic is not there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import click
+
+from streamctl.failures import CommandError, ExitCode, nearest
+from streamctl.interrupts import run
+from streamctl.invocation import DEFAULT_BOOTSTRAP, Invocation
+from streamkeep import Admin, Client
+from streamkeep_common.errors import UnavailableError, UnknownTopicError, from_proto
+from streamkeep_proto.v1.coordinator_pb2 import TopicInfo
+
+T = TypeVar("T")
+
+
+class Cluster:
+    """The SDK's client and admin, as one command uses them."""
+
+    def __init__(self, client: Client, admin: Admin) -> None:
+        self.client = client
+        self.admin = admin
+
+    async def topic(self, name: str) -> TopicInfo:
+        """Raises CommandError, offering the nearest name, if there is no such topic."""
+        (topic,) = await self.admin.describe_topics([name])
+        if topic.HasField("error") and isinstance(from_proto(topic.error), UnknownTopicError):
+            raise await self._unknown(name)
+        return topic
+
+    async def _unknown(self, name: str) -> CommandError:
+        known = [topic.name for topic in await self.admin.list_topics()]
+        offer = nearest(name, known) or "; `streamctl topic list` shows those that do"
+        return CommandError(f"topic '{name}' does not exist{offer}", ExitCode.NOT_FOUND)
+
+
+@asynccontextmanager
+async def connected(invocation: Invocation) -> AsyncIterator[Cluster]:
+    """The cluster; when nobody answers where `dev` would listen, the error says how to start one."""
+    timeout_ms = round(invocation.request_timeout_s * 1_000)
+    try:
+        client = Client(invocation.bootstrap, request_timeout_ms=timeout_ms)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    async with client:
+        try:
+            yield Cluster(client, Admin(client, request_timeout_ms=timeout_ms))
+        except UnavailableError as error:
+            if invocation.bootstrap != DEFAULT_BOOTSTRAP:
+                raise
+            hint = "`streamctl dev` starts a cluster on this machine; --bootstrap names another"
+            raise CommandError(f"{error} {hint}.", ExitCode.UNAVAILABLE) from error
+
+
+def ask(invocation: Invocation, work: Callable[[Cluster], Awaitable[T]]) -> T:
+    """Connect, do `work`, disconnect."""
+
+    async def connect() -> T:
+        async with connected(invocation) as cluster:
+            return await work(cluster)
+
+    return run(connect())

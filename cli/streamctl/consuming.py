@@ -1,0 +1,93 @@
+"""What `consume` does: reads a topic's partitions between two places and writes the records as bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import cast
+
+from streamctl.failures import CommandError, ExitCode
+from streamctl.records.format_string import Formatter
+from streamctl.records.offset_grammar import OffsetRange, Position, needs_time, resolve
+from streamkeep import ConsumedBatch, Consumer, TopicPartition
+
+Place = TopicPartition | tuple[str, int]
+Offsets = Mapping[Place, int]
+Write = Callable[[bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Offsets to read: from `starts` on, up to `stops` (not included) or, if None, for ever."""
+
+    starts: Offsets
+    stops: Offsets | None
+
+
+async def find_spans(
+    consumer: Consumer, places: Sequence[Place], wanted: OffsetRange, *, until_end: bool
+) -> Spans:
+    """What `wanted` means in each partition now; `until_end` stops at what is the end now."""
+    log_starts: Offsets = dict((await consumer.beginning_offsets(places)).items())
+    ends: Offsets = dict((await consumer.end_offsets(places)).items())
+
+    async def offsets_of(position: Position) -> Offsets:
+        times: dict[Place, int] = dict.fromkeys(places, position.value) if needs_time(position) else {}
+        found: Mapping[Place, int | None] = dict((await consumer.offsets_for_times(times)).items())
+        return {
+            place: resolve(
+                position, log_start=log_starts[place], end=ends[place], time_offset=found.get(place)
+            )
+            for place in places
+        }
+
+    stops = {**ends} if until_end else None
+    if wanted.stop is not None:
+        asked = await offsets_of(wanted.stop)
+        stops = {place: min(asked[place], ends[place]) if until_end else asked[place] for place in places}
+    return Spans(await offsets_of(wanted.start), stops)
+
+
+async def copy_records(
+    consumer: Consumer,
+    spans: Spans,
+    form: Formatter,
+    write: Write,
+    *,
+    count: int | None,
+    stall_timeout_s: float,
+) -> int:
+    """Write the records of all spans, at most `count`, in the order of arrival. Returns how many.
+
+    Spans that end must make progress: CommandError (UNAVAILABLE) when nothing comes for `stall_timeout_s`.
+    """
+    await consumer.assign(spans.starts)
+    timeout_s = None if spans.stops is None else stall_timeout_s
+    written = 0
+    generator = cast(AsyncGenerator[ConsumedBatch, None], consumer.batches(until=spans.stops))
+    async with aclosing(generator) as batches:
+        while written != count and (batch := await _next(batches, timeout_s)) is not None:
+            if count is not None and written + len(batch) > count:
+                batch = _first(batch, count - written)
+            write(form(batch))
+            written += len(batch)
+    return written
+
+
+async def _next(batches: AsyncIterator[ConsumedBatch], timeout_s: float | None) -> ConsumedBatch | None:
+    """None at the end."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await anext(batches, None)
+    except TimeoutError:
+        raise CommandError(
+            f"no record came for {timeout_s:g} s although there are more: `streamctl topic describe`"
+            " shows whether every partition has a leader; --timeout allows more time",
+            ExitCode.UNAVAILABLE,
+        ) from None
+
+
+def _first(batch: ConsumedBatch, count: int) -> ConsumedBatch:
+    return batch.split(batch.offsets[count])[0]
