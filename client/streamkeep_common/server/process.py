@@ -93,10 +93,15 @@ class _Life:
         self._end: asyncio.Future[None] = loop.create_future()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        endpoint = MetricsEndpoint(metrics)
+        bound = await endpoint.start(metrics_address) if metrics_address else None
         component = make(self._on_failure)
         if await self._start(component):
-            await self._serve(component, MetricsEndpoint(metrics), metrics_address)
+            self._announce(component.address, bound)
+            _settle_memory()
+            await asyncio.wait((self._end,))
         stopped = await self._stop(component)
+        await endpoint.stop()
         self._end.result()  # raises what the component reported
         return stopped
 
@@ -111,15 +116,6 @@ class _Life:
         except asyncio.CancelledError:
             return False
         return True
-
-    async def _serve(
-        self, component: Component, endpoint: MetricsEndpoint, metrics_address: str | None
-    ) -> None:
-        bound = await endpoint.start(metrics_address) if metrics_address else None
-        self._announce(component.address, bound)
-        _settle_memory()
-        await asyncio.wait((self._end,))
-        await endpoint.stop()
 
     async def _stop(self, component: Component) -> bool:
         stopping = asyncio.ensure_future(component.stop())
