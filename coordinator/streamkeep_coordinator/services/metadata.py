@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from streamkeep_common.errors import ClusterMismatchError, to_proto
@@ -17,7 +16,7 @@ from streamkeep_coordinator.services.describe import (
     topic_info,
     topics_by_name,
 )
-from streamkeep_coordinator.services.requests import FIRST_MESSAGE_TIMEOUT_S, check_count
+from streamkeep_coordinator.services.requests import check_count, first_message
 from streamkeep_coordinator.snapshotter import snapshot_chunks
 from streamkeep_proto.v1.coordinator_pb2 import (
     CoordinatorInfo,
@@ -61,8 +60,7 @@ class MetadataService:
 
         A watcher has a cursor and no queue, so a slow one costs nothing and meets a snapshot.
         """
-        async with asyncio.timeout(FIRST_MESSAGE_TIMEOUT_S):
-            request = await stream.receive()
+        request = await first_message(stream)
         if request is None:
             return
         cluster_id = self._images.committed.cluster_id

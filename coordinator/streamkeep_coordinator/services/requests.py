@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TypeVar
 
+from google.protobuf.message import Message
+
 from streamkeep_common.errors import StreamkeepError
-from streamkeep_common.seams import RpcError, Status
+from streamkeep_common.seams import RpcError, ServerStream, Status
 from streamkeep_coordinator.controller import Committed, Controller
 from streamkeep_coordinator.metadata import Command
 from streamkeep_coordinator.metadata.limits import MAX_ITEMS_PER_REQUEST
 
+Q = TypeVar("Q", bound=Message)
+P = TypeVar("P", bound=Message)
 R = TypeVar("R")
 
 FIRST_MESSAGE_TIMEOUT_S = 3.0
 """Who opens a stream and says nothing is cut off."""
+
+
+async def first_message(stream: ServerStream[Q, P]) -> Q | None:
+    """What a stream begins with; None if the caller ended it. RpcError(DEADLINE_EXCEEDED) if it is silent."""
+    try:
+        async with asyncio.timeout(FIRST_MESSAGE_TIMEOUT_S):
+            return await stream.receive()
+    except TimeoutError:
+        raise RpcError(
+            Status.DEADLINE_EXCEEDED, f"nothing was said on the stream for {FIRST_MESSAGE_TIMEOUT_S} s"
+        ) from None
 
 
 def check_count(items: int, what: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from functools import partial
 
@@ -17,7 +16,7 @@ from streamkeep_common.seams import CallInfo, Clock, ServerStream, Service
 from streamkeep_coordinator.broker_session import BrokerSession
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.metadata.brokers import allocate_producer_ids, register_broker
-from streamkeep_coordinator.services.requests import FIRST_MESSAGE_TIMEOUT_S
+from streamkeep_coordinator.services.requests import first_message
 from streamkeep_coordinator.session_keeper import SessionKeeper
 from streamkeep_proto.v1.coordinator_pb2 import (
     AllocateProducerIdsRequest,
@@ -58,8 +57,7 @@ class SessionService:
 
     async def session(self, stream: SessionStream) -> None:
         """Registration first; then the session, until the stream ends."""
-        async with asyncio.timeout(FIRST_MESSAGE_TIMEOUT_S):
-            request = await stream.receive()
+        request = await first_message(stream)
         if request is None:
             return
         try:

@@ -37,7 +37,7 @@ class DataDirectory:
         DataDirectoryError if it is in use, another coordinator's, or not a coordinator's at all.
         """
         try:
-            self._disk.make_directories(self.path)
+            self._make()
             self._lock = self._disk.lock(self.path / _LOCK)
             identity = self._read_identity() or self._write_identity(new_cluster_id, coordinator_id)
         except BlockingIOError:
@@ -59,6 +59,13 @@ class DataDirectory:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    def _make(self) -> None:
+        """Make the directory so that a power cut does not take it away again."""
+        missing = [path for path in (self.path, *self.path.parents) if not self._disk.exists(path)]
+        self._disk.make_directories(self.path)
+        for path in missing:
+            self._disk.sync_directory(path.parent)
 
     def _read_identity(self) -> Identity | None:
         path = self.path / _IDENTITY

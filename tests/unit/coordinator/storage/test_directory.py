@@ -71,3 +71,10 @@ def test_an_unwritable_directory_is_named_with_the_systems_reason() -> None:
     disk.fail("write", error=errno.EACCES, under=DIRECTORY)
     with pytest.raises(DataDirectoryError, match="cannot be used: Permission denied"):
         DataDirectory(disk, DIRECTORY).open(1, "cluster-a")
+
+
+def test_a_new_directory_survives_a_power_cut_with_all_its_parents() -> None:
+    disk = new_disk()
+    DataDirectory(disk, DIRECTORY).open(1, "cluster-a")
+    disk.power_cut()
+    assert DataDirectory(disk, DIRECTORY).open(1, "x").cluster_id == "cluster-a"
