@@ -19,7 +19,7 @@ MESSAGE, ENUM, SERVICE = (
     6,
 )  # numbers of the fields of FileDescriptorProto, of which source paths are made
 # May only go down.
-MAX_UNCOMMENTED = 196
+MAX_UNCOMMENTED = 0
 
 FIELD_OF_MESSAGE, VALUE_OF_ENUM, METHOD_OF_SERVICE = 2, 2, 2
 

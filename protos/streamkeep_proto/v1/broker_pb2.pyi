@@ -40,7 +40,8 @@ class _OffsetPositionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Offset
     MAX_TIMESTAMP: _OffsetPosition.ValueType  # 3
     """The first record with the greatest timestamp."""
 
-class OffsetPosition(_OffsetPosition, metaclass=_OffsetPositionEnumTypeWrapper): ...
+class OffsetPosition(_OffsetPosition, metaclass=_OffsetPositionEnumTypeWrapper):
+    """Which offset of a partition is meant."""
 
 BY_TIMESTAMP: OffsetPosition.ValueType  # 0
 """Use timestamp_ms: the first record, in offset order, with that timestamp or a later one."""
@@ -69,7 +70,8 @@ class _LogDirStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LogDirSta
     OFFLINE: _LogDirState.ValueType  # 4
     """A write or flush failed; the process must be restarted with a good disk."""
 
-class LogDirState(_LogDirState, metaclass=_LogDirStateEnumTypeWrapper): ...
+class LogDirState(_LogDirState, metaclass=_LogDirStateEnumTypeWrapper):
+    """What a log directory is good for now."""
 
 LOG_DIR_UNKNOWN: LogDirState.ValueType  # 0
 """Not said."""
@@ -85,6 +87,8 @@ Global___LogDirState: _TypeAlias = LogDirState  # noqa: Y015
 
 @_typing.final
 class InitProducerRequest(_message.Message):
+    """Asks for a producer id that nobody has had."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -100,6 +104,8 @@ Global___InitProducerRequest: _TypeAlias = InitProducerRequest  # noqa: Y015
 
 @_typing.final
 class InitProducerResponse(_message.Message):
+    """The id under which a producer writes from now on."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ERROR_FIELD_NUMBER: _builtins.int
@@ -110,7 +116,9 @@ class InitProducerResponse(_message.Message):
     producer_epoch: _builtins.int
     """0."""
     @_builtins.property
-    def error(self) -> _errors_pb2.Error: ...
+    def error(self) -> _errors_pb2.Error:
+        """Why there is none; absent = success."""
+
     def __init__(
         self,
         *,
@@ -128,6 +136,8 @@ Global___InitProducerResponse: _TypeAlias = InitProducerResponse  # noqa: Y015
 
 @_typing.final
 class ProduceRequest(_message.Message):
+    """Batches to append, each to a partition of its own."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
@@ -154,6 +164,8 @@ Global___ProduceRequest: _TypeAlias = ProduceRequest  # noqa: Y015
 
 @_typing.final
 class PartitionBatch(_message.Message):
+    """One batch and where it goes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPIC_ID_FIELD_NUMBER: _builtins.int
@@ -163,10 +175,13 @@ class PartitionBatch(_message.Message):
     topic_id: _builtins.bytes
     """16 bytes. A re-created topic has another id, so a retry cannot land in it."""
     partition: _builtins.int
+    """Number of the partition, from 0."""
     leader_epoch: _builtins.int
     """The leader epoch the client believes in; 0 = does not say."""
     @_builtins.property
-    def batch(self) -> _records_pb2.RecordBatch: ...
+    def batch(self) -> _records_pb2.RecordBatch:
+        """As the producer made it, the leader's fields zero."""
+
     def __init__(
         self,
         *,
@@ -219,6 +234,8 @@ Global___ProduceResponse: _TypeAlias = ProduceResponse  # noqa: Y015
 
 @_typing.final
 class ProduceResult(_message.Message):
+    """What became of one batch."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
@@ -229,9 +246,11 @@ class ProduceResult(_message.Message):
     APPEND_TIME_MS_FIELD_NUMBER: _builtins.int
     LOG_START_OFFSET_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
+    """That of the request."""
     topic_id: _builtins.bytes
     """16 bytes."""
     partition: _builtins.int
+    """Number of the partition, from 0."""
     base_offset: _builtins.int
     """Offset of the first record; -1 if not known (DUPLICATE_SEQUENCE)."""
     append_time_ms: _builtins.int
@@ -239,7 +258,9 @@ class ProduceResult(_message.Message):
     log_start_offset: _builtins.int
     """First offset still readable."""
     @_builtins.property
-    def error(self) -> _errors_pb2.Error: ...
+    def error(self) -> _errors_pb2.Error:
+        """Why the batch was not appended; absent = it is in the log for good."""
+
     def __init__(
         self,
         *,
@@ -291,6 +312,8 @@ Global___Closing: _TypeAlias = Closing  # noqa: Y015
 
 @_typing.final
 class FetchRequest(_message.Message):
+    """Changes to what this stream reads; each field on its own is a whole request."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     START_FIELD_NUMBER: _builtins.int
@@ -325,6 +348,8 @@ Global___FetchRequest: _TypeAlias = FetchRequest  # noqa: Y015
 
 @_typing.final
 class FetchStart(_message.Message):
+    """One partition to read, and from where."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
@@ -339,6 +364,7 @@ class FetchStart(_message.Message):
     topic_id: _builtins.bytes
     """16 bytes."""
     partition: _builtins.int
+    """Number of the partition, from 0."""
     offset: _builtins.int
     """First offset wanted. A batch may begin below it; the reader skips."""
     leader_epoch: _builtins.int
@@ -368,11 +394,14 @@ Global___FetchStart: _TypeAlias = FetchStart  # noqa: Y015
 
 @_typing.final
 class FetchCredit(_message.Message):
+    """Room for more data of one subscription."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
     BYTES_FIELD_NUMBER: _builtins.int
     subscription: _builtins.int
+    """That of the FetchStart."""
     bytes: _builtins.int
     """Added to the credit left, which may be negative."""
     def __init__(
@@ -401,7 +430,9 @@ class FetchResponse(_message.Message):
     leadership_unconfirmed: _builtins.bool
     """As in ProduceResponse."""
     @_builtins.property
-    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___FetchedPartition]: ...
+    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___FetchedPartition]:
+        """News of some of the partitions being read."""
+
     @_builtins.property
     def closing(self) -> Global___Closing:
         """The broker is leaving; nothing more comes on this stream."""
@@ -423,6 +454,8 @@ Global___FetchResponse: _TypeAlias = FetchResponse  # noqa: Y015
 
 @_typing.final
 class FetchedPartition(_message.Message):
+    """Data or news of one subscription."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
@@ -433,6 +466,7 @@ class FetchedPartition(_message.Message):
     LEADER_EPOCH_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     subscription: _builtins.int
+    """That of the FetchStart."""
     high_watermark: _builtins.int
     """First offset that readers may not see yet."""
     log_start_offset: _builtins.int
@@ -470,11 +504,15 @@ Global___FetchedPartition: _TypeAlias = FetchedPartition  # noqa: Y015
 
 @_typing.final
 class ListOffsetsRequest(_message.Message):
+    """Positions to look up."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PARTITIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListOffsetsPartition]: ...
+    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListOffsetsPartition]:
+        """A partition may stand more than once."""
+
     def __init__(
         self,
         *,
@@ -490,6 +528,8 @@ Global___ListOffsetsRequest: _TypeAlias = ListOffsetsRequest  # noqa: Y015
 
 @_typing.final
 class ListOffsetsPartition(_message.Message):
+    """One position of one partition."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPIC_ID_FIELD_NUMBER: _builtins.int
@@ -500,9 +540,11 @@ class ListOffsetsPartition(_message.Message):
     topic_id: _builtins.bytes
     """16 bytes."""
     partition: _builtins.int
+    """Number of the partition, from 0."""
     leader_epoch: _builtins.int
     """Leader epoch from the client's metadata; 0 = does not say."""
     position: Global___OffsetPosition.ValueType
+    """What to look up."""
     timestamp_ms: _builtins.int
     """With BY_TIMESTAMP, ms since 1970-01-01 UTC."""
     def __init__(
@@ -524,6 +566,8 @@ Global___ListOffsetsPartition: _TypeAlias = ListOffsetsPartition  # noqa: Y015
 
 @_typing.final
 class ListOffsetsResponse(_message.Message):
+    """The offsets that were found."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OFFSETS_FIELD_NUMBER: _builtins.int
@@ -546,6 +590,8 @@ Global___ListOffsetsResponse: _TypeAlias = ListOffsetsResponse  # noqa: Y015
 
 @_typing.final
 class ListedOffset(_message.Message):
+    """One offset, or why there is none."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPIC_ID_FIELD_NUMBER: _builtins.int
@@ -557,6 +603,7 @@ class ListedOffset(_message.Message):
     topic_id: _builtins.bytes
     """16 bytes."""
     partition: _builtins.int
+    """Number of the partition, from 0."""
     offset: _builtins.int
     """-1: no such record."""
     timestamp_ms: _builtins.int
@@ -564,7 +611,9 @@ class ListedOffset(_message.Message):
     leader_epoch: _builtins.int
     """Leader epoch of that record; 0 = none."""
     @_builtins.property
-    def error(self) -> _errors_pb2.Error: ...
+    def error(self) -> _errors_pb2.Error:
+        """Why it could not be looked up; absent = success."""
+
     def __init__(
         self,
         *,
@@ -585,11 +634,15 @@ Global___ListedOffset: _TypeAlias = ListedOffset  # noqa: Y015
 
 @_typing.final
 class DeleteRecordsRequest(_message.Message):
+    """Log starts to move forward."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PARTITIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeleteRecordsPartition]: ...
+    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeleteRecordsPartition]:
+        """Each partition at most once."""
+
     def __init__(
         self,
         *,
@@ -605,6 +658,8 @@ Global___DeleteRecordsRequest: _TypeAlias = DeleteRecordsRequest  # noqa: Y015
 
 @_typing.final
 class DeleteRecordsPartition(_message.Message):
+    """One partition and its new log start."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPIC_ID_FIELD_NUMBER: _builtins.int
@@ -613,6 +668,7 @@ class DeleteRecordsPartition(_message.Message):
     topic_id: _builtins.bytes
     """16 bytes."""
     partition: _builtins.int
+    """Number of the partition, from 0."""
     before_offset: _builtins.int
     """New log start offset; -1 = the high watermark."""
     def __init__(
@@ -632,6 +688,8 @@ Global___DeleteRecordsPartition: _TypeAlias = DeleteRecordsPartition  # noqa: Y0
 
 @_typing.final
 class DeleteRecordsResponse(_message.Message):
+    """What became of each partition."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PARTITIONS_FIELD_NUMBER: _builtins.int
@@ -654,6 +712,8 @@ Global___DeleteRecordsResponse: _TypeAlias = DeleteRecordsResponse  # noqa: Y015
 
 @_typing.final
 class DeletedRecords(_message.Message):
+    """One partition after the deletion."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPIC_ID_FIELD_NUMBER: _builtins.int
@@ -663,10 +723,13 @@ class DeletedRecords(_message.Message):
     topic_id: _builtins.bytes
     """16 bytes."""
     partition: _builtins.int
+    """Number of the partition, from 0."""
     log_start_offset: _builtins.int
     """First offset still readable."""
     @_builtins.property
-    def error(self) -> _errors_pb2.Error: ...
+    def error(self) -> _errors_pb2.Error:
+        """Why nothing was deleted; absent = success."""
+
     def __init__(
         self,
         *,
@@ -685,6 +748,8 @@ Global___DeletedRecords: _TypeAlias = DeletedRecords  # noqa: Y015
 
 @_typing.final
 class DescribeLogDirsRequest(_message.Message):
+    """Asks for all of them."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -700,11 +765,15 @@ Global___DescribeLogDirsRequest: _TypeAlias = DescribeLogDirsRequest  # noqa: Y0
 
 @_typing.final
 class DescribeLogDirsResponse(_message.Message):
+    """The broker's log directories."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DIRS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def dirs(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogDir]: ...
+    def dirs(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogDir]:
+        """In the order of the broker's data_dirs."""
+
     def __init__(
         self,
         *,
@@ -720,6 +789,8 @@ Global___DescribeLogDirsResponse: _TypeAlias = DescribeLogDirsResponse  # noqa: 
 
 @_typing.final
 class LogDir(_message.Message):
+    """One log directory of the broker."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DIRECTORY_ID_FIELD_NUMBER: _builtins.int
@@ -732,7 +803,9 @@ class LogDir(_message.Message):
     directory_id: _builtins.bytes
     """16 bytes, made when the directory was first used."""
     path: _builtins.str
+    """Where it is on the broker's machine."""
     state: Global___LogDirState.ValueType
+    """What it is good for now."""
     reason: _builtins.str
     """Why the state is not ONLINE."""
     total_bytes: _builtins.int
@@ -740,7 +813,9 @@ class LogDir(_message.Message):
     free_bytes: _builtins.int
     """Free bytes of the file system."""
     @_builtins.property
-    def replicas(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogDirReplica]: ...
+    def replicas(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogDirReplica]:
+        """What it holds, by topic and partition."""
+
     def __init__(
         self,
         *,
@@ -762,6 +837,8 @@ Global___LogDir: _TypeAlias = LogDir  # noqa: Y015
 
 @_typing.final
 class LogDirReplica(_message.Message):
+    """One replica in a log directory."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPIC_FIELD_NUMBER: _builtins.int
@@ -773,13 +850,17 @@ class LogDirReplica(_message.Message):
     FLUSHED_END_OFFSET_FIELD_NUMBER: _builtins.int
     LOG_END_OFFSET_FIELD_NUMBER: _builtins.int
     topic: _builtins.str
+    """Name of the topic."""
     topic_id: _builtins.bytes
     """16 bytes."""
     partition: _builtins.int
+    """Number of the partition, from 0."""
     size_bytes: _builtins.int
     """Bytes of its segment files."""
     log_start_offset: _builtins.int
+    """First offset still readable."""
     high_watermark: _builtins.int
+    """First offset that readers may not see yet."""
     flushed_end_offset: _builtins.int
     """First offset not yet known to be on disk."""
     log_end_offset: _builtins.int

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class BrokerServiceStub:
-    """Missing associated documentation comment in .proto file."""
+    """Served by every broker, for the partitions that it leads.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -67,7 +68,8 @@ class BrokerServiceStub:
 
 
 class BrokerServiceServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Served by every broker, for the partitions that it leads.
+    """
 
     def InitProducer(self, request, context):
         """A new producer id. Call once per producer, before its first batch.
@@ -153,7 +155,8 @@ def add_BrokerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class BrokerService:
-    """Missing associated documentation comment in .proto file."""
+    """Served by every broker, for the partitions that it leads.
+    """
 
     @staticmethod
     def InitProducer(request,

@@ -31,6 +31,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class BrokerServiceStub:
+    """Served by every broker, for the partitions that it leads."""
+
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
@@ -50,6 +52,8 @@ class BrokerServiceStub:
 
 @_typing.type_check_only
 class BrokerServiceAsyncStub(BrokerServiceStub):
+    """Served by every broker, for the partitions that it leads."""
+
     def __init__(self, channel: _aio.Channel) -> None: ...
     InitProducer: _aio.UnaryUnaryMultiCallable[_broker_pb2.InitProducerRequest, _broker_pb2.InitProducerResponse]  # type: ignore[assignment]
     """A new producer id. Call once per producer, before its first batch."""
@@ -65,6 +69,8 @@ class BrokerServiceAsyncStub(BrokerServiceStub):
     """State and contents of this broker's log directories."""
 
 class BrokerServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Served by every broker, for the partitions that it leads."""
+
     @_abc_1.abstractmethod
     def InitProducer(
         self,

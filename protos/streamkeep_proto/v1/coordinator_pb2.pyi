@@ -25,7 +25,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class GetMetadataRequest(_message.Message):
-    """---- metadata ----"""
+    """---- metadata ----
+
+    What to say of brokers and topics.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -33,6 +36,7 @@ class GetMetadataRequest(_message.Message):
     TOPIC_IDS_FIELD_NUMBER: _builtins.int
     ALL_TOPICS_FIELD_NUMBER: _builtins.int
     all_topics: _builtins.bool
+    """Every topic; names and ids are not looked at."""
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Topics by name; none and no ids and not all_topics: brokers only."""
@@ -58,6 +62,8 @@ Global___GetMetadataRequest: _TypeAlias = GetMetadataRequest  # noqa: Y015
 
 @_typing.final
 class GetMetadataResponse(_message.Message):
+    """The cluster, and the topics asked for."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLUSTER_ID_FIELD_NUMBER: _builtins.int
@@ -67,14 +73,19 @@ class GetMetadataResponse(_message.Message):
     BROKERS_FIELD_NUMBER: _builtins.int
     TOPICS_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
+    """22 characters."""
     metadata_index: _builtins.int
     """Index of the last metadata entry this answer contains."""
     stale: _builtins.bool
     """This coordinator has no quorum: the answer may be old."""
     @_builtins.property
-    def coordinators(self) -> _containers.RepeatedCompositeFieldContainer[Global___CoordinatorInfo]: ...
+    def coordinators(self) -> _containers.RepeatedCompositeFieldContainer[Global___CoordinatorInfo]:
+        """By id."""
+
     @_builtins.property
-    def brokers(self) -> _containers.RepeatedCompositeFieldContainer[Global___BrokerInfo]: ...
+    def brokers(self) -> _containers.RepeatedCompositeFieldContainer[Global___BrokerInfo]:
+        """By id, fenced ones too."""
+
     @_builtins.property
     def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicInfo]:
         """In the request's order: names, then ids; all topics by name."""
@@ -99,12 +110,15 @@ Global___GetMetadataResponse: _TypeAlias = GetMetadataResponse  # noqa: Y015
 
 @_typing.final
 class CoordinatorInfo(_message.Message):
+    """One coordinator."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     COORDINATOR_ID_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     ACTIVE_FIELD_NUMBER: _builtins.int
     coordinator_id: _builtins.int
+    """At least 1."""
     address: _builtins.str
     """host:port."""
     active: _builtins.bool
@@ -126,6 +140,8 @@ Global___CoordinatorInfo: _TypeAlias = CoordinatorInfo  # noqa: Y015
 
 @_typing.final
 class BrokerInfo(_message.Message):
+    """One broker."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     BROKER_ID_FIELD_NUMBER: _builtins.int
@@ -134,11 +150,15 @@ class BrokerInfo(_message.Message):
     RACK_FIELD_NUMBER: _builtins.int
     FENCED_FIELD_NUMBER: _builtins.int
     broker_id: _builtins.int
+    """At least 1."""
     broker_epoch: _builtins.int
+    """Of its last registration, at least 1."""
     address: _builtins.str
     """host:port."""
     rack: _builtins.str
+    """Failure domain; empty = not said."""
     fenced: _builtins.bool
+    """It may not lead or be in sync now."""
     def __init__(
         self,
         *,
@@ -158,6 +178,8 @@ Global___BrokerInfo: _TypeAlias = BrokerInfo  # noqa: Y015
 
 @_typing.final
 class TopicInfo(_message.Message):
+    """One topic, or why it cannot be described."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ERROR_FIELD_NUMBER: _builtins.int
@@ -166,6 +188,7 @@ class TopicInfo(_message.Message):
     PARTITIONS_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Name of the topic."""
     topic_id: _builtins.bytes
     """16 bytes."""
     @_builtins.property
@@ -199,6 +222,8 @@ Global___TopicInfo: _TypeAlias = TopicInfo  # noqa: Y015
 
 @_typing.final
 class PartitionInfo(_message.Message):
+    """One partition."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PARTITION_FIELD_NUMBER: _builtins.int
@@ -209,16 +234,25 @@ class PartitionInfo(_message.Message):
     ISR_FIELD_NUMBER: _builtins.int
     ELR_FIELD_NUMBER: _builtins.int
     partition: _builtins.int
+    """Number of the partition, from 0."""
     leader: _builtins.int
     """Broker id, 0 = none."""
     leader_epoch: _builtins.int
+    """At least 1."""
     partition_epoch: _builtins.int
+    """At least 1."""
     @_builtins.property
-    def replicas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def replicas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Broker ids, the preferred leader first."""
+
     @_builtins.property
-    def isr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def isr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """In-sync replicas, broker ids."""
+
     @_builtins.property
-    def elr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def elr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Eligible leader replicas (KIP-966), broker ids."""
+
     def __init__(
         self,
         *,
@@ -240,13 +274,17 @@ Global___PartitionInfo: _TypeAlias = PartitionInfo  # noqa: Y015
 
 @_typing.final
 class TopicSetting(_message.Message):
+    """One setting of a topic."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """A name from the table of topic settings."""
     value: _builtins.str
+    """Canonical text."""
     is_default: _builtins.bool
     """Not set on the topic: value is the default."""
     def __init__(
@@ -266,6 +304,8 @@ Global___TopicSetting: _TypeAlias = TopicSetting  # noqa: Y015
 
 @_typing.final
 class WatchRequest(_message.Message):
+    """Where a watch begins."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     AFTER_INDEX_FIELD_NUMBER: _builtins.int
@@ -300,6 +340,7 @@ class WatchResponse(_message.Message):
     COMMITTED_INDEX_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     snapshot_complete: _builtins.bool
+    """The snapshot ends with this response."""
     committed_index: _builtins.int
     """The last committed index."""
     @_builtins.property
@@ -307,7 +348,9 @@ class WatchResponse(_message.Message):
         """Part of a snapshot: start over from nothing with the first, apply all when snapshot_complete."""
 
     @_builtins.property
-    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_metadata_pb2.MetadataEntry]: ...
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_metadata_pb2.MetadataEntry]:
+        """Committed entries, by index, no gaps."""
+
     @_builtins.property
     def error(self) -> _errors_pb2.Error:
         """If set, the watch has ended."""
@@ -331,7 +374,10 @@ Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
 
 @_typing.final
 class CreateTopicsRequest(_message.Message):
-    """---- administration: one outcome an item, in the request's order ----"""
+    """---- administration: one outcome an item, in the request's order ----
+
+    Topics to create.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -340,7 +386,9 @@ class CreateTopicsRequest(_message.Message):
     validate_only: _builtins.bool
     """Say what would happen, do nothing."""
     @_builtins.property
-    def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewTopic]: ...
+    def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewTopic]:
+        """Each name at most once."""
+
     def __init__(
         self,
         *,
@@ -357,6 +405,8 @@ Global___CreateTopicsRequest: _TypeAlias = CreateTopicsRequest  # noqa: Y015
 
 @_typing.final
 class NewTopic(_message.Message):
+    """One topic to create."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -384,6 +434,7 @@ class NewTopic(_message.Message):
     REPLICATION_FACTOR_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """By the rules of INVALID_TOPIC_NAME."""
     partitions: _builtins.int
     """0 = the cluster's default."""
     replication_factor: _builtins.int
@@ -410,11 +461,15 @@ Global___NewTopic: _TypeAlias = NewTopic  # noqa: Y015
 
 @_typing.final
 class CreateTopicsResponse(_message.Message):
+    """What became of each topic."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OUTCOMES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicOutcome]: ...
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicOutcome]:
+        """One a topic."""
+
     def __init__(
         self,
         *,
@@ -430,6 +485,8 @@ Global___CreateTopicsResponse: _TypeAlias = CreateTopicsResponse  # noqa: Y015
 
 @_typing.final
 class TopicOutcome(_message.Message):
+    """What became of one topic of a request."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -439,15 +496,19 @@ class TopicOutcome(_message.Message):
     REPLICATION_FACTOR_FIELD_NUMBER: _builtins.int
     METADATA_INDEX_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Name of the topic; empty if only an id that nobody has was given."""
     topic_id: _builtins.bytes
     """16 bytes; zero-length with validate_only."""
     partitions: _builtins.int
     """As they are or would be."""
     replication_factor: _builtins.int
+    """Replicas of each partition, as they are or would be."""
     metadata_index: _builtins.int
     """The metadata index at which it takes effect; brokers at or past it know."""
     @_builtins.property
-    def error(self) -> _errors_pb2.Error: ...
+    def error(self) -> _errors_pb2.Error:
+        """Why nothing was done; absent = success."""
+
     def __init__(
         self,
         *,
@@ -468,14 +529,19 @@ Global___TopicOutcome: _TypeAlias = TopicOutcome  # noqa: Y015
 
 @_typing.final
 class DeleteTopicsRequest(_message.Message):
+    """Topics to delete."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMES_FIELD_NUMBER: _builtins.int
     TOPIC_IDS_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     validate_only: _builtins.bool
+    """Say what would happen, do nothing."""
     @_builtins.property
-    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Topics by name."""
+
     @_builtins.property
     def topic_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """16 bytes each."""
@@ -497,6 +563,8 @@ Global___DeleteTopicsRequest: _TypeAlias = DeleteTopicsRequest  # noqa: Y015
 
 @_typing.final
 class DeleteTopicsResponse(_message.Message):
+    """What became of each topic."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OUTCOMES_FIELD_NUMBER: _builtins.int
@@ -519,13 +587,18 @@ Global___DeleteTopicsResponse: _TypeAlias = DeleteTopicsResponse  # noqa: Y015
 
 @_typing.final
 class AddPartitionsRequest(_message.Message):
+    """Topics that shall have more partitions."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPICS_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     validate_only: _builtins.bool
+    """Say what would happen, do nothing."""
     @_builtins.property
-    def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartitionCount]: ...
+    def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartitionCount]:
+        """Each name at most once."""
+
     def __init__(
         self,
         *,
@@ -542,11 +615,14 @@ Global___AddPartitionsRequest: _TypeAlias = AddPartitionsRequest  # noqa: Y015
 
 @_typing.final
 class PartitionCount(_message.Message):
+    """One topic and its new size."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     PARTITIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Name of the topic."""
     partitions: _builtins.int
     """The new total; greater than or equal to the present one."""
     def __init__(
@@ -565,11 +641,15 @@ Global___PartitionCount: _TypeAlias = PartitionCount  # noqa: Y015
 
 @_typing.final
 class AddPartitionsResponse(_message.Message):
+    """What became of each topic."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OUTCOMES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicOutcome]: ...
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicOutcome]:
+        """One a topic."""
+
     def __init__(
         self,
         *,
@@ -585,13 +665,18 @@ Global___AddPartitionsResponse: _TypeAlias = AddPartitionsResponse  # noqa: Y015
 
 @_typing.final
 class AlterTopicSettingsRequest(_message.Message):
+    """Settings to change."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPICS_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     validate_only: _builtins.bool
+    """Say what would happen, do nothing."""
     @_builtins.property
-    def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlterTopicSettings]: ...
+    def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlterTopicSettings]:
+        """Each name at most once."""
+
     def __init__(
         self,
         *,
@@ -608,6 +693,8 @@ Global___AlterTopicSettingsRequest: _TypeAlias = AlterTopicSettingsRequest  # no
 
 @_typing.final
 class AlterTopicSettings(_message.Message):
+    """Changes to one topic; all of them are made, or none."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -634,8 +721,11 @@ class AlterTopicSettings(_message.Message):
     SET_FIELD_NUMBER: _builtins.int
     UNSET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Name of the topic."""
     @_builtins.property
-    def set(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def set(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """New values by name; units are understood (7d, 1GiB)."""
+
     @_builtins.property
     def unset(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of settings to return to their defaults."""
@@ -657,11 +747,15 @@ Global___AlterTopicSettings: _TypeAlias = AlterTopicSettings  # noqa: Y015
 
 @_typing.final
 class AlterTopicSettingsResponse(_message.Message):
+    """What became of each topic."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OUTCOMES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicOutcome]: ...
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicOutcome]:
+        """One a topic."""
+
     def __init__(
         self,
         *,
@@ -677,6 +771,8 @@ Global___AlterTopicSettingsResponse: _TypeAlias = AlterTopicSettingsResponse  # 
 
 @_typing.final
 class ListTopicsRequest(_message.Message):
+    """Asks for all of them."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -692,6 +788,8 @@ Global___ListTopicsRequest: _TypeAlias = ListTopicsRequest  # noqa: Y015
 
 @_typing.final
 class ListTopicsResponse(_message.Message):
+    """Every topic in short."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPICS_FIELD_NUMBER: _builtins.int
@@ -714,6 +812,8 @@ Global___ListTopicsResponse: _TypeAlias = ListTopicsResponse  # noqa: Y015
 
 @_typing.final
 class TopicListing(_message.Message):
+    """One topic in short."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -721,9 +821,13 @@ class TopicListing(_message.Message):
     PARTITIONS_FIELD_NUMBER: _builtins.int
     REPLICATION_FACTOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Name of the topic."""
     topic_id: _builtins.bytes
+    """16 bytes."""
     partitions: _builtins.int
+    """Number of partitions."""
     replication_factor: _builtins.int
+    """Replicas of each partition."""
     def __init__(
         self,
         *,
@@ -742,6 +846,8 @@ Global___TopicListing: _TypeAlias = TopicListing  # noqa: Y015
 
 @_typing.final
 class DescribeTopicsRequest(_message.Message):
+    """Topics to describe."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMES_FIELD_NUMBER: _builtins.int
@@ -764,11 +870,15 @@ Global___DescribeTopicsRequest: _TypeAlias = DescribeTopicsRequest  # noqa: Y015
 
 @_typing.final
 class DescribeTopicsResponse(_message.Message):
+    """The topics with partitions and settings."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPICS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicInfo]: ...
+    def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicInfo]:
+        """In the request's order, or by name."""
+
     def __init__(
         self,
         *,
@@ -784,6 +894,8 @@ Global___DescribeTopicsResponse: _TypeAlias = DescribeTopicsResponse  # noqa: Y0
 
 @_typing.final
 class DescribeClusterRequest(_message.Message):
+    """Asks for everything."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -799,6 +911,8 @@ Global___DescribeClusterRequest: _TypeAlias = DescribeClusterRequest  # noqa: Y0
 
 @_typing.final
 class DescribeClusterResponse(_message.Message):
+    """The cluster as the active coordinator knows it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLUSTER_ID_FIELD_NUMBER: _builtins.int
@@ -811,17 +925,27 @@ class DescribeClusterResponse(_message.Message):
     PARTITIONS_FIELD_NUMBER: _builtins.int
     OFFLINE_PARTITIONS_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
+    """22 characters."""
     metadata_index: _builtins.int
+    """Index of the last metadata entry this answer contains."""
     term: _builtins.int
+    """Term of the active coordinator, at least 1."""
     feature_level: _builtins.int
+    """The features in use, at least 1."""
     topics: _builtins.int
+    """Number of topics."""
     partitions: _builtins.int
+    """Number of partitions of all topics."""
     offline_partitions: _builtins.int
     """Partitions without a leader."""
     @_builtins.property
-    def coordinators(self) -> _containers.RepeatedCompositeFieldContainer[Global___CoordinatorInfo]: ...
+    def coordinators(self) -> _containers.RepeatedCompositeFieldContainer[Global___CoordinatorInfo]:
+        """By id."""
+
     @_builtins.property
-    def brokers(self) -> _containers.RepeatedCompositeFieldContainer[Global___BrokerInfo]: ...
+    def brokers(self) -> _containers.RepeatedCompositeFieldContainer[Global___BrokerInfo]:
+        """By id, fenced ones too."""
+
     def __init__(
         self,
         *,
@@ -845,7 +969,10 @@ Global___DescribeClusterResponse: _TypeAlias = DescribeClusterResponse  # noqa: 
 
 @_typing.final
 class SessionRequest(_message.Message):
-    """---- broker sessions ----"""
+    """---- broker sessions ----
+
+    What a broker says on its session.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -856,7 +983,9 @@ class SessionRequest(_message.Message):
         """First on every stream, and only then."""
 
     @_builtins.property
-    def heartbeat(self) -> Global___BrokerHeartbeat: ...
+    def heartbeat(self) -> Global___BrokerHeartbeat:
+        """At every heartbeat interval, and when something changed."""
+
     def __init__(
         self,
         *,
@@ -875,6 +1004,8 @@ Global___SessionRequest: _TypeAlias = SessionRequest  # noqa: Y015
 
 @_typing.final
 class RegisterBroker(_message.Message):
+    """Who the broker is and what it has."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     BROKER_ID_FIELD_NUMBER: _builtins.int
@@ -888,6 +1019,7 @@ class RegisterBroker(_message.Message):
     MAX_FEATURE_LEVEL_FIELD_NUMBER: _builtins.int
     CLEAN_START_FIELD_NUMBER: _builtins.int
     broker_id: _builtins.int
+    """At least 1."""
     incarnation_id: _builtins.bytes
     """16 random bytes of this start of the process. The same one re-opens its session."""
     cluster_id: _builtins.str
@@ -895,9 +1027,13 @@ class RegisterBroker(_message.Message):
     address: _builtins.str
     """host:port for clients."""
     rack: _builtins.str
+    """Failure domain; empty = not said."""
     boot_id: _builtins.str
+    """Random id of the operating system's boot."""
     min_feature_level: _builtins.int
+    """Lowest feature level the process supports."""
     max_feature_level: _builtins.int
+    """Highest feature level the process supports."""
     clean_start: _builtins.bool
     """The last stop was clean."""
     @_builtins.property
@@ -928,6 +1064,8 @@ Global___RegisterBroker: _TypeAlias = RegisterBroker  # noqa: Y015
 
 @_typing.final
 class BrokerHeartbeat(_message.Message):
+    """The broker lives, and this is how it is."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_INDEX_FIELD_NUMBER: _builtins.int
@@ -958,15 +1096,21 @@ Global___BrokerHeartbeat: _TypeAlias = BrokerHeartbeat  # noqa: Y015
 
 @_typing.final
 class SessionResponse(_message.Message):
+    """What a coordinator says on a broker's session."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REGISTERED_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def registered(self) -> Global___BrokerRegistered: ...
+    def registered(self) -> Global___BrokerRegistered:
+        """Answer to the registration, once."""
+
     @_builtins.property
-    def status(self) -> Global___BrokerStatus: ...
+    def status(self) -> Global___BrokerStatus:
+        """Answer to each heartbeat, and news in between."""
+
     @_builtins.property
     def error(self) -> _errors_pb2.Error:
         """The session has ended."""
@@ -990,6 +1134,8 @@ Global___SessionResponse: _TypeAlias = SessionResponse  # noqa: Y015
 
 @_typing.final
 class BrokerRegistered(_message.Message):
+    """The broker's session is open."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLUSTER_ID_FIELD_NUMBER: _builtins.int
@@ -998,11 +1144,15 @@ class BrokerRegistered(_message.Message):
     SESSION_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_MS_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
+    """22 characters; new directories are marked with it."""
     broker_epoch: _builtins.int
+    """Of this registration, at least 1."""
     metadata_index: _builtins.int
     """The broker is unfenced once it has applied this index."""
     session_timeout_ms: _builtins.int
+    """A broker silent for so long is fenced."""
     heartbeat_interval_ms: _builtins.int
+    """Time between heartbeats."""
     def __init__(
         self,
         *,
@@ -1022,11 +1172,14 @@ Global___BrokerRegistered: _TypeAlias = BrokerRegistered  # noqa: Y015
 
 @_typing.final
 class BrokerStatus(_message.Message):
+    """How the coordinator sees the broker."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FENCED_FIELD_NUMBER: _builtins.int
     MAY_SHUT_DOWN_FIELD_NUMBER: _builtins.int
     fenced: _builtins.bool
+    """It may not lead or be in sync now."""
     may_shut_down: _builtins.bool
     """In answer to wants_shutdown: nothing is led by the broker any more, or nobody else can lead it."""
     def __init__(
@@ -1045,12 +1198,16 @@ Global___BrokerStatus: _TypeAlias = BrokerStatus  # noqa: Y015
 
 @_typing.final
 class AllocateProducerIdsRequest(_message.Message):
+    """Who asks for a block of producer ids."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     BROKER_ID_FIELD_NUMBER: _builtins.int
     BROKER_EPOCH_FIELD_NUMBER: _builtins.int
     broker_id: _builtins.int
+    """At least 1."""
     broker_epoch: _builtins.int
+    """Of the broker's current registration."""
     def __init__(
         self,
         *,
@@ -1067,6 +1224,8 @@ Global___AllocateProducerIdsRequest: _TypeAlias = AllocateProducerIdsRequest  # 
 
 @_typing.final
 class AllocateProducerIdsResponse(_message.Message):
+    """The block, or why there is none."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ERROR_FIELD_NUMBER: _builtins.int
@@ -1075,8 +1234,11 @@ class AllocateProducerIdsResponse(_message.Message):
     first_producer_id: _builtins.int
     """The block is first_producer_id .. first_producer_id + count - 1."""
     count: _builtins.int
+    """Number of ids in the block."""
     @_builtins.property
-    def error(self) -> _errors_pb2.Error: ...
+    def error(self) -> _errors_pb2.Error:
+        """Why there is none; absent = success."""
+
     def __init__(
         self,
         *,

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class MetadataServiceStub:
-    """Missing associated documentation comment in .proto file."""
+    """Served by every coordinator, to everybody.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -47,7 +48,8 @@ class MetadataServiceStub:
 
 
 class MetadataServiceServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Served by every coordinator, to everybody.
+    """
 
     def GetMetadata(self, request, context):
         """Who leads what, as this coordinator knows it.
@@ -85,7 +87,8 @@ def add_MetadataServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MetadataService:
-    """Missing associated documentation comment in .proto file."""
+    """Served by every coordinator, to everybody.
+    """
 
     @staticmethod
     def GetMetadata(request,
@@ -143,7 +146,8 @@ class MetadataService:
 
 
 class AdminServiceStub:
-    """Missing associated documentation comment in .proto file."""
+    """Served by the active coordinator, to users; others answer NOT_ACTIVE.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -189,28 +193,33 @@ class AdminServiceStub:
 
 
 class AdminServiceServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Served by the active coordinator, to users; others answer NOT_ACTIVE.
+    """
 
     def CreateTopics(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """New topics, each with its partitions and settings.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTopics(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes topics with all their records.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddPartitions(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """More partitions for topics. Keys may go to other partitions from then on.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AlterTopicSettings(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Sets and unsets settings of topics; they apply at once.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -230,7 +239,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DescribeCluster(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The processes of the cluster and its state in numbers.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -282,7 +292,8 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """Missing associated documentation comment in .proto file."""
+    """Served by the active coordinator, to users; others answer NOT_ACTIVE.
+    """
 
     @staticmethod
     def CreateTopics(request,
@@ -475,7 +486,8 @@ class AdminService:
 
 
 class SessionServiceStub:
-    """Missing associated documentation comment in .proto file."""
+    """Served by the active coordinator, to brokers; others answer NOT_ACTIVE.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -496,7 +508,8 @@ class SessionServiceStub:
 
 
 class SessionServiceServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Served by the active coordinator, to brokers; others answer NOT_ACTIVE.
+    """
 
     def Session(self, request_iterator, context):
         """A broker's session: registration first, then heartbeats; in the other direction fencing.
@@ -534,7 +547,8 @@ def add_SessionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SessionService:
-    """Missing associated documentation comment in .proto file."""
+    """Served by the active coordinator, to brokers; others answer NOT_ACTIVE.
+    """
 
     @staticmethod
     def Session(request_iterator,

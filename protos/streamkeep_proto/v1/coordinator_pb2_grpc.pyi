@@ -30,6 +30,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MetadataServiceStub:
+    """Served by every coordinator, to everybody."""
+
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
@@ -41,6 +43,8 @@ class MetadataServiceStub:
 
 @_typing.type_check_only
 class MetadataServiceAsyncStub(MetadataServiceStub):
+    """Served by every coordinator, to everybody."""
+
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetMetadata: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.GetMetadataRequest, _coordinator_pb2.GetMetadataResponse]  # type: ignore[assignment]
     """Who leads what, as this coordinator knows it."""
@@ -48,6 +52,8 @@ class MetadataServiceAsyncStub(MetadataServiceStub):
     """The committed metadata log as a stream: a snapshot if needed, then entries."""
 
 class MetadataServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Served by every coordinator, to everybody."""
+
     @_abc_1.abstractmethod
     def GetMetadata(
         self,
@@ -67,61 +73,81 @@ class MetadataServiceServicer(metaclass=_abc_1.ABCMeta):
 def add_MetadataServiceServicer_to_server(servicer: MetadataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class AdminServiceStub:
+    """Served by the active coordinator, to users; others answer NOT_ACTIVE."""
+
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     CreateTopics: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.CreateTopicsRequest, _coordinator_pb2.CreateTopicsResponse]
+    """New topics, each with its partitions and settings."""
     DeleteTopics: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.DeleteTopicsRequest, _coordinator_pb2.DeleteTopicsResponse]
+    """Removes topics with all their records."""
     AddPartitions: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.AddPartitionsRequest, _coordinator_pb2.AddPartitionsResponse]
+    """More partitions for topics. Keys may go to other partitions from then on."""
     AlterTopicSettings: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.AlterTopicSettingsRequest, _coordinator_pb2.AlterTopicSettingsResponse]
+    """Sets and unsets settings of topics; they apply at once."""
     ListTopics: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.ListTopicsRequest, _coordinator_pb2.ListTopicsResponse]
     """Names and sizes of topics."""
     DescribeTopics: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.DescribeTopicsRequest, _coordinator_pb2.DescribeTopicsResponse]
     """Partitions and settings of topics."""
     DescribeCluster: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.DescribeClusterRequest, _coordinator_pb2.DescribeClusterResponse]
+    """The processes of the cluster and its state in numbers."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
+    """Served by the active coordinator, to users; others answer NOT_ACTIVE."""
+
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTopics: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.CreateTopicsRequest, _coordinator_pb2.CreateTopicsResponse]  # type: ignore[assignment]
+    """New topics, each with its partitions and settings."""
     DeleteTopics: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.DeleteTopicsRequest, _coordinator_pb2.DeleteTopicsResponse]  # type: ignore[assignment]
+    """Removes topics with all their records."""
     AddPartitions: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.AddPartitionsRequest, _coordinator_pb2.AddPartitionsResponse]  # type: ignore[assignment]
+    """More partitions for topics. Keys may go to other partitions from then on."""
     AlterTopicSettings: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.AlterTopicSettingsRequest, _coordinator_pb2.AlterTopicSettingsResponse]  # type: ignore[assignment]
+    """Sets and unsets settings of topics; they apply at once."""
     ListTopics: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.ListTopicsRequest, _coordinator_pb2.ListTopicsResponse]  # type: ignore[assignment]
     """Names and sizes of topics."""
     DescribeTopics: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.DescribeTopicsRequest, _coordinator_pb2.DescribeTopicsResponse]  # type: ignore[assignment]
     """Partitions and settings of topics."""
     DescribeCluster: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.DescribeClusterRequest, _coordinator_pb2.DescribeClusterResponse]  # type: ignore[assignment]
+    """The processes of the cluster and its state in numbers."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Served by the active coordinator, to users; others answer NOT_ACTIVE."""
+
     @_abc_1.abstractmethod
     def CreateTopics(
         self,
         request: _coordinator_pb2.CreateTopicsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_coordinator_pb2.CreateTopicsResponse, _abc.Awaitable[_coordinator_pb2.CreateTopicsResponse]]: ...
+    ) -> _typing.Union[_coordinator_pb2.CreateTopicsResponse, _abc.Awaitable[_coordinator_pb2.CreateTopicsResponse]]:
+        """New topics, each with its partitions and settings."""
 
     @_abc_1.abstractmethod
     def DeleteTopics(
         self,
         request: _coordinator_pb2.DeleteTopicsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_coordinator_pb2.DeleteTopicsResponse, _abc.Awaitable[_coordinator_pb2.DeleteTopicsResponse]]: ...
+    ) -> _typing.Union[_coordinator_pb2.DeleteTopicsResponse, _abc.Awaitable[_coordinator_pb2.DeleteTopicsResponse]]:
+        """Removes topics with all their records."""
 
     @_abc_1.abstractmethod
     def AddPartitions(
         self,
         request: _coordinator_pb2.AddPartitionsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_coordinator_pb2.AddPartitionsResponse, _abc.Awaitable[_coordinator_pb2.AddPartitionsResponse]]: ...
+    ) -> _typing.Union[_coordinator_pb2.AddPartitionsResponse, _abc.Awaitable[_coordinator_pb2.AddPartitionsResponse]]:
+        """More partitions for topics. Keys may go to other partitions from then on."""
 
     @_abc_1.abstractmethod
     def AlterTopicSettings(
         self,
         request: _coordinator_pb2.AlterTopicSettingsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_coordinator_pb2.AlterTopicSettingsResponse, _abc.Awaitable[_coordinator_pb2.AlterTopicSettingsResponse]]: ...
+    ) -> _typing.Union[_coordinator_pb2.AlterTopicSettingsResponse, _abc.Awaitable[_coordinator_pb2.AlterTopicSettingsResponse]]:
+        """Sets and unsets settings of topics; they apply at once."""
 
     @_abc_1.abstractmethod
     def ListTopics(
@@ -144,11 +170,14 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _coordinator_pb2.DescribeClusterRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_coordinator_pb2.DescribeClusterResponse, _abc.Awaitable[_coordinator_pb2.DescribeClusterResponse]]: ...
+    ) -> _typing.Union[_coordinator_pb2.DescribeClusterResponse, _abc.Awaitable[_coordinator_pb2.DescribeClusterResponse]]:
+        """The processes of the cluster and its state in numbers."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class SessionServiceStub:
+    """Served by the active coordinator, to brokers; others answer NOT_ACTIVE."""
+
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
@@ -160,6 +189,8 @@ class SessionServiceStub:
 
 @_typing.type_check_only
 class SessionServiceAsyncStub(SessionServiceStub):
+    """Served by the active coordinator, to brokers; others answer NOT_ACTIVE."""
+
     def __init__(self, channel: _aio.Channel) -> None: ...
     Session: _aio.StreamStreamMultiCallable[_coordinator_pb2.SessionRequest, _coordinator_pb2.SessionResponse]  # type: ignore[assignment]
     """A broker's session: registration first, then heartbeats; in the other direction fencing."""
@@ -167,6 +198,8 @@ class SessionServiceAsyncStub(SessionServiceStub):
     """A block of producer ids for a broker to hand out."""
 
 class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Served by the active coordinator, to brokers; others answer NOT_ACTIVE."""
+
     @_abc_1.abstractmethod
     def Session(
         self,

@@ -127,7 +127,8 @@ class _ErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCode.V
     CORRUPT_DATA: _ErrorCode.ValueType  # 203
     """Data fetched fails its checksum; the message names the offset."""
 
-class ErrorCode(_ErrorCode, metaclass=_ErrorCodeEnumTypeWrapper): ...
+class ErrorCode(_ErrorCode, metaclass=_ErrorCodeEnumTypeWrapper):
+    """What went wrong. Codes 1-99 speak of items, 100-199 of the cluster, from 200 on of the client itself."""
 
 NONE: ErrorCode.ValueType  # 0
 """Success."""
@@ -239,6 +240,7 @@ class Error(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     LEADER_FIELD_NUMBER: _builtins.int
     code: Global___ErrorCode.ValueType
+    """NONE means success."""
     message: _builtins.str
     """One sentence for a person: what is wrong and what to do."""
     @_builtins.property

@@ -39,7 +39,9 @@ class MetadataEntry(_message.Message):
     time_ms: _builtins.int
     """When it was proposed, ms since 1970-01-01 UTC; for people."""
     @_builtins.property
-    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetadataRecord]: ...
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetadataRecord]:
+        """What it changes, in order."""
+
     def __init__(
         self,
         *,
@@ -68,8 +70,11 @@ class MetadataSnapshot(_message.Message):
     index: _builtins.int
     """Index and term of the last entry it contains."""
     term: _builtins.int
+    """Term of the last entry it contains."""
     @_builtins.property
-    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetadataRecord]: ...
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetadataRecord]:
+        """In an order that builds the image from nothing."""
+
     def __init__(
         self,
         *,
@@ -87,6 +92,8 @@ Global___MetadataSnapshot: _TypeAlias = MetadataSnapshot  # noqa: Y015
 
 @_typing.final
 class MetadataRecord(_message.Message):
+    """One change to the cluster's metadata."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NO_OP_FIELD_NUMBER: _builtins.int
@@ -101,27 +108,49 @@ class MetadataRecord(_message.Message):
     SETTING_FIELD_NUMBER: _builtins.int
     PRODUCER_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def no_op(self) -> Global___NoOpRecord: ...
+    def no_op(self) -> Global___NoOpRecord:
+        """Nothing: the start of a term."""
+
     @_builtins.property
-    def cluster(self) -> Global___ClusterRecord: ...
+    def cluster(self) -> Global___ClusterRecord:
+        """The cluster's birth."""
+
     @_builtins.property
-    def feature_level(self) -> Global___FeatureLevelRecord: ...
+    def feature_level(self) -> Global___FeatureLevelRecord:
+        """The features in use."""
+
     @_builtins.property
-    def broker(self) -> Global___BrokerRecord: ...
+    def broker(self) -> Global___BrokerRecord:
+        """A registration."""
+
     @_builtins.property
-    def broker_fenced(self) -> Global___BrokerFencedRecord: ...
+    def broker_fenced(self) -> Global___BrokerFencedRecord:
+        """A broker is fenced, or is not any more."""
+
     @_builtins.property
-    def topic(self) -> Global___TopicRecord: ...
+    def topic(self) -> Global___TopicRecord:
+        """A new topic."""
+
     @_builtins.property
-    def topic_removed(self) -> Global___TopicRemovedRecord: ...
+    def topic_removed(self) -> Global___TopicRemovedRecord:
+        """A topic is gone."""
+
     @_builtins.property
-    def partition(self) -> Global___PartitionRecord: ...
+    def partition(self) -> Global___PartitionRecord:
+        """A new partition."""
+
     @_builtins.property
-    def partition_change(self) -> Global___PartitionChangeRecord: ...
+    def partition_change(self) -> Global___PartitionChangeRecord:
+        """A partition's leader or in-sync replicas."""
+
     @_builtins.property
-    def setting(self) -> Global___SettingRecord: ...
+    def setting(self) -> Global___SettingRecord:
+        """A topic's setting."""
+
     @_builtins.property
-    def producer_ids(self) -> Global___ProducerIdsRecord: ...
+    def producer_ids(self) -> Global___ProducerIdsRecord:
+        """Producer ids that are handed out."""
+
     def __init__(
         self,
         *,
@@ -239,6 +268,7 @@ class BrokerRecord(_message.Message):
     min_feature_level: _builtins.int
     """Lowest and highest feature level the process supports."""
     max_feature_level: _builtins.int
+    """Highest feature level the process supports."""
     clean_start: _builtins.bool
     """The stop before this start was clean."""
     @_builtins.property
@@ -277,8 +307,11 @@ class BrokerFencedRecord(_message.Message):
     BROKER_EPOCH_FIELD_NUMBER: _builtins.int
     FENCED_FIELD_NUMBER: _builtins.int
     broker_id: _builtins.int
+    """At least 1."""
     broker_epoch: _builtins.int
+    """Of the registration that is meant."""
     fenced: _builtins.bool
+    """True: may not lead or be in sync."""
     def __init__(
         self,
         *,
@@ -296,6 +329,8 @@ Global___BrokerFencedRecord: _TypeAlias = BrokerFencedRecord  # noqa: Y015
 
 @_typing.final
 class TopicRecord(_message.Message):
+    """A new topic; its partitions follow in the same entry."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TOPIC_ID_FIELD_NUMBER: _builtins.int
@@ -303,6 +338,7 @@ class TopicRecord(_message.Message):
     topic_id: _builtins.bytes
     """16 random bytes."""
     name: _builtins.str
+    """By the rules of INVALID_TOPIC_NAME; unique among topics that exist."""
     def __init__(
         self,
         *,
@@ -325,6 +361,7 @@ class TopicRemovedRecord(_message.Message):
 
     TOPIC_ID_FIELD_NUMBER: _builtins.int
     topic_id: _builtins.bytes
+    """16 bytes."""
     def __init__(
         self,
         *,
@@ -354,7 +391,9 @@ class PartitionRecord(_message.Message):
     LEADER_EPOCH_FIELD_NUMBER: _builtins.int
     PARTITION_EPOCH_FIELD_NUMBER: _builtins.int
     topic_id: _builtins.bytes
+    """16 bytes."""
     partition: _builtins.int
+    """Number of the partition, from 0, no gaps."""
     leader: _builtins.int
     """Broker id, 0 = none."""
     leader_epoch: _builtins.int
@@ -412,15 +451,23 @@ class PartitionChangeRecord(_message.Message):
     LEADER_EPOCH_FIELD_NUMBER: _builtins.int
     PARTITION_EPOCH_FIELD_NUMBER: _builtins.int
     topic_id: _builtins.bytes
+    """16 bytes."""
     partition: _builtins.int
+    """Number of the partition, from 0."""
     leader: _builtins.int
     """Broker id, 0 = none."""
     leader_epoch: _builtins.int
+    """Higher than before if the leader changes or starts anew."""
     partition_epoch: _builtins.int
+    """One more than before."""
     @_builtins.property
-    def isr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def isr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """In-sync replicas, broker ids."""
+
     @_builtins.property
-    def elr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def elr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Eligible leader replicas (KIP-966), broker ids."""
+
     def __init__(
         self,
         *,
@@ -450,7 +497,9 @@ class SettingRecord(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     topic_id: _builtins.bytes
+    """16 bytes."""
     name: _builtins.str
+    """A name from the table of topic settings."""
     value: _builtins.str
     """Canonical text of the value; absent = back to the default."""
     def __init__(
@@ -478,6 +527,7 @@ class ProducerIdsRecord(_message.Message):
 
     NEXT_PRODUCER_ID_FIELD_NUMBER: _builtins.int
     next_producer_id: _builtins.int
+    """The first id that nobody has; first is 1."""
     def __init__(
         self,
         *,
