@@ -47,7 +47,7 @@ class ServerProcess:
 
     async def start(self) -> None:
         """Start it and wait for its ready line; later starts listen where the first one did."""
-        flags = {**self.flags, "listen": self.address, "metrics-listen": "", "log-level": "info"}
+        flags = {"metrics-listen": "", **self.flags, "listen": self.address, "log-level": "info"}
         arguments = [item for name, value in flags.items() for item in (f"--{name}", value)]
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
