@@ -35,7 +35,9 @@ class LogDirectory:
         self.id = b""
         """16 bytes once the directory's identity is known; empty before, and for ever if it failed first."""
         self.space = FileSystemSpace(total=0, free=0)
-        self._min_free_setting = min_free_bytes
+        self.min_free_bytes = max(min_free_bytes, 0)
+        """Under this, nothing may be appended; from the setting or, once measured, the file system's size."""
+        self._has_default_threshold = min_free_bytes < 0
         self._free_now = 0
         self._full = ""
         self._stalled = ""
@@ -63,17 +65,13 @@ class LogDirectory:
         """Appends are refused for want of room, whatever else is the case."""
         return bool(self._full)
 
-    @property
-    def min_free_bytes(self) -> int:
-        if self._min_free_setting >= 0:
-            return self._min_free_setting
-        return default_min_free_bytes(self.space.total)
-
     def measured(self, space: FileSystemSpace) -> bool:
         """The file system has so much room now."""
         before = self.state
         self.space = space
         self._free_now = space.free
+        if self._has_default_threshold:
+            self.min_free_bytes = default_min_free_bytes(space.total)
         if space.free < self.min_free_bytes:
             self._become_full()
         elif space.free > RESUME_FACTOR * self.min_free_bytes:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from streamkeep_common.seams import Disk, DiskFile
@@ -143,31 +142,49 @@ class CachedFile:
         return self._path
 
     def size(self) -> int:
-        with self._in_use() as file:
+        file = self._cache.acquire(self)
+        try:
             return file.size()
+        finally:
+            self._cache.release(self)
 
     def read(self, position: int, size: int) -> bytes:
-        with self._in_use() as file:
+        file = self._cache.acquire(self)
+        try:
             return file.read(position, size)
+        finally:
+            self._cache.release(self)
 
     def read_cached(self, position: int, size: int) -> bytes | None:
-        with self._in_use() as file:
+        file = self._cache.acquire(self)
+        try:
             return file.read_cached(position, size)
+        finally:
+            self._cache.release(self)
 
     def append(self, buffers: Sequence[bytes]) -> None:
-        with self._in_use() as file:
-            self.version += 1
+        file = self._cache.acquire(self)
+        self.version += 1
+        try:
             file.append(buffers)
+        finally:
+            self._cache.release(self)
 
     def truncate(self, size: int) -> None:
-        with self._in_use() as file:
-            self.version += 1
+        file = self._cache.acquire(self)
+        self.version += 1
+        try:
             file.truncate(size)
+        finally:
+            self._cache.release(self)
 
     def sync(self) -> None:
         version = self.version
-        with self._in_use() as file:
+        file = self._cache.acquire(self)
+        try:
             file.sync()
+        finally:
+            self._cache.release(self)
         self._cache.mark_synced(self, version)
 
     def mark_synced(self, version: int) -> None:
@@ -176,11 +193,3 @@ class CachedFile:
 
     def close(self) -> None:
         self._cache.close(self)
-
-    @contextmanager
-    def _in_use(self) -> Iterator[DiskFile]:
-        file = self._cache.acquire(self)
-        try:
-            yield file
-        finally:
-            self._cache.release(self)
