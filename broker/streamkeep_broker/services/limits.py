@@ -10,3 +10,6 @@ MAX_PARTITIONS_PER_REQUEST = 10_000
 
 RESULT_BYTES = 512
 """What an unanswered batch costs besides its bytes; charged so that small ones are bounded too."""
+
+MAX_RESULTS_PER_RESPONSE = 10_000
+"""Each may carry a sentence or two, and all of them must fit into a message."""

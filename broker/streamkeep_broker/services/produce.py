@@ -12,7 +12,12 @@ from typing import Protocol
 from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_broker.replication.waiters import PendingAppend
 from streamkeep_broker.services.budget import Budget
-from streamkeep_broker.services.limits import HEARTBEAT_S, MAX_PARTITIONS_PER_REQUEST, RESULT_BYTES
+from streamkeep_broker.services.limits import (
+    HEARTBEAT_S,
+    MAX_PARTITIONS_PER_REQUEST,
+    MAX_RESULTS_PER_RESPONSE,
+    RESULT_BYTES,
+)
 from streamkeep_broker.streams import Bell, run_halves
 from streamkeep_common.errors import InvalidRequestError, StreamkeepError, to_proto
 from streamkeep_common.seams import Clock, RpcError, ServerStream, Status
@@ -198,13 +203,18 @@ class ProduceStream:
                 return
 
     def _is_finished(self) -> bool:
-        if self._waiting:
+        if self._waiting or len(self._answered) > MAX_RESULTS_PER_RESPONSE:
             return False
         return not self._reading or self._service.closing is not None
 
     def _take_answers(self) -> tuple[ProduceResponse, int]:
         """What there is to tell and its charge; no results is a heartbeat."""
-        answered, self._answered = self._answered, []
+        answered, self._answered = (
+            self._answered[:MAX_RESULTS_PER_RESPONSE],
+            self._answered[MAX_RESULTS_PER_RESPONSE:],
+        )
+        if self._answered:
+            self._to_write.ring()
         response = ProduceResponse(leadership_unconfirmed=self._service.unconfirmed())
         if answered:
             response.results.extend(map(_result, answered))

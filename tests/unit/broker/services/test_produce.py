@@ -351,6 +351,18 @@ async def test_a_clock_that_goes_back_disturbs_nobody(world: World) -> None:
 
 
 @simulated
+async def test_more_refusals_than_fit_into_a_message_come_in_several(world: World) -> None:
+    await world.start()
+    producer = world.producer()
+    for _ in range(3):
+        await producer.send(*[item(OTHER_TOPIC, make_batch([b"a"]), partition=n) for n in range(9_000)])
+    await producer.stream.half_close()
+    while await producer.receive():
+        pass
+    assert len(producer.results) == 27_000
+
+
+@simulated
 async def test_a_client_that_never_reads_its_answers_is_read_no_more(world: World) -> None:
     await world.start(durability="os")
     limit = 64 * 1024
