@@ -15,6 +15,7 @@ import heapq
 import math
 import random
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
@@ -92,11 +93,15 @@ class SimLoop(asyncio.BaseEventLoop):
             timer = heapq.heappop(self._scheduled)
             timer._scheduled = False
             self._ready.append(timer)
-        batch = self._in_seeded_order(list(self._ready))
+        batch = deque(self._in_seeded_order(list(self._ready)))
         self._ready.clear()
-        for handle in batch:
-            if not handle._cancelled:
-                self._step(handle)
+        try:
+            while batch:
+                if self.steps >= self._max_steps:
+                    raise SimTimeoutError(f"{self._max_steps} steps are over; waiting: {self.waiting()}")
+                self._step(batch.popleft())
+        finally:
+            self._ready.extendleft(reversed(batch))
 
     def _jump_to_next_timer(self) -> None:
         while self._scheduled and self._scheduled[0]._cancelled:
@@ -110,12 +115,12 @@ class SimLoop(asyncio.BaseEventLoop):
             raise SimTimeoutError(f"{self._max_time_s} virtual seconds are over; waiting: {self.waiting()}")
 
     def _step(self, handle: Any) -> None:
+        if handle._cancelled:
+            return
         process = handle._context.get(PROCESS)
         if process is not None and not process.may_run(handle):
             return
         self.steps += 1
-        if self.steps > self._max_steps:
-            raise SimTimeoutError(f"{self._max_steps} steps are over; waiting: {self.waiting()}")
         handle._run()
         if self.after_step is not None:
             self.after_step()

@@ -30,18 +30,19 @@ RunScenario = Callable[[Scenario], None]
 
 class _RealWorld:
     def __init__(self) -> None:
-        self.clock = RealClock()
-        self.workers = RealWorkers()
-        self.server_network = self.client_network = GrpcNetwork()
+        self.clock: Clock = RealClock()
+        self.workers: Workers = RealWorkers()
+        self.server_network: Network = GrpcNetwork()
+        self.client_network: Network = self.server_network
 
 
 class _SimulatedWorld:
     def __init__(self, simulation: Simulation) -> None:
         server, client = simulation.machine(SERVER_HOST), simulation.machine("client")
-        self.clock = server.clock
-        self.workers = server.workers
-        self.server_network = server.network
-        self.client_network = client.network
+        self.clock: Clock = server.clock
+        self.workers: Workers = server.workers
+        self.server_network: Network = server.network
+        self.client_network: Network = client.network
 
 
 def run_really(scenario: Scenario) -> None:
