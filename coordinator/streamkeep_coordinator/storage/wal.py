@@ -62,9 +62,13 @@ class Wal:
         file.append([pack_frame(self.last_index, self.last_term, self.last_index)])
 
     def drop_before(self, index: int) -> None:
-        """Remove the segments that hold only entries below that index."""
+        """Remove the segments that hold only entries below that index.
+
+        One by one, each durably: a power cut must not bring back an older one without the newer.
+        """
         while len(self._segments) > 1 and self._segments[1] <= index:
             self._disk.remove_file(self._path(self._segments.pop(0)))
+            self._disk.sync_directory(self._directory)
 
     def close(self) -> None:
         if self._file is not None:
@@ -92,7 +96,7 @@ class Wal:
             try:
                 frame = read_frame(data, position)
             except BadFrameError as error:
-                self._cut_torn_tail(path, data, position, str(error))
+                self._cut_torn_tail(first, data, position, str(error))
                 return
             self._check_order(path, frame)
             yield frame
@@ -114,10 +118,14 @@ class Wal:
             )
         self.last_index, self.last_term = frame.index, frame.term
 
-    def _cut_torn_tail(self, path: Path, data: bytes, position: int, reason: str) -> None:
-        is_last = path == self._path(self._segments[-1])
-        if not is_last or was_durable(data, position, self.last_index + 1):
-            raise CorruptFileError(path, position, f"entry {self.last_index + 1} was safe here, and {reason}")
+    def _cut_torn_tail(self, first: int, data: bytes, position: int, reason: str) -> None:
+        """Nothing is lost with it: an entry that was never durable, or the seal at the end of a segment."""
+        missing = self.last_index + 1
+        following = self._segments[self._segments.index(first) + 1 :]
+        is_lost = missing < following[0] if following else was_durable(data, position, missing)
+        path = self._path(first)
+        if is_lost:
+            raise CorruptFileError(path, position, f"entry {missing} was safe here, and {reason}")
         file = self._disk.open(path)
         file.truncate(position)
         file.sync()

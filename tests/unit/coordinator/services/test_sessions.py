@@ -12,6 +12,7 @@ from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.coordinator_pb2 import (
     AllocateProducerIdsRequest,
     BrokerHeartbeat,
+    PartitionInfo,
     SessionRequest,
     SessionResponse,
 )
@@ -24,11 +25,11 @@ async def fenced(world: World, broker_id: int, within_s: float) -> float:
     started = loop.time()
     async with asyncio.timeout(within_s):
         while any(p.leader == broker_id for p in await partitions(world)):
-            await asyncio.sleep(0.01)
+            pass
     return loop.time() - started
 
 
-async def partitions(world: World) -> list[object]:
+async def partitions(world: World) -> list[PartitionInfo]:
     return [await world.partition("t", number) for number in range(3)]
 
 

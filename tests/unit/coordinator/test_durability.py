@@ -1,0 +1,132 @@
+"""What was answered is there after any crash, and nothing is answered before it is durable."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+
+import pytest
+
+from streamkeep_common.seams import RpcError, Status
+from streamkeep_coordinator import snapshotter
+from streamkeep_coordinator.storage import wal
+from streamkeep_coordinator.storage.errors import CorruptFileError
+from tests.unit.coordinator.world import DATA, World, simulate
+
+
+@pytest.mark.parametrize("power_cut", [False, True])
+def test_topics_survive(power_cut: bool) -> None:
+    async def scenario(world: World) -> None:
+        await world.live_brokers(1)
+        await world.create("a", "b")
+        await world.restart(power_cut=power_cut)
+        assert await world.topic_names() == ["a", "b"]
+
+    simulate(scenario)
+
+
+def test_each_start_is_a_new_term_of_the_same_cluster() -> None:
+    async def scenario(world: World) -> None:
+        for _ in range(3):
+            await world.stop()
+            await world.start()
+        names = world.disk.list_directory(DATA)
+        assert "identity.json" in names
+        assert world.disk.exists(DATA / "log-00000000000000000001.wal")
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_was_answered_survives_power_cuts_at_any_moment(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients create and the power fails, over and over, with segments and snapshots of the smallest size."""
+    monkeypatch.setattr(wal, "SEGMENT_BYTES", 2_000)
+    monkeypatch.setattr(snapshotter, "TRAILING_ENTRIES", 3)
+    answered: list[str] = []
+
+    async def create(world: World, client: int) -> None:
+        for number in range(1000):
+            name = f"t-{len(answered)}-{client}-{number}"
+            await world.create(name)
+            answered.append(name)
+
+    async def scenario(world: World) -> None:
+        rng = world.simulation.rng("test")
+        brokers = await world.live_brokers(1)
+        for _ in range(6):
+            clients = [asyncio.create_task(create(world, client)) for client in range(4)]
+            await asyncio.sleep(rng.uniform(0.0, 0.03))
+            world.machine.kill()
+            await asyncio.gather(*clients, return_exceptions=True)
+            world.disk.power_cut()
+            await world.restart(power_cut=True)
+            assert set(answered) <= set(await world.topic_names())
+            await brokers[0].join()
+        assert not world.failures
+
+    simulate(scenario, seed, snapshot_entries="10")
+    assert answered
+
+
+def test_changes_that_come_together_share_a_flush() -> None:
+    async def scenario(world: World) -> None:
+        await world.live_brokers(1)
+        before = world.disk.file_syncs
+        await asyncio.gather(*(world.create(f"t{number}") for number in range(100)))
+        assert world.disk.file_syncs - before <= 20
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("operation", ["write", "sync"])
+def test_a_failed_flush_is_final_and_what_waits_is_refused(operation: str) -> None:
+    async def scenario(world: World) -> None:
+        await world.live_brokers(1)
+        await world.create("safe")
+        world.disk.fail(operation, error=errno.EIO)  # type: ignore[arg-type]
+        outcomes = await asyncio.gather(
+            *(world.create(f"lost-{number}") for number in range(3)), return_exceptions=True
+        )
+        assert all(isinstance(each, RpcError) and each.status is Status.UNAVAILABLE for each in outcomes)
+        assert [type(each) for each in world.failures] == [OSError]
+        with pytest.raises(RpcError, match="disk failed"):
+            await world.create("later")
+        world.disk.heal()
+        await world.restart(power_cut=True)
+        assert "safe" in await world.topic_names()
+
+    simulate(scenario)
+
+
+def test_a_snapshot_takes_the_place_of_old_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wal, "SEGMENT_BYTES", 1_000)
+    monkeypatch.setattr(snapshotter, "TRAILING_ENTRIES", 5)
+
+    async def scenario(world: World) -> None:
+        await world.live_brokers(1)
+        names = [f"t{number:02}" for number in range(40)]
+        for name in names:
+            await world.create(name)
+        await asyncio.sleep(1)
+        files = world.disk.list_directory(DATA)
+        assert sum(name.endswith(".snap") for name in files) == 1
+        assert "log-00000000000000000001.wal" not in files
+        await world.restart(power_cut=True)
+        assert await world.topic_names() == names
+
+    simulate(scenario, snapshot_entries="10")
+
+
+def test_a_corrupt_log_stops_the_start_and_names_the_file() -> None:
+    async def scenario(world: World) -> None:
+        await world.live_brokers(1)
+        await world.create("a")
+        world.machine.kill()
+        world.disk.kill()
+        world.disk.flip_bit(DATA / "log-00000000000000000001.wal", 60, 3)
+        with pytest.raises(CorruptFileError, match=r"log-0+1\.wal is damaged at byte 0"):
+            await world.start()
+
+    simulate(scenario)
