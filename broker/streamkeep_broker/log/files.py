@@ -10,6 +10,7 @@ leader-epochs                       where each leader epoch begins
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -58,3 +59,20 @@ def write_unsynced(files: Files, path: Path, data: bytes, unsynced: list[DiskFil
     unsynced.append(file)
     file.truncate(0)
     file.append([data])
+
+
+def leftover_names(names: Sequence[str], bases: Sequence[int], log_end_offset: int) -> list[str]:
+    """Files of segments that are gone, snapshots that speak of what is gone, unfinished writes.
+
+    Of snapshots that stand at no segment's base only the one at the log end is needed, left by a clean stop.
+    """
+    return [name for name in names if _is_leftover(name, bases, log_end_offset)]
+
+
+def _is_leftover(name: str, bases: Sequence[int], log_end_offset: int) -> bool:
+    snapshot = offset_of(name, SNAPSHOT_SUFFIX)
+    if snapshot is not None:
+        return snapshot != log_end_offset and snapshot not in bases
+    indexes = (INDEX_SUFFIX, OPEN_INDEX_SUFFIX, TIME_INDEX_SUFFIX)
+    offsets = [offset_of(name, suffix) for suffix in indexes]
+    return name.endswith(".tmp") or any(offset is not None and offset not in bases for offset in offsets)

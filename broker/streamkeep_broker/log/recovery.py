@@ -12,23 +12,21 @@ from pathlib import Path
 
 from streamkeep_broker.log.checkpoints import Checkpoint
 from streamkeep_broker.log.files import (
-    LEADER_EPOCHS_NAME,
     LOG_SUFFIX,
     SEGMENT_SUFFIXES,
-    SNAPSHOT_SUFFIX,
     Files,
+    leftover_names,
     offset_of,
     offset_path,
 )
 from streamkeep_broker.log.frame_walk import BadFrameError, Frame
-from streamkeep_broker.log.leader_epochs import BrokenEpochsError, LeaderEpochs
-from streamkeep_broker.log.producer_snapshot import BrokenSnapshotError, decode_snapshot
+from streamkeep_broker.log.leader_epochs import LeaderEpochs
 from streamkeep_broker.log.producer_states import ProducerStates
+from streamkeep_broker.log.recovered_states import RecoveredStates
 from streamkeep_broker.log.segment import Defect, Segment
 from streamkeep_broker.log.segment_files import is_sealed, load_index, seal, write_indexes
 from streamkeep_broker.log.segment_index import SegmentIndex
 from streamkeep_broker.log.segment_scan import Damage, SegmentScan
-from streamkeep_common.records.frame import CONTROL, FrameHeader
 from streamkeep_common.seams import Disk, DiskFile
 from streamkeep_common.settings import TopicSettings
 
@@ -41,8 +39,8 @@ def durable_floor(checkpoint: Checkpoint) -> int:
 def is_torn_tail(*, offset: int, floor: int, followed: bool, sealed: bool) -> bool:
     """Whether the damage where `offset` should begin is what a crash leaves of an unfinished write.
 
-    It is not if the offset was on disk before (below `floor`, or in a sealed segment), nor if a frame
-    behind it in the same file is whole: a crash tears the end of a file, not its middle.
+    It is not if the offset was on disk before (below `floor`, or in or before a sealed segment), nor if a
+    frame behind it in the same file is whole: a crash tears the end of a file, not its middle.
     """
     return offset >= floor and not followed and not sealed
 
@@ -102,12 +100,10 @@ class _Recovery:
         self._names_synced = False
         self.bases = self._offsets_of(LOG_SUFFIX)
         self._segments: list[Segment] = []
-        self._epochs = LeaderEpochs()
-        self._producers = ProducerStates()
-        self._producers_offset = 0
         self._flushed_end = 0
         self._defects: list[Defect] = []
         self._notes: list[str] = []
+        self._states = RecoveredStates(disk, path, self._notes)
         self._forget_retired()
 
     # --- three ways to begin ---
@@ -118,8 +114,8 @@ class _Recovery:
         self._disk.open(path, create=True).close()
         self._segments = [Segment.empty(base_offset, self._files.open(path))]
         self._flushed_end = base_offset
-        self._read_epochs()
-        self._read_snapshot(base_offset)
+        self._states.read_epochs()
+        self._states.read_snapshot(base_offset)
 
     def load(self) -> bool:
         """After a clean stop: the last segment's index, epochs and producers as they were written.
@@ -134,7 +130,10 @@ class _Recovery:
             return False
         last.next_offset = self._flushed_end = end
         self._names_synced = True
-        return end >= self._floor and self._read_epochs() and (end == 0 or self._read_snapshot(end))
+        has_epochs = self._states.read_epochs()
+        if end == 0:
+            return self._floor == 0
+        return end >= self._floor and has_epochs and self._states.read_snapshot(end)
 
     def scan(self) -> None:
         """Read every segment that reaches above the recovery point or that states must be rebuilt from."""
@@ -152,47 +151,42 @@ class _Recovery:
 
     def finish(self) -> RecoveredLog:
         log_start_offset = max(self._checkpoint.log_start_offset, self._segments[0].base_offset)
-        if log_start_offset > self._log_end:
+        if log_start_offset > self._log_end and not self._defects:
             self._wipe(log_start_offset)
         self._check_nothing_lost()
-        self._epochs.forget_after(self._log_end)
-        self._epochs.forget_before(log_start_offset)
-        self._remove_leftovers()
+        log_end_offset = self._log_end
+        log_start_offset = min(log_start_offset, log_end_offset)
+        self._states.epochs.forget_after(log_end_offset)
+        self._states.epochs.forget_before(log_start_offset)
+        if not self._defects:
+            self._remove_leftovers()
         if self._names_changed:
             self._disk.sync_directory(self._path)
             self._names_synced = True
-        high_watermark = max(min(self._checkpoint.high_watermark, self._log_end), log_start_offset)
         return RecoveredLog(
-            self._path,
-            self._segments,
-            self._epochs,
-            self._producers,
-            log_start_offset,
-            high_watermark,
-            max(min(self._flushed_end, self._log_end), log_start_offset),
-            not self._names_synced,
-            self._defects,
-            self._notes,
+            path=self._path,
+            segments=self._segments,
+            leader_epochs=self._states.epochs,
+            producers=self._states.producers,
+            log_start_offset=log_start_offset,
+            high_watermark=max(min(self._checkpoint.high_watermark, log_end_offset), log_start_offset),
+            flushed_end_offset=max(min(self._flushed_end, log_end_offset), log_start_offset),
+            names_unsynced=not self._names_synced,
+            defects=self._defects,
+            notes=self._notes,
         )
 
     @property
     def _log_end(self) -> int:
         return self._segments[-1].next_offset
 
-    def _is_empty(self) -> bool:
-        return len(self._segments) == 1 and not self._segments[0].size
-
     def _wipe(self, log_start_offset: int) -> None:
         """All that the log holds was deleted before the crash."""
         self._notes.append(
             f"{self._path} ends at offset {self._log_end}, below its log start {log_start_offset}: begun anew"
         )
-        self._segments = []
-        self._defects = []
         for base_offset in self.bases:
             self._remove_segment(base_offset)
-        self.bases = [log_start_offset]
-        self._producers = ProducerStates()
         self.begin_anew(log_start_offset)
 
     def _check_nothing_lost(self) -> None:
@@ -210,19 +204,10 @@ class _Recovery:
 
     def _remove_leftovers(self) -> None:
         """Files of segments that are gone, snapshots that speak of what is gone, unfinished writes."""
-        if self._defects:
-            return
-        bases = {segment.base_offset for segment in self._segments}
-        for name in self._names:
-            snapshot = offset_of(name, SNAPSHOT_SUFFIX)
-            if snapshot is not None:
-                needed = snapshot <= self._log_end and (snapshot in bases or snapshot == self._log_end)
-            else:
-                indexed = [offset_of(name, suffix) for suffix in SEGMENT_SUFFIXES[1:4]]
-                needed = not name.endswith(".tmp") and all(base is None or base in bases for base in indexed)
-            if not needed:
-                self._disk.remove_file(self._path / name)
-                self._names_changed = True
+        bases = [segment.base_offset for segment in self._segments]
+        for name in leftover_names(self._names, bases, self._log_end):
+            self._disk.remove_file(self._path / name)
+            self._names_changed = True
 
     def _forget_retired(self) -> None:
         """Segments below the log start were given up; a crash may have brought some of their files back."""
@@ -234,14 +219,10 @@ class _Recovery:
     def _choose_start(self) -> int:
         """The number of the first segment to read: the epochs and a snapshot must be known as of its base."""
         start = self._number_of(self._checkpoint.recovery_point)
-        if not self._read_epochs():
-            self._epochs = LeaderEpochs()
+        if not self._states.read_epochs():
             start = 0
-        while start > 0 and not self._read_snapshot(self.bases[start]):
+        while not self._states.read_snapshot(self.bases[start]) and start > 0:
             start -= 1
-        if start == 0 and not self._read_snapshot(self.bases[0]):
-            self._producers = ProducerStates()
-            self._producers_offset = self.bases[0]
         return start
 
     def _scan_segment(self, number: int) -> bool:
@@ -257,7 +238,7 @@ class _Recovery:
         for item in scan.items():
             if isinstance(item, Frame):
                 self._take_in(segment, item)
-            elif self._is_torn(segment, item):
+            elif self._is_torn(segment, offset=item.offset, followed=item.following is not None):
                 self._cut(segment, item)
                 return False
             else:
@@ -271,9 +252,7 @@ class _Recovery:
         offset = before.next_offset
         if offset == base_offset:
             return True
-        sealed = is_sealed(self._disk, self._path, before.base_offset)
-        followed = base_offset < offset
-        if is_torn_tail(offset=offset, floor=self._floor, followed=followed, sealed=sealed):
+        if self._is_torn(before, offset=offset, followed=base_offset < offset):
             return False
         reason = f"offset {offset} should follow, but the next file begins with {base_offset}"
         self._add_defect(before, Defect(before.path, before.size, before.size, offset, reason))
@@ -290,18 +269,13 @@ class _Recovery:
             header.largest_timestamp_ms,
             interval_bytes=self._interval_bytes,
         )
-        if header.leader_epoch > self._epochs.latest:
-            self._epochs.assign(header.leader_epoch, header.base_offset)
-        if header.base_offset >= self._producers_offset:
-            note_producer(self._producers, header)
+        self._states.take_in(header)
 
-    def _is_torn(self, segment: Segment, damage: Damage) -> bool:
-        return is_torn_tail(
-            offset=damage.offset,
-            floor=self._floor,
-            followed=damage.following is not None,
-            sealed=is_sealed(self._disk, self._path, segment.base_offset),
+    def _is_torn(self, segment: Segment, *, offset: int, followed: bool) -> bool:
+        sealed = any(
+            is_sealed(self._disk, self._path, base) for base in self.bases if base >= segment.base_offset
         )
+        return is_torn_tail(offset=offset, floor=self._floor, followed=followed, sealed=sealed)
 
     def _keep(self, segment: Segment, damage: Damage) -> None:
         """Corruption: name it, and make what follows it findable."""
@@ -346,34 +320,9 @@ class _Recovery:
                     file.close()
                 seal(self._disk, segment)
                 self._names_changed = True
+            assert segment.index is not None
+            segment.largest, segment.index = segment.index.largest, None
             self._flushed_end = max(self._flushed_end, segment.next_offset)
-
-    # --- reading states ---
-
-    def _read_epochs(self) -> bool:
-        """False if the epochs must be rebuilt from the log."""
-        try:
-            self._epochs = LeaderEpochs.decode(self._disk.read_file(self._path / LEADER_EPOCHS_NAME))
-        except FileNotFoundError:
-            return self._is_empty() if self._segments else False
-        except BrokenEpochsError as error:
-            self._notes.append(f"{self._path / LEADER_EPOCHS_NAME}: {error}; rebuilt from the log")
-            self._disk.remove_file(self._path / LEADER_EPOCHS_NAME)
-            self._names_changed = True
-            return False
-        return True
-
-    def _read_snapshot(self, offset: int) -> bool:
-        path = offset_path(self._path, offset, SNAPSHOT_SUFFIX)
-        try:
-            self._producers = decode_snapshot(self._disk.read_file(path), offset)
-        except FileNotFoundError:
-            return False
-        except BrokenSnapshotError as error:
-            self._notes.append(f"{path}: {error}; rebuilt from the log")
-            return False
-        self._producers_offset = offset
-        return True
 
     # --- names ---
 
@@ -401,17 +350,3 @@ class _Recovery:
         for suffix in SEGMENT_SUFFIXES:
             self._disk.remove_file(offset_path(self._path, base_offset, suffix))
         self._names_changed = True
-
-
-def note_producer(producers: ProducerStates, header: FrameHeader) -> None:
-    """Take a frame of the log into the producers' states."""
-    if header.attributes & CONTROL or not header.producer_id:
-        return
-    producers.record(
-        header.producer_id,
-        header.producer_epoch,
-        base_sequence=header.base_sequence,
-        last_offset_delta=header.last_offset_delta,
-        base_offset=header.base_offset,
-        append_time_ms=header.append_time_ms,
-    )

@@ -1,0 +1,67 @@
+"""What a log knows beside its frames: leader epochs and producers, from their files or from the frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streamkeep_broker.log.files import LEADER_EPOCHS_NAME, SNAPSHOT_SUFFIX, offset_path
+from streamkeep_broker.log.leader_epochs import BrokenEpochsError, LeaderEpochs
+from streamkeep_broker.log.producer_snapshot import BrokenSnapshotError, decode_snapshot
+from streamkeep_broker.log.producer_states import ProducerStates
+from streamkeep_common.records.frame import CONTROL, FrameHeader
+from streamkeep_common.seams import Disk
+
+
+class RecoveredStates:
+    """Begins empty. What is read replaces what was there; frames are to be taken in by rising offset."""
+
+    def __init__(self, disk: Disk, directory: Path, notes: list[str]) -> None:
+        self._disk = disk
+        self._directory = directory
+        self._notes = notes
+        self._producers_offset = 0
+        self.epochs = LeaderEpochs()
+        self.producers = ProducerStates()
+
+    def read_epochs(self) -> bool:
+        """False if there is no good file: then the epochs are to be built again from the whole log."""
+        path = self._directory / LEADER_EPOCHS_NAME
+        self.epochs = LeaderEpochs()
+        try:
+            self.epochs = LeaderEpochs.decode(self._disk.read_file(path))
+        except FileNotFoundError:
+            return False
+        except BrokenEpochsError as error:
+            self._notes.append(f"{path}: {error}; built again from the log")
+            self._disk.remove_file(path)
+            return False
+        return True
+
+    def read_snapshot(self, offset: int) -> bool:
+        """False if there is no good snapshot of that offset; then no producer is known as of it."""
+        path = offset_path(self._directory, offset, SNAPSHOT_SUFFIX)
+        self.producers = ProducerStates()
+        self._producers_offset = offset
+        try:
+            self.producers = decode_snapshot(self._disk.read_file(path), offset)
+        except FileNotFoundError:
+            return False
+        except BrokenSnapshotError as error:
+            self._notes.append(f"{path}: {error}; built again from the log")
+            return False
+        return True
+
+    def take_in(self, header: FrameHeader) -> None:
+        """The next frame of the log."""
+        if header.leader_epoch > self.epochs.latest:
+            self.epochs.assign(header.leader_epoch, header.base_offset)
+        is_produced = header.producer_id > 0 and not header.attributes & CONTROL
+        if is_produced and header.base_offset >= self._producers_offset:
+            self.producers.record(
+                header.producer_id,
+                header.producer_epoch,
+                base_sequence=header.base_sequence,
+                last_offset_delta=header.last_offset_delta,
+                base_offset=header.base_offset,
+                append_time_ms=header.append_time_ms,
+            )
