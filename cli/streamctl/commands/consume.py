@@ -94,7 +94,7 @@ def consume(
         raise click.UsageError("-f and -o json both say how records look: give one")
     wanted = _parse_offset(offset or ("start" if from_beginning else "end"))
     reading = Reading(wanted, partitions, _formatter(invocation, form), exit_at_end, count)
-    run(_consume(invocation, topic, reading))
+    run(_consume(invocation, topic, reading), for_reader=True)
 
 
 def _parse_offset(text: str) -> OffsetRange:
