@@ -111,8 +111,8 @@ def memory(kafka: Kafka, ours: Streamkeep) -> str:
 
 
 def measure(rounds: int, kafka: Kafka, ours: Streamkeep) -> tuple[dict[str, Figure], dict[str, Figure]]:
-    theirs_driver = Driver(kafka.python, "kafka.py", kafka.bootstrap)
-    ours_driver = Driver(ours.python, "streamkeep.py", ours.bootstrap)
+    theirs_driver = Driver(kafka.python, "drive_kafka.py", kafka.bootstrap)
+    ours_driver = Driver(ours.python, "drive_streamkeep.py", ours.bootstrap)
     theirs: dict[str, Figure] = {}
     mine: dict[str, Figure] = {}
     modes = [ours_mode for operation, ours_mode, _, _ in TARGETS if operation == "produce"]

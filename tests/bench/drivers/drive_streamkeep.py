@@ -9,9 +9,11 @@ import time
 from typing import Any
 
 from streamkeep import Admin, Consumer, Producer
+from streamkeep.errors import BufferFullError
 
 KEYS = [b"key-%05d" % number for number in range(1000)]
 CHUNK_RECORDS = 20_000
+TURN_RECORDS = 1000
 CALLERS = 64
 
 
@@ -26,15 +28,18 @@ async def send_many(producer: Producer, topic: str, size: int, records: int) -> 
 
 
 async def send_each(producer: Producer, topic: str, size: int, records: int, *, keyed: bool) -> None:
-    """`send_nowait` record by record; when the buffer is full, `send` waits for room."""
+    """Record by record; now and then the loop gets a turn, and `send` waits when there is no room."""
     value = b"x" * size
-    send_nowait, buffered = producer.send_nowait, producer.buffer_has_room
+    send_nowait = producer.send_nowait
+    await producer.partitions_for(topic)
     for number in range(records):
         key = KEYS[number % 1000] if keyed else None
-        if buffered():
+        try:
             send_nowait(topic, value, key=key)
-        else:
+        except BufferFullError:
             await producer.send(topic, value, key=key)
+        if number % TURN_RECORDS == 0:
+            await asyncio.sleep(0)
     await producer.flush()
 
 
@@ -96,9 +101,10 @@ async def run(bootstrap: str, command: dict[str, Any]) -> float:
 
 
 def main() -> None:
-    for line in sys.stdin:
-        seconds = asyncio.run(run(sys.argv[1], json.loads(line)))
-        print(json.dumps({"seconds": seconds}), flush=True)
+    with asyncio.Runner() as runner:
+        for line in sys.stdin:
+            seconds = runner.run(run(sys.argv[1], json.loads(line)))
+            print(json.dumps({"seconds": seconds}), flush=True)
 
 
 if __name__ == "__main__":
