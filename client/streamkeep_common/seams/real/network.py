@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 # gRPC's C core, when it is imported, reads how much it may write to stderr by itself. Every failure that
 # matters reaches us as a status; a user who debugs sets the variable.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from streamkeep_common.seams.network import Listener, Service
+from streamkeep_common.seams.network import Channel, Listener, Service
 from streamkeep_common.seams.real.network_client import GrpcChannel
-
-if TYPE_CHECKING:
-    from streamkeep_common.seams.network import Network
 
 
 class GrpcNetwork:
@@ -23,7 +19,7 @@ class GrpcNetwork:
     def __init__(self) -> None:
         self._process_id = os.getpid()
 
-    def dial(self, address: str) -> GrpcChannel:
+    def dial(self, address: str) -> Channel:
         self._check_process()
         return GrpcChannel(address, self._check_process)
 
@@ -39,9 +35,3 @@ class GrpcNetwork:
                 "this process was forked after its Streamkeep client was made, and gRPC does not survive "
                 "a fork; make the client in the child, or start the child with the 'spawn' method"
             )
-
-
-if TYPE_CHECKING:
-
-    def _is_a_network(network: GrpcNetwork) -> Network:
-        return network
