@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.synced
 CODE   := client coordinator broker cli tests scripts
 
-.PHONY: setup demo test check protos bench flights fmt clean
+.PHONY: setup demo test check protos bench flights crash docs fmt clean
 
 setup: $(STAMP)
 
@@ -51,3 +51,7 @@ flights: setup
 	@test -n "$(FILE)" || { echo "usage: make flights FILE=path/to/flights.csv.gz"; exit 2; }
 	@UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --frozen --all-extras --group flights
 	$(BIN)/python -m tests.acceptance.flights "$(FILE)"
+
+# What the suite runs in small, run long: kill -9 of a broker while producing, and simulated power cuts.
+crash: setup
+	KILLS=$(or $(KILLS),20) SEEDS=$(or $(SEEDS),1000) $(BIN)/pytest -n 2 -q tests/integration/crash tests/sim tests/unit/broker/log tests/unit/broker/log_manager
