@@ -54,6 +54,7 @@ class BrokerSession:
         self._may_shut_down = False
         self._error: StreamkeepError | None = None
         self._status_due = asyncio.Event()
+        self._unread: BrokerHeartbeat | None = None
         self._acting: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -100,8 +101,9 @@ class BrokerSession:
             if request.WhichOneof("request") != "heartbeat":
                 self.end(InvalidRequestError("a session stream has one registration, then heartbeats"))
                 return
+            self._unread = request.heartbeat
             if self._acting is None:
-                self._acting = asyncio.create_task(self._act(request.heartbeat))
+                self._acting = asyncio.create_task(self._act())
 
     async def _send(self) -> None:
         while True:
@@ -116,20 +118,25 @@ class BrokerSession:
         broker = self._controller.image.brokers[self._broker_id]
         return BrokerStatus(fenced=broker.fenced, may_shut_down=self._may_shut_down)
 
-    async def _act(self, heartbeat: BrokerHeartbeat) -> None:
-        """What the heartbeat asks for; those that come meanwhile are only signs of life."""
+    async def _act(self) -> None:
+        """Carry out the newest heartbeat, until none has come meanwhile; each is answered by a status."""
         try:
-            await self._report_directories(list(heartbeat.offline_directory_ids))
-            if heartbeat.wants_shutdown:
-                await self._controller.execute(self._command(release_leaders))
-                self._may_shut_down = True
-            elif heartbeat.metadata_index >= self._registered_index:
-                await self._unfence()
+            while self._unread is not None:
+                heartbeat, self._unread = self._unread, None
+                await self._carry_out(heartbeat)
+                self._status_due.set()
         except StreamkeepError as error:
             self.end(error)
         finally:
             self._acting = None
-            self._status_due.set()
+
+    async def _carry_out(self, heartbeat: BrokerHeartbeat) -> None:
+        await self._report_directories(list(heartbeat.offline_directory_ids))
+        if heartbeat.wants_shutdown:
+            await self._controller.execute(self._command(release_leaders))
+            self._may_shut_down = True
+        elif heartbeat.metadata_index >= self._registered_index:
+            await self._unfence()
 
     async def _report_directories(self, offline: list[bytes]) -> None:
         if len(offline) > MAX_DIRECTORIES_PER_BROKER:

@@ -31,7 +31,7 @@ from streamkeep_coordinator.services.describe import (
     topic_listing,
     topics_by_name,
 )
-from streamkeep_coordinator.services.requests import check_count, execute
+from streamkeep_coordinator.services.requests import check_topics, execute
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
     AddPartitionsResponse,
@@ -80,7 +80,7 @@ class AdminService:
         return Service(ADMIN_SERVICE, unary, {})
 
     async def create_topics(self, request: CreateTopicsRequest, _info: CallInfo) -> CreateTopicsResponse:
-        check_count(len(request.topics), "topics")
+        check_topics([topic.name for topic in request.topics])
         topic_ids = [self._rng.randbytes(ID_BYTES) for _ in request.topics]
         done = await execute(
             self._controller,
@@ -90,13 +90,13 @@ class AdminService:
         return done.answer
 
     async def delete_topics(self, request: DeleteTopicsRequest, _info: CallInfo) -> DeleteTopicsResponse:
-        check_count(len(request.names) + len(request.topic_ids), "topics")
+        check_topics([*request.names, *request.topic_ids])
         done = await execute(self._controller, partial(delete_topics, request=request))
         _stamp(done.answer.outcomes, 0 if request.validate_only else done.index)
         return done.answer
 
     async def add_partitions(self, request: AddPartitionsRequest, _info: CallInfo) -> AddPartitionsResponse:
-        check_count(len(request.topics), "topics")
+        check_topics([topic.name for topic in request.topics])
         done = await execute(self._controller, partial(add_partitions, request=request))
         _stamp(done.answer.outcomes, 0 if request.validate_only else done.index)
         return done.answer
@@ -104,7 +104,7 @@ class AdminService:
     async def alter_topic_settings(
         self, request: AlterTopicSettingsRequest, _info: CallInfo
     ) -> AlterTopicSettingsResponse:
-        check_count(len(request.topics), "topics")
+        check_topics([topic.name for topic in request.topics])
         done = await execute(self._controller, partial(alter_topic_settings, request=request))
         _stamp(done.answer.outcomes, 0 if request.validate_only else done.index)
         return done.answer
@@ -115,7 +115,7 @@ class AdminService:
     async def describe_topics(
         self, request: DescribeTopicsRequest, _info: CallInfo
     ) -> DescribeTopicsResponse:
-        check_count(len(request.names), "topics")
+        check_topics(request.names)
         image = self._image
         if request.names:
             topics = [named_topic_info(image, name, with_settings=True) for name in request.names]

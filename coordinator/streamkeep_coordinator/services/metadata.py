@@ -16,7 +16,7 @@ from streamkeep_coordinator.services.describe import (
     topic_info,
     topics_by_name,
 )
-from streamkeep_coordinator.services.requests import check_count, first_message
+from streamkeep_coordinator.services.requests import check_topics, first_message
 from streamkeep_coordinator.snapshotter import snapshot_chunks
 from streamkeep_proto.v1.coordinator_pb2 import (
     CoordinatorInfo,
@@ -41,7 +41,7 @@ class MetadataService:
         return Service(METADATA_SERVICE, {GET_METADATA: self.get_metadata}, {WATCH: self.watch})
 
     async def get_metadata(self, request: GetMetadataRequest, _info: CallInfo) -> GetMetadataResponse:
-        check_count(len(request.names) + len(request.topic_ids), "topics")
+        check_topics([*request.names, *request.topic_ids])
         image = self._images.committed
         topics = [named_topic_info(image, name) for name in request.names]
         topics += [identified_topic_info(image, topic_id) for topic_id in request.topic_ids]

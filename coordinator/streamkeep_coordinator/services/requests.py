@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -16,6 +17,9 @@ from streamkeep_coordinator.metadata.limits import MAX_ITEMS_PER_REQUEST
 Q = TypeVar("Q", bound=Message)
 P = TypeVar("P", bound=Message)
 R = TypeVar("R")
+
+MAX_ECHO = 4_096
+"""Characters of a name, right or wrong, that an answer repeats."""
 
 FIRST_MESSAGE_TIMEOUT_S = 3.0
 """Who opens a stream and says nothing is cut off."""
@@ -32,13 +36,17 @@ async def first_message(stream: ServerStream[Q, P]) -> Q | None:
         ) from None
 
 
-def check_count(items: int, what: str) -> None:
-    """RpcError(INVALID_ARGUMENT) if a request names too many things."""
-    if items > MAX_ITEMS_PER_REQUEST:
+def check_topics(topics: Sequence[str | bytes]) -> None:
+    """RpcError(INVALID_ARGUMENT) if a request names too many topics, or one by too long a name."""
+    if len(topics) > MAX_ITEMS_PER_REQUEST:
         raise RpcError(
             Status.INVALID_ARGUMENT,
-            f"the request names {items} {what}: send more than {MAX_ITEMS_PER_REQUEST} in several requests",
+            f"the request names {len(topics)} topics: "
+            f"send more than {MAX_ITEMS_PER_REQUEST} in several requests",
         )
+    longest = max(map(len, topics), default=0)
+    if longest > MAX_ECHO:
+        raise RpcError(Status.INVALID_ARGUMENT, f"the request names a topic by {longest} characters")
 
 
 async def execute(controller: Controller, command: Command[R]) -> Committed[R]:

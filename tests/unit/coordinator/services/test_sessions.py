@@ -242,3 +242,18 @@ def test_too_many_failed_directories_end_the_session_with_a_reason() -> None:
         assert (await broker.beat()).error.code == errors_pb2.INVALID_REQUEST
 
     simulate(scenario)
+
+
+def test_the_newest_of_two_heartbeats_that_come_together_counts() -> None:
+    async def scenario(world: World) -> None:
+        broker = world.broker(1)
+        registered = await broker.open()
+        for index in (0, registered.metadata_index):
+            heartbeat = BrokerHeartbeat(metadata_index=index)
+            await broker.stream.send(SessionRequest(heartbeat=heartbeat))
+        async with asyncio.timeout(0.1):
+            while (response := await broker.stream.receive()) is not None and response.status.fenced:
+                pass
+
+    for seed in range(20):
+        simulate(scenario, seed)
