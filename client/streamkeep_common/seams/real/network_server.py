@@ -1,7 +1,7 @@
 """The serving side of the gRPC network: generic handlers made of the seam's services.
 
 Every stream method is registered as stream-to-stream: on the wire a server-streaming call is one whose
-client half-closes after its first message. Health and reflection are served beside the services.
+client half-closes after its first message.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from streamkeep_common.seams.network import (
     UnaryMethod,
 )
 from streamkeep_common.seams.real.network_read import End, Reader
+from streamkeep_common.seams.real.network_tools import Reflection, add_health
 from streamkeep_common.seams.real.network_wire import (
     SERVER_OPTIONS,
     code_of,
@@ -43,10 +44,10 @@ Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
 
-HEALTH_SERVICE: Final = "grpc.health.v1.Health"
-REFLECTION_SERVICE: Final = "grpc.reflection.v1alpha.ServerReflection"
 CANCELLATION_S: Final = 0.5
 """How long a cancelled handler may take to end before its client is told without it."""
+MAX_DETAIL_CHARACTERS: Final = 1_000
+"""Trailing metadata that is too large would replace the status by another."""
 NEVER_S: Final = 3_600.0
 HALF_CLOSE_SETTLES_S: Final = 0.02
 """grpc.aio reads the same end of messages from a client that half-closed and from one that died, and
@@ -64,9 +65,9 @@ async def listen(address: str, services: Sequence[Service]) -> GrpcListener:
     calls = _RunningCalls()
     names = [service.name for service in services]
     server.add_generic_rpc_handlers(
-        (*(_handlers_of(service, calls) for service in services), _Reflection(names))
+        (*(_handlers_of(service, calls) for service in services), Reflection(names))
     )
-    health = await _add_health(server, names)
+    health = await add_health(server, names)
     try:
         port = server.add_insecure_port(address)
     except RuntimeError:
@@ -220,47 +221,11 @@ def _stream(
 
 
 async def _abort(context: Context, status: Status, detail: str) -> NoReturn:
-    await context.abort(code_of(status), detail)
+    await context.abort(code_of(status), detail[:MAX_DETAIL_CHARACTERS])
 
 
 def _client_gone() -> RpcError:
     return RpcError(Status.CANCELLED, "the client has gone")
-
-
-async def _add_health(server: grpc.aio.Server, names: Sequence[str]) -> HealthServicer:
-    # Imported here, so that a client needs none of the [server] extra.
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-    from grpc_health.v1.health import aio
-
-    health = aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    for name in names:
-        await health.set(name, health_pb2.HealthCheckResponse.SERVING)
-    return health
-
-
-class _Reflection(grpc.GenericRpcHandler):
-    """Describes the services to tools such as grpcurl. Its code takes 3 MiB: loaded when first asked for."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = (*names, HEALTH_SERVICE, REFLECTION_SERVICE)
-        self._handler: grpc.RpcMethodHandler[Any, Any] | None = None
-
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
-        if details.method != f"/{REFLECTION_SERVICE}/ServerReflectionInfo":
-            return None
-        if self._handler is None:
-            self._handler = self._load()
-        return self._handler
-
-    def _load(self) -> grpc.RpcMethodHandler[Any, Any]:
-        from grpc_reflection.v1alpha import reflection, reflection_pb2
-
-        return grpc.stream_stream_rpc_method_handler(
-            reflection.aio.ReflectionServicer(self._names).ServerReflectionInfo,
-            reflection_pb2.ServerReflectionRequest.FromString,
-            reflection_pb2.ServerReflectionResponse.SerializeToString,
-        )
 
 
 def _why_not(host: str, port: int) -> OSError:
