@@ -17,7 +17,7 @@ MAX_FILE_BYTES = 16 << 20
 
 
 class BrokenEpochsError(ValueError):
-    """The file holds a line that nobody wrote so, and lines after it."""
+    """The file holds a line that nobody wrote so."""
 
 
 class EpochStart(NamedTuple):
@@ -95,17 +95,18 @@ class LeaderEpochs:
 
     @classmethod
     def decode(cls, data: bytes) -> LeaderEpochs:
-        """From the file. A torn last line was never promised to anyone; else raises BrokenEpochsError."""
+        """From the file. A last line without its end is torn and was never promised to anyone; what else is
+        wrong raises BrokenEpochsError.
+        """
         if len(data) > MAX_FILE_BYTES:
             raise BrokenEpochsError(f"{len(data)} bytes are too many")
         epochs = cls()
-        lines = data.splitlines(keepends=True)
-        for number, line in enumerate(lines):
-            start = _parse(line)
-            if start is not None:
-                epochs._put(start)
-            elif number < len(lines) - 1:
-                raise BrokenEpochsError(f"line {number + 1} is damaged")
+        *lines, _torn = data.split(b"\n")
+        for number, line in enumerate(lines, start=1):
+            start = _parse(line + b"\n")
+            if start is None:
+                raise BrokenEpochsError(f"line {number} is damaged")
+            epochs._put(start)
         return epochs
 
     def _put(self, start: EpochStart) -> None:

@@ -24,7 +24,7 @@ class RecoveredStates:
         self.producers = ProducerStates()
 
     def read_epochs(self) -> bool:
-        """False if there is no good file: then the epochs are to be built again from the whole log."""
+        """False if no file has any: then the epochs are to be built again from the whole log."""
         path = self._directory / LEADER_EPOCHS_NAME
         self.epochs = LeaderEpochs()
         try:
@@ -35,7 +35,7 @@ class RecoveredStates:
             self._notes.append(f"{path}: {error}; built again from the log")
             self._disk.remove_file(path)
             return False
-        return True
+        return bool(self.epochs.starts)
 
     def read_snapshot(self, offset: int) -> bool:
         """False if there is no good snapshot of that offset; then no producer is known as of it."""

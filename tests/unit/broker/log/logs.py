@@ -15,7 +15,7 @@ from streamkeep_broker.log.partition_log import Appended, PartitionLog
 from streamkeep_broker.log.recovery import recover_log
 from streamkeep_common.records import decode_batch, encode_batch
 from streamkeep_common.records.codecs import Codec
-from streamkeep_common.seams import Disk
+from streamkeep_common.seams import Disk, Worker
 from streamkeep_common.settings import TopicSettings
 from streamkeep_proto.v1.records_pb2 import LogSegment, RecordBatch
 from tests.sim.disk import SimDisk
@@ -42,6 +42,33 @@ class InlineWorker:
         """Nothing is under way."""
 
 
+class HeldWorker:
+    """Does its work only when it is released."""
+
+    def __init__(self) -> None:
+        self._held: list[Callable[[], None]] = []
+
+    def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def carry_out() -> None:
+            try:
+                future.set_result(work())
+            except Exception as error:
+                future.set_exception(error)
+
+        self._held.append(carry_out)
+        return future
+
+    async def close(self) -> None:
+        """Nothing is under way."""
+
+    async def release(self) -> None:
+        """Do the work that was given first, once the tasks that are ready have had their turn."""
+        await asyncio.sleep(0)
+        self._held.pop(0)()
+
+
 def settings(**changes: object) -> TopicSettings:
     """The defaults, with small segments and a fine index."""
     small = replace(TopicSettings.of({}), segment_bytes=4096, index_interval_bytes=256)
@@ -62,6 +89,7 @@ def open_log(
     path: Path = PATH,
     checkpoint: Checkpoint = BEGINNING,
     clean: bool = False,
+    reader: Worker | None = None,
     **changes: object,
 ) -> PartitionLog:
     """Recover the log in `path`."""
@@ -76,7 +104,7 @@ def open_log(
         settings=topic_settings,
         disk=disk,
         files=files,
-        reader=InlineWorker(),
+        reader=reader or InlineWorker(),
     )
 
 

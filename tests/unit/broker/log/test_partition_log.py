@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 
 import pytest
@@ -13,6 +14,7 @@ from streamkeep_proto.v1.records_pb2 import LogSegment
 from tests.unit.broker.log.logs import (
     NOW_MS,
     PATH,
+    HeldWorker,
     append,
     append_values,
     flush,
@@ -239,3 +241,22 @@ async def test_a_log_start_above_the_log_end_begins_the_log_anew() -> None:
     assert segment_files(disk) == [PATH / f"{100:020d}.log"]
     append_values(again, [b"next"])
     assert await read_records(again) == [(100, b"next")]
+
+
+async def test_what_is_appended_during_a_cold_read_is_left_for_the_next() -> None:
+    disk = make_disk()
+    disk.cached = False
+    worker = HeldWorker()
+    log = open_log(disk, reader=worker)
+    cursor = ReadCursor()
+    append_values(log, VALUES[:3])
+    reading = asyncio.create_task(log.read(0, max_bytes=1 << 20, end_offset=99, cursor=cursor))
+    await asyncio.sleep(0)
+    append_values(log, VALUES[3:5])
+    await worker.release()
+    data, next_offset = await reading
+    assert next_offset == 3
+    assert len(LogSegment.FromString(data).batches) == 3
+    reading = asyncio.create_task(log.read(3, max_bytes=1 << 20, end_offset=99, cursor=cursor))
+    await worker.release()
+    assert (await reading).next_offset == 5
