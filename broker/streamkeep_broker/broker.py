@@ -92,6 +92,7 @@ class Broker:
             limit_bytes=settings.max_in_flight_bytes,
             stream_limit_bytes=settings.max_connection_in_flight_bytes,
         )
+        self.logs.on_flush = self.metrics.flushed
         self.metrics.watch_directories(self.logs.directories)
         self.metrics.watch(partitions=self.partitions, budget=self.budget, session=self.session)
         self._produce = ProduceService(

@@ -30,6 +30,13 @@ class BrokerMetrics:
             "From a produce request's arrival to its answer; of each response the batch that waited longest",
             buckets=_LATENCY_S,
         )
+        self._flush_latency = metrics.histogram(
+            "flush_latency_seconds", "What a group commit takes on the disk", buckets=_LATENCY_S
+        )
+
+    def flushed(self, seconds: float) -> None:
+        """A flush was done."""
+        self._flush_latency.observe(seconds)
 
     def produced(self, batches: int, size_bytes: int) -> None:
         """A request was read."""

@@ -97,6 +97,8 @@ class Flusher:
         self, file_system: FileSystem, *, disk: Disk, worker: Worker, observer: FlushObserver, stall_ms: int
     ) -> None:
         self.file_system = file_system
+        self.on_flush: Callable[[float], None] = nobody_measures
+        """Called after each flush that succeeded with the seconds it took."""
         self._disk = disk
         self._worker = worker
         self._observer = observer
@@ -164,11 +166,12 @@ class Flusher:
         directories = dict.fromkeys(path for _, target in captured for path in target.directories)
         directories, self._new_names = {**self._new_names, **directories}, {}
         versions = [_version(file) for file in files]
+        began_at = self._loop.time()
         self._running = self._worker.run(
             partial(make_durable, self._disk, self.file_system, files, list(directories))
         )
         alarm = self._loop.call_later(self._stall_s, self._is_late)
-        self._running.add_done_callback(partial(self._finish, captured, versions, alarm))
+        self._running.add_done_callback(partial(self._finish, captured, versions, alarm, began_at))
 
     def _capture(self) -> list[_Captured]:
         captured = []
@@ -192,6 +195,7 @@ class Flusher:
         captured: list[_Captured],
         versions: list[tuple[CachedFile, int]],
         alarm: asyncio.TimerHandle,
+        began_at: float,
         flush: asyncio.Future[None],
     ) -> None:
         alarm.cancel()
@@ -201,6 +205,7 @@ class Flusher:
         if (error := flush.exception()) is not None:
             self._fail(error)
             return
+        self.on_flush(self._loop.time() - began_at)
         if self._late:
             self._late = False
             self._observer.flush_answered(self)
@@ -231,6 +236,10 @@ class Flusher:
         for settled in waiting:
             if not settled.done():
                 settled.set_result(None)
+
+
+def nobody_measures(_seconds: float) -> None:
+    """Until somebody wants to know how long flushes take."""
 
 
 def make_durable(

@@ -16,6 +16,7 @@ from pathlib import Path
 from streamkeep_broker.log.checkpoints import BEGINNING, Checkpoint
 from streamkeep_broker.log.directory import LogDirectory
 from streamkeep_broker.log.file_cache import FileCache
+from streamkeep_broker.log.flusher import nobody_measures
 from streamkeep_broker.log.identity import read_boot_id
 from streamkeep_broker.log.open_directory import OpenDirectory
 from streamkeep_broker.log.partition_log import Appended, PartitionLog
@@ -70,6 +71,8 @@ class LogManager:
         """The last stop was clean, or the directories are new."""
         self.boot_id = ""
         """The id of this start of the machine."""
+        self.on_flush: Callable[[float], None] = nobody_measures
+        """Called after each flush with the seconds it took; to be set before `start`."""
         self._disk = disk
         self._workers = workers
         self._clock = clock
@@ -234,6 +237,7 @@ class LogManager:
                 stall_ms=self._settings.disk_stall_ms,
                 on_change=self._on_directory_change,
             )
+            volume.flusher.on_flush = self.on_flush
         else:
             held.file_system.close()
         held.directory.id = held.claim.identity.directory_id
