@@ -10,8 +10,9 @@ from typing import cast
 
 from streamctl.failures import CommandError, ExitCode
 from streamctl.records.format_string import Formatter
-from streamctl.records.offset_grammar import OffsetRange, Position, needs_time, resolve
+from streamctl.records.offset_grammar import Kind, OffsetRange, Position, needs_time, resolve
 from streamkeep import ConsumedBatch, Consumer, TopicPartition
+from streamkeep.errors import OffsetOutOfRangeError
 
 Place = TopicPartition | tuple[str, int]
 Offsets = Mapping[Place, int]
@@ -33,6 +34,8 @@ async def find_spans(
     log_starts: Offsets = dict((await consumer.beginning_offsets(places)).items())
     ends: Offsets = dict((await consumer.end_offsets(places)).items())
 
+    _refuse_offset_out_of_range(wanted.start, log_starts, ends)
+
     async def offsets_of(position: Position) -> Offsets:
         times: dict[Place, int] = dict.fromkeys(places, position.value) if needs_time(position) else {}
         found: Mapping[Place, int | None] = dict((await consumer.offsets_for_times(times)).items())
@@ -48,6 +51,15 @@ async def find_spans(
         asked = await offsets_of(wanted.stop)
         stops = {place: min(asked[place], ends[place]) if until_end else asked[place] for place in places}
     return Spans(await offsets_of(wanted.start), stops)
+
+
+def _refuse_offset_out_of_range(position: Position, log_starts: Offsets, ends: Offsets) -> None:
+    """Also where reading would end before it asked the broker for that offset."""
+    for place, log_start in log_starts.items():
+        if position.kind is Kind.OFFSET and not log_start <= position.value <= ends[place]:
+            raise OffsetOutOfRangeError(
+                f"partition {place[1]} has offsets {log_start} up to {ends[place]}, and not {position.value}"
+            )
 
 
 async def copy_records(

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from streamctl.failures import CommandError
 from streamctl.input import read_chunks
 from streamctl.records.lines import LineReader, LineTooLongError, split_keys
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from streamkeep import Producer
-    from streamkeep.producer.delivery import Deliveries
+from streamkeep import Deliveries, Producer, StreamkeepError
 
 # Chunks of input whose outcome is not known yet; the producer's own buffer bounds their bytes.
 MAX_UNSETTLED = 64
@@ -42,23 +36,35 @@ class LineSender:
         self.acknowledged = 0
 
     async def send_all(self, descriptor: int) -> None:
-        """Until the input ends and everything is acknowledged. Raises the first failure."""
+        """Until the input ends and everything is acknowledged.
+
+        Raises the first failure of a delivery at once, and what is wrong with the input after all before it
+        was acknowledged.
+        """
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._settle())
-                group.create_task(self._read(descriptor))
+                reading = group.create_task(self._read(descriptor))
         except* Exception as failures:
             raise failures.exceptions[0] from None
+        complaint = reading.result()
+        if complaint is not None:
+            raise complaint
 
-    async def _read(self, descriptor: int) -> None:
+    async def _read(self, descriptor: int) -> Exception | None:
+        """Returns what made it stop before the end."""
         reader = LineReader()
+        complaint: Exception | None = None
         try:
             async for chunk in read_chunks(descriptor):
                 await self._send(reader.feed(chunk))
             await self._send(reader.end())
         except LineTooLongError as error:
-            raise CommandError(str(error)) from error
+            complaint = CommandError(str(error))
+        except StreamkeepError as error:
+            complaint = error
         await self._unsettled.put(None)
+        return complaint
 
     async def _send(self, lines: Sequence[bytes]) -> None:
         if not lines:
@@ -78,7 +84,7 @@ class LineSender:
         while (deliveries := await self._unsettled.get()) is not None:
             try:
                 await deliveries
-            except Exception:
+            except StreamkeepError:
                 self.acknowledged += sum(d.done() and d.exception() is None for d in deliveries)
                 raise
             self.acknowledged += len(deliveries)

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.program import Streamctl
+
+
+@pytest.fixture(scope="session")
+def streamctl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Streamctl]:
+    """streamctl beside a cluster of one coordinator and three brokers on free ports."""
+    home = tmp_path_factory.mktemp("streamctl")
+    program = Streamctl(home)
+    start = ("dev", "--detach", "--port-base", "0", "--data-dir", str(home / "cluster"), "-o", "json")
+    processes = program.process(*start).json
+    try:
+        yield Streamctl(home, bootstrap=processes[0]["address"])
+    finally:
+        program("dev", "stop", "--data-dir", str(home / "cluster"))
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Streamctl:
+    """streamctl without a cluster."""
+    return Streamctl(tmp_path)

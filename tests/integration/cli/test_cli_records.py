@@ -1,0 +1,95 @@
+"""Producing and consuming from the command line, against a real cluster."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from streamkeep_proto.v1.records_pb2 import LogSegment
+from tests.integration.cli.program import TIMEOUT_S, Streamctl
+
+pytestmark = pytest.mark.process
+
+
+def test_a_hundred_thousand_lines_come_back_and_their_files_are_messages(streamctl: Streamctl) -> None:
+    lines = b"".join(b"%d\n" % number for number in range(1, 100_001))
+    streamctl("topic", "create", "numbers", "--partitions", "3")
+    produced = streamctl.process("produce", "numbers", stdin=lines)
+    assert produced.err == "100000 records acknowledged\n" and not produced.out
+    consumed = streamctl.process("consume", "numbers", "--from-beginning", "--exit-at-end", "-f", "%s\\n")
+    assert sorted(map(int, consumed.out.split())) == list(range(1, 100_001))
+    segments = sorted((streamctl.home / "cluster").glob("broker-*/numbers-*/*.log"))
+    batches = [batch for path in segments for batch in LogSegment.FromString(path.read_bytes()).batches]
+    assert sum(batch.record_count for batch in batches) == 100_000
+    for path in segments:
+        assert "Nothing is wrong" in streamctl("log", "verify", str(path)).err
+
+
+def test_keys_headers_partitions_and_formats(streamctl: Streamctl) -> None:
+    streamctl("topic", "create", "flights", "--partitions", "2")
+    options = ("-K", ":", "-H", "origin=EWR", "-p", "1", "-z", "zstd")
+    assert "3 records" in streamctl.produce("flights", b"UA:517\nAA:542\nUA:\xff\n", *options).err
+    read = ("consume", "flights", "-O", "start", "-e")
+    assert streamctl(*read, "-f", "%t/%p/%o %k=%s %h|").out == (
+        b"flights/1/0 UA=517 origin=EWR|flights/1/1 AA=542 origin=EWR|flights/1/2 UA=\xff origin=EWR|"
+    )
+    records = [json.loads(line) for line in streamctl(*read, "-o", "json").out.splitlines()]
+    assert [record["key"] for record in records] == ["UA", "AA", "UA"]
+    assert records[2]["value_base64"] == "/w==" and records[0]["headers"] == [
+        {"name": "origin", "value": "EWR"}
+    ]
+    assert streamctl(*read, "-p", "0").out == b""
+
+
+def test_the_offset_grammar_chooses_what_is_read(streamctl: Streamctl) -> None:
+    streamctl("topic", "create", "letters", "--partitions", "1")
+    streamctl.produce("letters", b"a\nb\nc\nd\ne\n")
+
+    def read(*options: str) -> bytes:
+        return streamctl("consume", "letters", "-f", "%s", *options).out
+
+    assert read("-O", "-2", "-e") == b"de"
+    assert read("-O", "1:3") == b"bc"
+    assert read("-O", "3:") == b"de"
+    assert read("-O", "@-1h", "-e") == b"abcde"
+    assert read("-O", ":@-1h") == b""
+    assert read("-O", "start", "-c", "2") == b"ab"
+    assert read("-e") == b""
+    refused = streamctl("consume", "letters", "-O", "99:", expect=1).err
+    assert "partition 0 has offsets 0 up to 5, and not 99" in refused
+
+
+def test_a_reader_that_goes_away_ends_the_consumer_quietly(streamctl: Streamctl) -> None:
+    streamctl("topic", "create", "short", "--partitions", "1")
+    streamctl.produce("short", b"1\n2\n3\n")
+    consumer = streamctl.start(
+        "consume", "short", "-O", "start", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert consumer.stdout is not None and consumer.stderr is not None
+    assert consumer.stdout.readline() == b"1\n"
+    consumer.stdout.close()
+    assert consumer.wait(TIMEOUT_S) == 0
+    assert consumer.stderr.read() == b""
+    consumer.stderr.close()
+
+
+def test_ctrl_c_ends_a_waiting_consumer(streamctl: Streamctl) -> None:
+    streamctl("topic", "create", "waiting", "--partitions", "1")
+    streamctl.produce("waiting", b"1\n")
+    consumer = streamctl.start(
+        "consume", "waiting", "-O", "start", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert consumer.stdout is not None
+    assert consumer.stdout.readline() == b"1\n"
+    consumer.send_signal(signal.SIGINT)
+    _, errors = consumer.communicate(timeout=TIMEOUT_S)
+    assert consumer.returncode == 130 and b"Traceback" not in errors
+
+
+def test_a_line_that_no_batch_can_hold_is_named_and_the_rest_was_sent(streamctl: Streamctl) -> None:
+    streamctl("topic", "create", "long", "--partitions", "1")
+    result = streamctl.produce("long", b"short\n" + b"x" * 9_000_000, expect=1)
+    assert "line 2 is longer than" in result.err and "1 records acknowledged" in result.err
