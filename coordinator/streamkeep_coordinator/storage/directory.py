@@ -37,28 +37,36 @@ class DataDirectory:
         DataDirectoryError if it is in use, another coordinator's, or not a coordinator's at all.
         """
         try:
-            self._make()
-            self._lock = self._disk.lock(self.path / _LOCK)
-            identity = self._read_identity() or self._write_identity(new_cluster_id, coordinator_id)
+            return self._open(coordinator_id, new_cluster_id)
+        except DataDirectoryError:
+            self.close()
+            raise
         except BlockingIOError:
             raise DataDirectoryError(
                 f"{self.path} is in use by another coordinator process: stop it, or choose another data_dir"
             ) from None
         except OSError as error:
+            self.close()
             raise DataDirectoryError(
                 f"{self.path} cannot be used: {error.strerror}. Choose a data_dir that this user can write to"
             ) from error
+
+    def close(self) -> None:
+        """Let another process have it."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _open(self, coordinator_id: int, new_cluster_id: str) -> Identity:
+        self._make()
+        self._lock = self._disk.lock(self.path / _LOCK)
+        identity = self._read_identity() or self._write_identity(new_cluster_id, coordinator_id)
         if identity.coordinator_id != coordinator_id:
             raise DataDirectoryError(
                 f"{self.path} belongs to coordinator {identity.coordinator_id}, and this is coordinator "
                 f"{coordinator_id}: give each its own data_dir"
             )
         return identity
-
-    def close(self) -> None:
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
 
     def _make(self) -> None:
         """Make the directory so that a power cut does not take it away again."""

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from streamkeep_common.errors import InvalidReplicationFactorError
+from streamkeep_common.image import ClusterImage, apply
+from streamkeep_coordinator.metadata.placement import Placed, Placement
+from streamkeep_proto.v1.metadata_pb2 import (
+    BrokerFencedRecord,
+    BrokerRecord,
+    MetadataRecord,
+    PartitionRecord,
+    TopicRecord,
+)
+
+
+def cluster(*racks: str, directories: int = 1, fenced: tuple[int, ...] = ()) -> ClusterImage:
+    """Brokers 1, 2, ... in these racks."""
+    records = []
+    for broker_id, rack in enumerate(racks, start=1):
+        registration = BrokerRecord(
+            broker_id=broker_id,
+            broker_epoch=1,
+            rack=rack,
+            directory_ids=[bytes([broker_id, number]) * 8 for number in range(directories)],
+        )
+        records.append(MetadataRecord(broker=registration))
+        if broker_id not in fenced:
+            unfenced = BrokerFencedRecord(broker_id=broker_id, broker_epoch=1)
+            records.append(MetadataRecord(broker_fenced=unfenced))
+    return apply(ClusterImage(), records, 1)[0]
+
+
+def place(image: ClusterImage, partitions: int, replicas: int) -> list[Placed]:
+    placement = Placement(image)
+    return [placement.place(replicas) for _ in range(partitions)]
+
+
+def with_topic(image: ClusterImage, placed: list[Placed]) -> ClusterImage:
+    topic_id = image.index.to_bytes(16, "big")
+    records = [MetadataRecord(topic=TopicRecord(topic_id=topic_id, name=f"t{image.index}"))]
+    for number, (replicas, directory_ids) in enumerate(placed):
+        partition = PartitionRecord(
+            topic_id=topic_id,
+            partition=number,
+            replicas=replicas,
+            directory_ids=directory_ids,
+            isr=replicas,
+            leader=replicas[0],
+            leader_epoch=1,
+            partition_epoch=1,
+        )
+        records.append(MetadataRecord(partition=partition))
+    return apply(image, records, image.index + 1)[0]
+
+
+@pytest.mark.parametrize(
+    ("brokers", "partitions", "replicas"), [(3, 6, 1), (3, 7, 3), (5, 20, 3), (4, 10, 2)]
+)
+def test_leaders_and_replicas_are_spread_evenly(brokers: int, partitions: int, replicas: int) -> None:
+    placed = place(cluster(*[""] * brokers), partitions, replicas)
+    leaders = Counter(each.replicas[0] for each in placed)
+    members = Counter(member for each in placed for member in each.replicas)
+    assert max(leaders.values()) - min(leaders.values()) <= 1
+    assert max(members.values()) - min(members.values()) <= replicas
+    assert all(len(set(each.replicas)) == replicas for each in placed)
+
+
+def test_replicas_are_in_different_racks_as_far_as_there_are_racks() -> None:
+    racks = {1: "a", 2: "a", 3: "b", 4: "b", 5: "c", 6: "c"}
+    for each in place(cluster(*racks.values()), 30, 3):
+        assert len({racks[member] for member in each.replicas}) == 3
+    for each in place(cluster("a", "a", "b"), 30, 3):
+        assert len(set(each.replicas)) == 3
+
+
+def test_topics_of_one_partition_are_spread_over_the_cluster() -> None:
+    image = cluster("", "", "")
+    for _ in range(9):
+        image = with_topic(image, place(image, 1, 1))
+    assert image.leader_counts == {1: 3, 2: 3, 3: 3}
+
+
+def test_a_replica_goes_to_the_directory_with_the_fewest() -> None:
+    image = cluster("", directories=3)
+    placed = place(image, 7, 1)
+    assert sorted(Counter(each.directory_ids[0] for each in placed).values()) == [2, 2, 3]
+    image = with_topic(image, placed)
+    image = with_topic(image, place(image, 2, 1))
+    assert sorted(image.directory_counts.values()) == [3, 3, 3]
+
+
+def test_new_partitions_of_a_topic_continue_its_spread() -> None:
+    image = with_topic(cluster("", "", ""), place(cluster("", "", ""), 2, 1))
+    topic = next(iter(image.topics.values()))
+    assert Placement(image, topic.partitions).place(1).replicas == (3,)
+
+
+def test_a_fenced_broker_gets_nothing() -> None:
+    placed = place(cluster("", "", "", fenced=(2,)), 6, 2)
+    assert {member for each in placed for member in each.replicas} == {1, 3}
+
+
+@pytest.mark.parametrize("replicas", [0, 3])
+def test_more_replicas_than_live_brokers_are_refused(replicas: int) -> None:
+    with pytest.raises(InvalidReplicationFactorError, match="there are 2"):
+        place(cluster("", "", "", fenced=(1,)), 1, replicas)
