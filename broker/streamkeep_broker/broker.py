@@ -26,7 +26,7 @@ from streamkeep_common.image import MAX_FEATURE_LEVEL, MIN_FEATURE_LEVEL, ImageD
 from streamkeep_common.seams import Clock, Disk, Listener, Network, Service, Workers
 from streamkeep_common.server.metrics import Metrics
 from streamkeep_common.settings import BrokerSettings
-from streamkeep_proto.v1.broker_pb2 import Closing
+from streamkeep_proto.v1.broker_pb2 import ONLINE, Closing
 from streamkeep_proto.v1.coordinator_pb2 import BrokerRegistered, RegisterBroker
 
 INCARNATION_ID_BYTES = 16
@@ -181,6 +181,8 @@ class Broker:
         if directory.is_offline:
             self.partitions.storage_failed(directory)
             self.session.report()
+        elif directory.state == ONLINE:
+            self.partitions.storage_recovered()
 
     def _entry(self, delta: ImageDelta) -> None:
         if self._has_begun:

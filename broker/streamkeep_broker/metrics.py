@@ -62,7 +62,7 @@ class BrokerMetrics:
     def watch(self, *, partitions: Partitions, budget: Budget, session: Session) -> None:
         """Show these at every scrape."""
         gauge = self._metrics.gauge
-        gauge("partitions", "Hosted partitions").set_function(lambda: len(partitions))
+        gauge("hosted_partitions", "Hosted partitions").set_function(lambda: len(partitions))
         gauge("led_partitions", "Partitions led by this broker").set_function(
             lambda: sum(partition.leads for partition in partitions)
         )

@@ -148,6 +148,8 @@ class Partition:
             needed_end = self.log.log_end_offset
         except StreamkeepError as error:
             pending.error = error
+        if self._failure is not None and needed_end > self.log.high_watermark:
+            pending.error, needed_end = self._failure, 0
         self._waiters.add(pending, needed_end)
         self.advance()
 
@@ -163,8 +165,6 @@ class Partition:
         if stored is None:
             stored = self._logs.append(log, batch, payload, leader_epoch=self.leader_epoch, now_ms=now_ms)
             self._logs.request_flush(log)
-        elif self._failure is not None and stored.next_offset > log.high_watermark:
-            raise self._failure
         pending.base_offset = stored.base_offset
         pending.append_time_ms = stored.append_time_ms
         return stored.next_offset

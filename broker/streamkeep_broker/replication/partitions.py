@@ -126,6 +126,13 @@ class Partitions:
             return log
         directory_id = image.directory_of(self._broker_id)
         assert directory_id is not None
+        if image.leader_epoch > 1:
+            _logger.warning(
+                "%s-%d begins empty at leader epoch %d: if it was here before, its files are gone",
+                topic.name,
+                image.partition,
+                image.leader_epoch,
+            )
         return self._logs.create(image.topic_id, topic.name, image.partition, directory_id, settings)
 
     def _change_settings(self, topic: TopicImage) -> None:
@@ -170,6 +177,13 @@ class Partitions:
         for partition in self:
             if partition.log.path.parent == directory.path:
                 partition.storage_failed(StorageFailedError(f"{partition.name}: {directory.reason}"))
+
+    def storage_recovered(self) -> None:
+        """A directory works again: what could not be hosted is tried once more."""
+        for topic_id, number in list(self._failed):
+            image = self._image.partition(topic_id, number)
+            if image is not None:
+                self._host(self._image.topics[topic_id], image)
 
     def resign_all(self, error: StreamkeepError) -> None:
         """The process stops: lead nothing, answer everybody."""

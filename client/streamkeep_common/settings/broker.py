@@ -97,7 +97,7 @@ BROKER_SETTINGS = SettingsTable(
         (
             "stop_timeout_ms",
             duration(0, 10 * _MINUTE_MS),
-            "1500",
+            "1000",
             "How long a stopping broker lets requests finish before it cuts them off.",
         ),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from streamkeep_broker.services.limits import RESULT_BYTES
@@ -435,6 +437,23 @@ async def test_a_full_disk_refuses_appends_and_serves_reads_until_there_is_room(
 
 
 @simulated
+async def test_a_topic_made_while_the_disk_is_full_is_hosted_when_there_is_room(world: World) -> None:
+    await world.start()
+    world.disk.set_capacity(world.disk.used())
+    world.disk.fail("write", error=errno.ENOSPC)
+    late = b"made-on-full-dsk"
+    world.create_topic(late, "late")
+    await world.client.clock.sleep(2)
+    (refused,) = await world.producer().produce(item(late, make_batch([b"a"])))
+    assert refused.error.code == errors_pb2.DISK_FULL
+    world.disk.heal()
+    world.disk.set_capacity(1 << 30)
+    await world.hosted(2)
+    (accepted,) = await world.producer().produce(item(late, make_batch([b"a"])))
+    assert accepted.base_offset == 0
+
+
+@simulated
 async def test_a_failed_flush_answers_all_that_wait_and_is_never_tried_again(world: World) -> None:
     await world.start()
     producer = world.producer()
@@ -445,6 +464,8 @@ async def test_a_failed_flush_answers_all_that_wait_and_is_never_tried_again(wor
     world.disk.heal()
     (refused,) = await producer.produce(item(TOPIC, make_batch([b"b"], sequence=1)))
     assert refused.error.code == errors_pb2.STORAGE_FAILED
+    (safe,) = await producer.produce(item(TOPIC, make_batch([b"a"])))
+    assert safe.base_offset == 0, "what was safe before is still a success"
     await world.until(lambda: bool(world.coordinator.heartbeats[-1].offline_directory_ids))
 
 
