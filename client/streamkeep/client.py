@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from streamkeep.connections import Connections, Purpose
 from streamkeep.coordinators import Coordinators
 from streamkeep.metadata_cache import MetadataCache
+from streamkeep_common.allocator import keep_freed_memory
 from streamkeep_common.errors import from_rpc
 from streamkeep_common.seams.clock import Clock
 from streamkeep_common.seams.network import Network, RpcError, UnaryMethod
@@ -41,6 +42,7 @@ class Client:
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
+        keep_freed_memory()
         self.clock = clock or _real_clock()
         self.rng = rng or random.Random()  # noqa: S311 - for jitter and partitions, not for secrets
         self.request_timeout_s = request_timeout_ms / 1_000

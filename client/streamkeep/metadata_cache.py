@@ -112,8 +112,8 @@ class MetadataCache:
             raise ClosedError("the client is closed")
         if self._next_round is None:
             self._next_round = asyncio.get_running_loop().create_future()
-            if self._asking is None:
-                self._asking = asyncio.create_task(self._ask(), name="streamkeep-metadata")
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask(), name="streamkeep-metadata")
         return self._next_round
 
     async def _ask(self) -> None:
@@ -128,7 +128,7 @@ class MetadataCache:
                 self._end_round(this_round, await self._ask_once())
         finally:
             self._asking = None
-            self._end_round(this_round, ClosedError("the client was closed"))
+            self._end_round(this_round, ClosedError("the client stopped asking"))
 
     async def _keep_pace(self) -> None:
         """Wait if the last round was a moment ago, and longer the more there were."""

@@ -54,6 +54,7 @@ class Connection:
         self.client_host = client.name
         self.server_host = address.rpartition(":")[0]
         self.alive = True
+        self._broken = False
         self._fabric = fabric
         self._client = client
         self._server: SimProcess | None = None
@@ -105,6 +106,7 @@ class Connection:
 
     def break_off(self, reason: str, *, at_once: bool = False) -> None:
         """Each side learns of it by itself: after a while, or at once."""
+        self._broken = True
         self._fabric.note("break", f"{self.client_host}-{self.server_host} {reason}")
         self._to_server.clear()
         self._to_client.clear()
@@ -113,6 +115,8 @@ class Connection:
         self._fabric.later(delays[1], self._fail_server)
 
     def _send(self, wire: Wire, label: str, action: Callable[[], None]) -> None:
+        if self._broken:
+            return  # nothing arrives behind what was lost
         if self._fabric.breaks():
             self.break_off("lost")
         else:

@@ -71,14 +71,19 @@ class Batch:
         self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp_ms: int, size: int
     ) -> Delivery:
         """One more record, of `size` bytes."""
-        index = len(self.values)
-        if key is not None or self.keys is not None:
-            self._add_keys([key])
-        if self.timestamps_ms is not None or timestamp_ms != self.receipt.timestamp_ms:
-            self._add_timestamps([timestamp_ms])
+        values = self.values
+        index = len(values)
+        if self.keys is not None:
+            self.keys.append(key)
+        elif key is not None:
+            self._begin_keys().append(key)
+        if self.timestamps_ms is not None:
+            self.timestamps_ms.append(timestamp_ms)
+        elif timestamp_ms != self.receipt.timestamp_ms:
+            self._begin_timestamps().append(timestamp_ms)
         if headers:
             self._add_headers(index, headers)
-        self.values.append(value)
+        values.append(value)
         self.size += size
         return Delivery(self.receipt, index)
 
@@ -93,10 +98,10 @@ class Batch:
         """As `append` for columns, with `headers` by index in them. Returns the index of the first record."""
         first = len(self.values)
         if keys is not None or self.keys is not None:
-            self._add_keys([None] * len(values) if keys is None else keys)
+            (self.keys or self._begin_keys()).extend([None] * len(values) if keys is None else keys)
         if self.timestamps_ms is not None or timestamps_ms != self.receipt.timestamp_ms:
             column = [timestamps_ms] * len(values) if isinstance(timestamps_ms, int) else timestamps_ms
-            self._add_timestamps(column)
+            (self.timestamps_ms or self._begin_timestamps()).extend(column)
         for index, pairs in headers.items():
             self._add_headers(first + index, pairs)
         self.values.extend(values)
@@ -110,18 +115,18 @@ class Batch:
         unneeded, self.reserved = self.reserved - self.size, self.size
         return unneeded
 
-    def _add_keys(self, keys: Sequence[bytes | None]) -> None:
-        if self.keys is None:
-            self.keys = [None] * len(self.values)
-            self.plain_ms = _NOT_PLAIN
-        self.keys.extend(keys)
+    def _begin_keys(self) -> list[bytes | None]:
+        """The column of keys, with none for the records so far."""
+        self.plain_ms = _NOT_PLAIN
+        self.keys = [None] * len(self.values)
+        return self.keys
 
-    def _add_timestamps(self, timestamps_ms: Sequence[int]) -> None:
-        if self.timestamps_ms is None:
-            self.timestamps_ms = [self.receipt.timestamp_ms] * len(self.values)
-            self.receipt.timestamps_ms = self.timestamps_ms
-            self.plain_ms = _NOT_PLAIN
-        self.timestamps_ms.extend(timestamps_ms)
+    def _begin_timestamps(self) -> list[int]:
+        """The column of timestamps, with the common one for the records so far."""
+        self.plain_ms = _NOT_PLAIN
+        self.timestamps_ms = [self.receipt.timestamp_ms] * len(self.values)
+        self.receipt.timestamps_ms = self.timestamps_ms
+        return self.timestamps_ms
 
     def _add_headers(self, index: int, headers: Headers) -> None:
         if self.headers is None:

@@ -30,7 +30,7 @@ class Columns:
     `inputs` says which of the caller's records they are.
     """
 
-    __slots__ = ("_mean_bytes", "headers", "inputs", "keys", "timestamps_ms", "values")
+    __slots__ = ("headers", "inputs", "keys", "timestamps_ms", "total_bytes", "values")
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Columns:
         self.headers = headers
         self.timestamps_ms = timestamps_ms
         self.inputs = inputs
-        self._mean_bytes = max(1, self.size(0, len(values)) // max(1, len(values)))
+        self.total_bytes = self.size(0, len(values))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -61,7 +61,7 @@ class Columns:
 
     def fit(self, start: int, room: int) -> tuple[int, int]:
         """How many records from `start` on fit into `room` bytes, about, and what they take; perhaps none."""
-        count = min(len(self) - start, room // self._mean_bytes)
+        count = min(len(self) - start, room * len(self) // self.total_bytes)
         while count > 0:
             size = self.size(start, start + count)
             if size <= room:
@@ -124,7 +124,7 @@ def checked_columns(
         check_timestamp(timestamp_ms)
     pairs = {i: header_pairs(given) for i, given in enumerate(headers or ()) if given}
     columns = Columns(values, keys, pairs, timestamps_ms, range(len(values)))
-    if columns.size(0, len(columns)) > max_record_bytes:
+    if columns.total_bytes > max_record_bytes:
         for index, value in enumerate(values):
             check_size(record_size(value, keys[index] if keys else None, pairs.get(index)), max_record_bytes)
     return columns

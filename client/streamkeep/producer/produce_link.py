@@ -18,7 +18,7 @@ from streamkeep_common.methods import PRODUCE
 from streamkeep_common.records import Codec
 from streamkeep_common.retry import Backoff, RetryPolicy
 from streamkeep_common.seams.network import ClientStream, RpcError
-from streamkeep_proto.v1.broker_pb2 import PartitionBatch, ProduceRequest, ProduceResponse, ProduceResult
+from streamkeep_proto.v1.broker_pb2 import ProduceRequest, ProduceResponse, ProduceResult
 
 logger = logging.getLogger(__name__)
 
@@ -149,14 +149,12 @@ class ProduceLink:
                 self.dispatch.take_answered(request_id, queue.topic_id, queue.partition)
                 self._events.on_unsendable(sent, error)
                 continue
-            request.batches.append(
-                PartitionBatch(
-                    topic_id=queue.topic_id,
-                    partition=queue.partition,
-                    leader_epoch=self._events.leader_epoch(sent),
-                    batch=batch,
-                )
+            entry = request.batches.add(
+                topic_id=queue.topic_id,
+                partition=queue.partition,
+                leader_epoch=self._events.leader_epoch(sent),
             )
+            entry.batch.CopyFrom(batch)  # a tenth of what the constructor takes for it
         return request
 
     async def _wait_for_work(self) -> None:

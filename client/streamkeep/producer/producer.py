@@ -88,6 +88,7 @@ class Producer:
         self._pool = BufferPool(buffer_bytes)
         self._sender: Sender | None = None
         self._closed = False
+        self._buffers: dict[str, TopicBuffer] = {}
         self._plain: dict[str, Batch] = {}
         """By topic, the open batch that takes records with nothing but a value."""
         self._now_ms = _STALE
@@ -112,6 +113,7 @@ class Producer:
             raise ClosedError("the producer is closed")
         if self._sender is None:
             self._sender = Sender(self._client, self._options, self._pool)
+            self._buffers = self._sender.buffers
 
     async def close(self, *, timeout_ms: int | None = None) -> None:
         """Deliver what is buffered, then let go of everything.
@@ -122,7 +124,7 @@ class Producer:
         if self._closed:
             return
         self._closed = True
-        self._plain.clear()
+        self._buffers, self._plain = {}, {}
         self._pool.wake_all()
         try:
             if self._sender is not None:
@@ -158,12 +160,12 @@ class Producer:
         Raises UnknownTopicError, InvalidTopicNameError, UnknownPartitionError, BatchTooLargeError,
         ClosedError; TypeError and ValueError for arguments that cannot be sent.
         """
-        if key is None and headers is None and timestamp_ms is None and partition is None:
-            delivery = self._append_plain(topic, value)
+        if headers is None and timestamp_ms is None and partition is None:
+            delivery = self._append_fast(topic, value, key)
             if delivery is not None:
                 return delivery
         while True:
-            buffer = self._buffer(topic) or await self._open(topic)
+            buffer = self._buffers.get(topic) or await self._open(topic)
             delivery = self._append(
                 buffer, value, key, headers=headers, timestamp_ms=timestamp_ms, partition=partition
             )
@@ -186,12 +188,13 @@ class Producer:
 
         It would wait if there is no room, and if the topic was not used before: call `partitions_for` first.
         """
-        if key is None and headers is None and timestamp_ms is None and partition is None:
-            delivery = self._append_plain(topic, value)
+        if headers is None and timestamp_ms is None and partition is None:
+            delivery = self._append_fast(topic, value, key)
             if delivery is not None:
                 return delivery
-        buffer = self._buffer(topic)
+        buffer = self._buffers.get(topic)
         if buffer is None:
+            self._running()
             raise BufferFullError(f"the partitions of topic '{topic}' are not known yet")
         delivery = self._append(
             buffer, value, key, headers=headers, timestamp_ms=timestamp_ms, partition=partition
@@ -216,7 +219,7 @@ class Producer:
         as `send`. The columns must not be changed before it returns. Waits for room piece by piece, so they
         may be larger than the buffer; if that wait is cancelled, an unknown part of them was buffered.
         """
-        buffer = self._buffer(topic) or await self._open(topic)
+        buffer = self._buffers.get(topic) or await self._open(topic)
         now_ms = self._read_clock() if timestamps_ms is None else timestamps_ms
         columns = checked_columns(values, keys, headers, now_ms, self._max_record_bytes)
         spans: list[Span] = []
@@ -234,7 +237,7 @@ class Producer:
 
     async def partitions_for(self, topic: str) -> int:
         """How many partitions a topic has. `send_nowait` may be used for it from then on."""
-        return len((self._buffer(topic) or await self._open(topic)).queues)
+        return len((self._buffers.get(topic) or await self._open(topic)).queues)
 
     def buffer_has_room(self) -> bool:
         """`send` would not wait for room now, nor `send_nowait` raise, for an ordinary record."""
@@ -247,24 +250,37 @@ class Producer:
             raise RuntimeError("use the producer with 'async with', or await its start() first")
         return self._sender
 
-    def _buffer(self, topic: str) -> TopicBuffer | None:
-        return self._running().buffers.get(topic)
-
     async def _open(self, topic: str) -> TopicBuffer:
         return await self._running().open_topic(topic)
 
-    def _append_plain(self, topic: str, value: bytes | None) -> Delivery | None:
-        """The short way, for a record with nothing but a value; None where `_append` has to do it."""
-        batch = self._plain.get(topic)
-        if batch is None or value.__class__ is not bytes or batch.plain_ms != self._now_ms:
-            return None
-        size = batch.size + len(value) + ENTRY_OVERHEAD_BYTES
-        if size > batch.room:
-            return None
-        batch.size = size
-        values = batch.values
-        values.append(value)
-        return Delivery(batch.receipt, len(values) - 1)
+    def _append_fast(self, topic: str, value: bytes | None, key: bytes | None) -> Delivery | None:
+        """The short way, for a record with a value and perhaps a key whose batch is open and has room for it.
+
+        None where `_append` has to look.
+        """
+        if key is None:
+            batch = self._plain.get(topic)
+            if batch is None or value.__class__ is not bytes:
+                return None
+            size = len(value) + ENTRY_OVERHEAD_BYTES
+            if batch.size + size > batch.room:
+                return None
+            if batch.plain_ms == self._now_ms:
+                batch.size += size
+                values = batch.values
+                values.append(value)
+                return Delivery(batch.receipt, len(values) - 1)
+        else:
+            buffer = self._buffers.get(topic)
+            if buffer is None or value.__class__ is not bytes or key.__class__ is not bytes:
+                return None
+            batch = buffer.queues[buffer.partition_of(key)].open
+            size = len(value) + len(key) + 2 * ENTRY_OVERHEAD_BYTES
+            if batch is None or batch.size + size > batch.room:
+                return None
+        return batch.append(
+            value, key, None, self._now_ms if self._now_ms != _STALE else self._read_clock(), size
+        )
 
     def _append(
         self,
@@ -303,7 +319,7 @@ class Producer:
     ) -> None:
         start = 0
         while start < len(columns):
-            buffer = self._buffer(topic) or await self._open(topic)
+            buffer = self._buffers.get(topic) or await self._open(topic)
             queue = buffer.queue_for(None, partition)
             span = queue.extend(
                 columns, start, self._batch_bytes, self._read_clock(), self._clock.monotonic()
