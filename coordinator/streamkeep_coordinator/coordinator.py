@@ -59,6 +59,7 @@ class Coordinator:
         self._on_failure = on_failure
         self._directory = DataDirectory(disk, settings.data_dir)
         self._wal = Wal(disk, settings.data_dir)
+        self._images: Images | None = None
         self._log_worker: Worker | None = None
         self._snapshot_worker: Worker | None = None
         self._voter: SingleVoter | None = None
@@ -78,7 +79,9 @@ class Coordinator:
         StreamkeepError says why the data directory cannot be used, OSError why the address cannot be had.
         """
         identity = self._directory.open(self._settings.id, _new_cluster_id(self._rng))
-        images = Images(recover(self._disk, self._settings.data_dir, self._wal), self._wal.last_term)
+        images = self._images = Images(
+            recover(self._disk, self._settings.data_dir, self._wal), self._wal.last_term
+        )
         controller = self._make_controller(images)
         await controller.execute(partial(begin_term, cluster_id=identity.cluster_id))
         _log.info(
@@ -90,7 +93,9 @@ class Coordinator:
         await self._serve(images, controller)
 
     async def stop(self) -> None:
-        """Judge nobody, answer what is under way, leave the log in order."""
+        """Judge nobody, end the streams with a word, answer what is under way, leave the log in order."""
+        if self._images is not None:
+            self._images.feed.close()
         if self._keeper is not None:
             await self._keeper.close()
         if self._listener is not None:

@@ -19,6 +19,7 @@ class EntryFeed:
 
     def __init__(self, committed_index: int) -> None:
         self.committed_index = committed_index
+        self.closed = False
         self._entries: deque[tuple[MetadataEntry, int]] = deque()
         self._bytes = 0
         self._moved = asyncio.Event()
@@ -31,8 +32,12 @@ class EntryFeed:
         self._bytes += size
         while len(self._entries) > MAX_ENTRIES or (self._bytes > MAX_BYTES and len(self._entries) > 1):
             self._bytes -= self._entries.popleft()[1]
-        self._moved.set()
-        self._moved = asyncio.Event()
+        self._wake()
+
+    def close(self) -> None:
+        """The coordinator stops: wake those who wait, so that they can say so."""
+        self.closed = True
+        self._wake()
 
     def after(self, index: int) -> list[MetadataEntry] | None:
         """The entries that follow, as many as fit a response; None if they are not kept any more."""
@@ -50,11 +55,15 @@ class EntryFeed:
         return found
 
     async def wait_past(self, index: int, timeout_s: float) -> None:
-        """Return when something after that index is committed, or after the timeout."""
-        if self.committed_index > index:
+        """Return when something after that index is committed, after the timeout, or when it is closed."""
+        if self.committed_index > index or self.closed:
             return
         try:
             async with asyncio.timeout(timeout_s):
                 await self._moved.wait()
         except TimeoutError:
             return
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()

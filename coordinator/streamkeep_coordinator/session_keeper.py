@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Protocol
 
-from streamkeep_common.errors import StreamkeepError, TimedOutError
+from streamkeep_common.errors import ShuttingDownError, StreamkeepError, TimedOutError
 from streamkeep_common.seams import Clock
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.metadata.brokers import fence_broker
@@ -46,8 +46,10 @@ class SessionKeeper:
         self._spawn(self._run())
 
     async def close(self) -> None:
-        """Judge nobody any more."""
+        """Judge nobody any more, and tell the brokers to look for another coordinator."""
         self._closed = True
+        for stream in list(self.streams.values()):
+            stream.end(ShuttingDownError())
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

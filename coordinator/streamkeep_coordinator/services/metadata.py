@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from streamkeep_common.errors import ClusterMismatchError, to_proto
+from streamkeep_common.errors import ClusterMismatchError, ShuttingDownError, to_proto
 from streamkeep_common.image import ClusterImage
 from streamkeep_common.methods import GET_METADATA, METADATA_SERVICE, WATCH
 from streamkeep_common.seams import CallInfo, ServerStream, Service
@@ -72,7 +72,7 @@ class MetadataService:
 
     async def _follow(self, stream: ServerStream[WatchRequest, WatchResponse], cursor: int) -> None:
         feed = self._images.feed
-        while True:
+        while not feed.closed:
             entries = feed.after(cursor)
             if entries is None:
                 cursor = await self._send_snapshot(stream)
@@ -81,6 +81,7 @@ class MetadataService:
             if entries:
                 cursor = entries[-1].index
             await feed.wait_past(cursor, WATCH_HEARTBEAT_S)
+        await stream.send(WatchResponse(error=to_proto(ShuttingDownError())))
 
     async def _send_snapshot(self, stream: ServerStream[WatchRequest, WatchResponse]) -> int:
         image: ClusterImage = self._images.committed

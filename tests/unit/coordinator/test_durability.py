@@ -7,10 +7,13 @@ import errno
 
 import pytest
 
+from streamkeep_common.methods import WATCH
 from streamkeep_common.seams import RpcError, Status
 from streamkeep_coordinator import snapshotter
 from streamkeep_coordinator.storage import wal
 from streamkeep_coordinator.storage.errors import CorruptFileError
+from streamkeep_proto.v1 import errors_pb2
+from streamkeep_proto.v1.coordinator_pb2 import WatchRequest
 from tests.unit.coordinator.world import DATA, World, simulate
 
 
@@ -128,5 +131,27 @@ def test_a_corrupt_log_stops_the_start_and_names_the_file() -> None:
         world.disk.flip_bit(DATA / "log-00000000000000000001.wal", 60, 3)
         with pytest.raises(CorruptFileError, match=r"log-0+1\.wal is damaged at byte 0"):
             await world.start()
+
+    simulate(scenario)
+
+
+def test_a_stop_ends_streams_with_a_word_and_does_not_wait_for_them() -> None:
+    async def scenario(world: World) -> None:
+        await world.live_brokers(2)
+        broker = world.broker(3)
+        await broker.open()
+        watch = world.client.open(WATCH)
+        await watch.send(WatchRequest())
+        await watch.half_close()
+        last = await watch.receive()
+        assert last is not None
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await world.stop()
+        assert loop.time() - started < 0.5
+        assert (await broker.stream.receive()).error.code == errors_pb2.SHUTTING_DOWN  # type: ignore[union-attr]
+        while (response := await watch.receive()) is not None:
+            last = response
+        assert last.error.code == errors_pb2.SHUTTING_DOWN
 
     simulate(scenario)
