@@ -53,7 +53,8 @@ class Broker:
         on_failure: Callable[[Exception], None],
     ) -> None:
         self.settings = settings
-        self._network = network
+        self._clock, self._rng, self._network = clock, rng, network
+        self._on_failure = on_failure
         self._incarnation_id = rng.randbytes(INCARNATION_ID_BYTES)
         self._listener: Listener | None = None
         self._started = AsyncExitStack()
@@ -68,43 +69,59 @@ class Broker:
             on_directory_change=self._directory_changed,
         )
         self.partitions = Partitions(logs=self.logs, clock=clock, broker_id=settings.id)
-        self.session = Session(
-            coordinators=Coordinators(settings.coordinators),
-            network=network,
-            clock=clock,
-            rng=rng,
-            registration=self._registration,
-            metadata_index=lambda: self.watch.image.index,
-            offline_directories=self._offline_directories,
-            on_registered=self._registered,
-            on_failure=on_failure,
-        )
-        self.watch = MetadataWatch(
-            network=network,
-            clock=clock,
-            rng=rng,
-            on_entry=self._entry,
-            on_snapshot=self._snapshot,
-            on_failure=on_failure,
-        )
-        self.metrics = BrokerMetrics(metrics)
+        self.session = self._make_session()
+        self.watch = self._make_watch()
         self.budget = Budget(
             limit_bytes=settings.max_in_flight_bytes,
             stream_limit_bytes=settings.max_connection_in_flight_bytes,
         )
-        self.logs.on_flush = self.metrics.flushed
-        self.metrics.watch_directories(self.logs.directories)
-        self.metrics.watch(partitions=self.partitions, budget=self.budget, session=self.session)
-        self._produce = ProduceService(
+        self.metrics = self._make_metrics(metrics)
+        self._produce = self._make_produce_service()
+        self._fetch = self._make_fetch_service()
+
+    def _make_session(self) -> Session:
+        return Session(
+            coordinators=Coordinators(self.settings.coordinators),
+            network=self._network,
+            clock=self._clock,
+            rng=self._rng,
+            registration=self._registration,
+            metadata_index=lambda: self.watch.image.index,
+            offline_directories=self._offline_directories,
+            on_registered=self._registered,
+            on_failure=self._on_failure,
+        )
+
+    def _make_watch(self) -> MetadataWatch:
+        return MetadataWatch(
+            network=self._network,
+            clock=self._clock,
+            rng=self._rng,
+            on_entry=self._entry,
+            on_snapshot=self._snapshot,
+            on_failure=self._on_failure,
+        )
+
+    def _make_metrics(self, metrics: Metrics) -> BrokerMetrics:
+        made = BrokerMetrics(metrics)
+        made.watch_directories(self.logs.directories)
+        made.watch(partitions=self.partitions, budget=self.budget, session=self.session)
+        self.logs.on_flush = made.flushed
+        return made
+
+    def _make_produce_service(self) -> ProduceService:
+        return ProduceService(
             partitions=self.partitions,
             budget=self.budget,
-            clock=clock,
+            clock=self._clock,
             unconfirmed=lambda: self.session.unconfirmed,
             observer=self.metrics,
         )
-        self._fetch = FetchService(
+
+    def _make_fetch_service(self) -> FetchService:
+        return FetchService(
             partitions=self.partitions,
-            clock=clock,
+            clock=self._clock,
             unconfirmed=lambda: self.session.unconfirmed,
             observer=self.metrics,
         )

@@ -39,6 +39,8 @@ from streamkeep_proto.v1.coordinator_pb2 import (
 )
 
 SILENCE_S = 1.0
+# A registration is answered when it is committed, with new leader epochs for all that the broker led.
+REGISTER_TIMEOUT_S = 2.0
 ALLOCATE_TIMEOUT_S = 2.0
 
 # A killed broker that is started again at once may find its old session not yet given up: wait for that
@@ -190,7 +192,7 @@ class Session:
             await channel.close()
 
     async def _receive_registered(self, stream: SessionStream) -> BrokerRegistered:
-        response = await self._receive(stream, SILENCE_S)
+        response = await self._receive(stream, REGISTER_TIMEOUT_S)
         if response.WhichOneof("response") != "registered":
             raise RpcError(Status.INTERNAL, "the coordinator answered a registration with something else")
         registered = response.registered
