@@ -24,34 +24,33 @@ def run(work: Coroutine[Any, Any, T], *, for_reader: bool = False) -> T:
     try:
         return asyncio.run(interruption.around(work, for_reader=for_reader))
     except asyncio.CancelledError:
-        raise interruption.cause from None
+        raise interruption.cause or KeyboardInterrupt() from None
 
 
 class _Interruption:
     """The first reason to stop cancels; later ones are ignored, so that cleaning up is not cut short."""
 
     def __init__(self) -> None:
-        self.cause: BaseException = KeyboardInterrupt()
-        self._task: asyncio.Task[Any] | None = None
+        self.cause: BaseException | None = None
 
     async def around(self, work: Coroutine[Any, Any, T], *, for_reader: bool) -> T:
-        loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def stop(cause: BaseException) -> None:
+            if pipe is not None:
+                loop.remove_reader(pipe)
+            if self.cause is None:
+                self.cause = cause
+                task.cancel()
+
         for number in SIGNALS:
-            loop.add_signal_handler(number, self._cancel, self.cause)
+            loop.add_signal_handler(number, stop, KeyboardInterrupt())
         pipe = _stdout_pipe() if for_reader else None
         if pipe is not None:
-            # Nothing can be read from this end; what is reported is the error that the other end closed.
-            loop.add_reader(pipe, self._cancel, BrokenPipeError())
+            # Nothing can be read from this end; what is reported is that the other end was closed.
+            loop.add_reader(pipe, stop, BrokenPipeError())
         return await work
-
-    def _cancel(self, cause: BaseException) -> None:
-        pipe = _stdout_pipe()
-        if isinstance(cause, BrokenPipeError) and pipe is not None:
-            asyncio.get_running_loop().remove_reader(pipe)
-        if self._task is not None:
-            self.cause = cause
-            self._task.cancel()
-            self._task = None
 
 
 def _stdout_pipe() -> int | None:

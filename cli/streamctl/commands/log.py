@@ -17,6 +17,8 @@ from streamctl.output import Table, emit, note
 if TYPE_CHECKING:
     from streamkeep_broker.log.verify import Finding, StoredBatch
 
+SEGMENT_PATTERN = "[0-9]" * 20 + ".log"
+
 _path = click.argument("path", type=click.Path(exists=True, path_type=Path))
 
 
@@ -87,6 +89,8 @@ def verify(invocation: Invocation, /, *, path: Path) -> None:
     from streamkeep_broker.log.verify import verify_path
     from streamkeep_common.seams.real.disk import RealDisk
 
+    if path.is_dir() and not any(path.rglob(SEGMENT_PATTERN)):
+        raise click.UsageError(f"{path} holds no segments: they are named with 20 digits and .log")
     try:
         findings = list(verify_path(RealDisk(), path.absolute()))
     except ValueError as error:

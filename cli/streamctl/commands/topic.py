@@ -231,14 +231,11 @@ def delete(invocation: Invocation, /, *, name: str, yes: bool, dry_run: bool) ->
     """Delete TOPIC with all its records. Asks first, on a terminal."""
     from streamctl.cluster import ask
 
-    async def work(cluster: Cluster) -> None:
-        found = await cluster.topic(name)
-        if not yes and not dry_run and sys.stdin.isatty():
-            question = f"Delete topic '{name}', {len(found.partitions)} partitions with all their records?"
-            click.confirm(question, abort=True, err=True)
-        await cluster.admin.delete_topic(name, validate_only=dry_run)
-
-    ask(invocation, work)
+    found = ask(invocation, lambda cluster: cluster.topic(name))
+    if not yes and not dry_run and sys.stdin.isatty():
+        question = f"Delete topic '{name}', {len(found.partitions)} partitions with all their records?"
+        click.confirm(question, abort=True, err=True)
+    ask(invocation, lambda cluster: cluster.admin.delete_topic(name, validate_only=dry_run))
     note(f"{'Would delete' if dry_run else 'Deleted'} topic '{name}'.")
 
 

@@ -118,11 +118,14 @@ def _emit_processes(invocation: Invocation, found: Sequence[tuple[ProcessRecord,
 
 
 async def stop(stores: Sequence[ClusterStore]) -> None:
-    """End the cluster of the one store that has one. Nothing to end is no failure."""
-    running = [store for store in stores if store.read()]
+    """End the one cluster that runs, and forget those that have died. Nothing to end is no failure."""
+    running = [store for store in stores if _is_running(store)]
     if len(running) > 1:
         directories = " and ".join(str(store.data_dir) for store in running)
         raise CommandError(f"clusters run in {directories}: say which to end with --data-dir", ExitCode.USAGE)
+    for store in stores:
+        if store not in running:
+            store.forget()
     if not running:
         note("No cluster is running.")
         return
@@ -132,3 +135,7 @@ async def stop(stores: Sequence[ClusterStore]) -> None:
         _report_killed(await stop_processes(records))
         store.forget()
     note(f"Ended {len(records)} processes. The data stay in {store.data_dir}.")
+
+
+def _is_running(store: ClusterStore) -> bool:
+    return any(state_of(record) is not ProcessState.DEAD for record in store.read())

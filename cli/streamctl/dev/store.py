@@ -84,10 +84,18 @@ def _list_directory() -> Path:
 
 
 def known_data_dirs() -> list[Path]:
-    """Data directories whose cluster was started and not stopped, by name."""
+    """Data directories whose cluster was started and not stopped."""
     try:
         pointers = sorted(_list_directory().iterdir())
     except FileNotFoundError:
         return []
-    directories = {Path(pointer.read_text()) for pointer in pointers}
-    return sorted(path for path in directories if (path / CLUSTER_FILE).exists())
+    return [path for path in map(_target, pointers) if path is not None]
+
+
+def _target(pointer: Path) -> Path | None:
+    """The data directory that a pointer names, if a cluster is still remembered there."""
+    try:
+        path = Path(pointer.read_text())
+    except FileNotFoundError:  # its cluster was just ended
+        return None
+    return path if (path / CLUSTER_FILE).exists() else None

@@ -142,3 +142,22 @@ def test_version_as_json_names_the_parts() -> None:
 def test_the_nearest_name_is_offered_only_if_it_is_near() -> None:
     assert nearest("fligths", ["flights", "weather"]) == "; did you mean 'flights'?"
     assert nearest("xyz", ["flights"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["consume", "t", "--from-beginning", "-O", "5"], "give one"),
+        (["consume", "t", "-o", "json", "-f", "%s"], "give one"),
+        (["consume", "t", "-O", "yesterday"], "-N (the last N)"),
+        (["consume", "t", "-f", "%q"], "%q"),
+        (["produce", "t", "-H", "novalue"], "NAME=VALUE"),
+        (["topic", "create", "t", "--set", "retention_ms"], "NAME=VALUE"),
+        (["topic", "alter", "t"], "nothing to change"),
+        (["topic", "list", "-b", "nowhere"], "host:port"),
+        (["dev", "--coordinators", "3"], "use 1"),
+    ],
+)
+def test_a_wrong_line_is_a_usage_error_that_says_what_is_right(arguments: list[str], says: str) -> None:
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == ExitCode.USAGE and says in result.stderr and not result.stdout

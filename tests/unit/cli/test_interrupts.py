@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from streamctl.interrupts import run
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cancels_and_cleaning_up_is_not_cut_short(number: signal.Signals) -> None:
+    steps: list[str] = []
+
+    async def work() -> None:
+        os.kill(os.getpid(), number)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            os.kill(os.getpid(), number)
+            for _ in range(3):
+                await asyncio.sleep(0.001)
+            steps.append("cleaned up")
+
+    with pytest.raises(KeyboardInterrupt):
+        run(work())
+    assert steps == ["cleaned up"]
+
+
+def test_work_that_takes_a_signal_for_its_end_returns() -> None:
+    async def work() -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "stopped"
+        return "never"
+
+    assert run(work()) == "stopped"
+
+
+def test_results_and_failures_pass() -> None:
+    async def fail() -> None:
+        raise LookupError("gone")
+
+    with pytest.raises(LookupError):
+        run(fail())
+    assert run(asyncio.sleep(0, "done")) == "done"
