@@ -155,7 +155,11 @@ def test_one_seed_gives_one_trace_in_every_process() -> None:
         subprocess.run(
             [sys.executable, "-c", program],
             cwd=root,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(root)},
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": hash_seed,
+                "PYTHONPATH": os.pathsep.join([str(root), *sys.path]),
+            },
             capture_output=True,
             text=True,
             check=True,
