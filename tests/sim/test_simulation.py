@@ -182,11 +182,11 @@ def test_what_can_never_go_on_is_an_error_that_names_who_waits() -> None:
 
 def test_what_goes_on_for_ever_is_an_error() -> None:
     async def tick(_simulation: Simulation) -> None:
-        while True:  # noqa: ASYNC110
+        while True:
             await asyncio.sleep(1)
 
     async def spin(_simulation: Simulation) -> None:
-        while True:  # noqa: ASYNC110
+        while True:
             await asyncio.sleep(0)
 
     with pytest.raises(SimTimeoutError, match="virtual seconds"):

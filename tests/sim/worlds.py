@@ -66,5 +66,5 @@ def run_simulated(scenario: Scenario) -> None:
 async def eventually(condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
     """Wait until it holds; fail if it does not in time. In a simulation the time is virtual."""
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - a condition of any kind has no event
+        while not condition():
             await asyncio.sleep(0.002)
