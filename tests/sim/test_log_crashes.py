@@ -57,6 +57,9 @@ class Life:
         self.acknowledged = 0
         """All records below this offset were answered."""
         self.log_start = 0
+        self.epochs: dict[int, int] = {}
+        """The leader epoch under which each record was appended last, by its offset."""
+        self.epoch = 0
         self.seen: Counter[str] = Counter()
 
     async def live(self) -> None:
@@ -92,6 +95,8 @@ class Life:
         self.seen["several segments found"] += len(self.log.segments) > 1
         self.seen["unacknowledged records kept"] += recovered > self.acknowledged
         self.next_batch = self.batch_at(self.acknowledged)
+        self.epoch += 1
+        self.log.leader_epochs.assign(self.epoch, self.log.log_end_offset)
 
     async def check(self) -> None:
         log = self.log
@@ -100,6 +105,8 @@ class Life:
         assert self.acknowledged <= log.log_end_offset
         expected = list(enumerate(self.values()))[log.log_start_offset : log.log_end_offset]
         assert await read_records(log, max_bytes=self.rng.choice([1, 500, 1 << 20])) == expected
+        for offset in range(log.log_start_offset, log.log_end_offset):
+            assert log.leader_epochs.at(offset) == self.epochs[offset]
         for path in segment_files(self.disk):
             LogSegment.FromString(self.disk.read_file(path))
 
@@ -124,7 +131,8 @@ class Life:
             self.seen["duplicate from before the last five"] += 1
         else:
             if known is None:
-                append(self.log, make_batch(values, base_sequence=sequence), leader_epoch=1)
+                append(self.log, make_batch(values, base_sequence=sequence), leader_epoch=self.epoch)
+                self.epochs.update(dict.fromkeys(range(sequence, sequence + len(values)), self.epoch))
             else:
                 assert known == Duplicate(sequence, sequence + len(values), NOW_MS)
                 self.seen["duplicate"] += 1

@@ -260,3 +260,64 @@ async def test_what_is_appended_during_a_cold_read_is_left_for_the_next() -> Non
     reading = asyncio.create_task(log.read(3, max_bytes=1 << 20, end_offset=99, cursor=cursor))
     await worker.release()
     assert (await reading).next_offset == 5
+
+
+async def test_durability_says_what_counts_as_acknowledged() -> None:
+    disk = make_disk()
+    for durability, acknowledged in (("fsync", 0), ("os", 3)):
+        log = open_log(make_disk(), durability=durability)
+        append_values(log, VALUES[:3])
+        assert log.acknowledged_end == acknowledged
+        assert log.advance_high_watermark(3) is (acknowledged == 3)
+        assert log.high_watermark == acknowledged
+    log = open_log(disk)
+    append_values(log, VALUES[:3])
+    flush(disk, log)
+    assert log.advance_high_watermark(2)
+    assert not log.advance_high_watermark(1)
+    assert log.high_watermark == 2
+
+
+async def test_a_flush_covers_the_files_that_changed_and_the_names_once() -> None:
+    disk = make_disk()
+    log = open_log(disk)
+    append_values(log, VALUES[:3])
+    target = log.flush_target()
+    assert [file.path.name for file in target.files] == [f"{0:020d}.log", "leader-epochs"]
+    assert list(target.directories) == [PATH]
+    append_values(log, VALUES[3:5])
+    assert target.end_offset == 3
+    log.flushed(target.end_offset)
+    assert (log.flushed_end_offset, log.log_end_offset) == (3, 5)
+    target = log.flush_target()
+    assert [file.path.name for file in target.files] == [f"{0:020d}.log"]
+    assert list(target.directories) == []
+    log.flushed(target.end_offset)
+    assert log.flush_target().files == ()
+
+
+async def test_a_leader_epoch_that_finds_no_room_is_written_with_a_later_flush() -> None:
+    disk = make_disk()
+    log = open_log(disk)
+    append_values(log, VALUES[:3])
+    flush(disk, log)
+    disk.set_capacity(disk.used() + 5)
+    log.leader_epochs.assign(2, 3)
+    flush_once(disk, log)
+    size = disk.file_size(PATH / "leader-epochs")
+    disk.set_capacity(1 << 30)
+    flush_once(disk, log)
+    assert disk.file_size(PATH / "leader-epochs") > size
+    disk.power_cut()
+    assert list(open_log(disk, checkpoint=Checkpoint(0, 3, 3)).leader_epochs.starts) == [(1, 0), (2, 3)]
+
+
+async def test_idle_logs_hold_no_descriptor() -> None:
+    disk = make_disk()
+    log = open_log(disk)
+    assert disk.open_files == 0
+    append_values(log, VALUES)
+    publish(disk, log)
+    assert await read_values(log) == VALUES
+    stop(disk, log)
+    assert disk.open_files == 0

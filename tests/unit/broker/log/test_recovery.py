@@ -18,6 +18,7 @@ from tests.unit.broker.log.logs import (
     append,
     append_values,
     flush,
+    flush_once,
     make_batch,
     make_disk,
     open_log,
@@ -263,3 +264,25 @@ async def test_records_of_a_retired_segment_do_not_come_back() -> None:
     log = open_log(disk, checkpoint=checkpoint._replace(log_start_offset=bases[2]), clean=True)
     assert log.log_start_offset == bases[2]
     assert [int(path.stem) for path in segment_files(disk)] == bases[2:]
+
+
+async def test_damage_before_anything_acknowledged_never_cuts_it() -> None:
+    """Whatever commit was the last, and however old the checkpoint is."""
+    acknowledged_behind = 0
+    for commits in range(4):
+        disk = make_disk()
+        log = open_log(disk)
+        append_values(log, VALUES[:24])
+        first, second = segment_files(disk)
+        for _ in range(commits):
+            flush_once(disk, log)
+        promised = log.flushed_end_offset > log.segments[0].next_offset
+        disk.kill()
+        disk.flip_bit(first, disk.file_size(first) - 1, 0)
+        log = open_log(disk, checkpoint=BEGINNING)
+        if promised:
+            acknowledged_behind += 1
+            assert log.defects
+            assert disk.exists(second)
+            assert (await read_values(log, start=int(second.stem))) == VALUES[int(second.stem) : 24]
+    assert acknowledged_behind == 2
