@@ -239,7 +239,9 @@ Global___FeatureLevelRecord: _TypeAlias = FeatureLevelRecord  # noqa: Y015
 
 @_typing.final
 class BrokerRecord(_message.Message):
-    """A broker registered; it starts fenced. Replaces an earlier record of the same broker."""
+    """A broker registered; it starts fenced. Replaces an earlier record of the same broker. With the same epoch it
+    is the same registration with other details (a directory failed), and leaves the fence as it is.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
