@@ -44,6 +44,10 @@ class FetchEvents(Protocol):
         """The broker ended the subscription with an error."""
         ...
 
+    def on_refused(self, reader: PartitionReader, error: StreamkeepError) -> None:
+        """The broker will not have this stream."""
+        ...
+
     def on_trouble(self) -> None:
         """The broker may not lead what it led: ask a coordinator."""
         ...
@@ -157,7 +161,7 @@ class FetchLink:
                 await self._woken.wait()
             error = await self._connect()
             logger.info("fetch stream from broker %s ended: %s", self.address, error.message)
-            self._start_over()
+            self._start_over(error)
             self._events.on_trouble()
             await self._client.clock.sleep(self._backoff.next_wait_s())
 
@@ -177,12 +181,18 @@ class FetchLink:
             )
             return UnknownServerError("unforeseen; see the log")
 
-    def _start_over(self) -> None:
-        """Every subscription ended with the stream: each reader goes on from where it stands."""
+    def _start_over(self, error: StreamkeepError) -> None:
+        """Every subscription ended with the stream: each reader goes on from where it stands.
+
+        Unless the broker refuses the stream as such: trying again would never end, and nobody would know.
+        """
         readers = list(self._subscriptions.values())
         self._subscriptions.clear()
         self._to_stop.clear()
         self._to_credit.clear()
         for reader in readers:
             reader.subscription = NOT_SUBSCRIBED
-            self._to_start[reader] = None
+            if error.retriable:
+                self._to_start[reader] = None
+            else:
+                self._events.on_refused(reader, error)

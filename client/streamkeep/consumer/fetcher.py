@@ -155,6 +155,9 @@ class Fetcher:
         else:
             self._fail(reader, error)
 
+    def on_refused(self, reader: PartitionReader, error: StreamkeepError) -> None:
+        self._fail(reader, error)
+
     def on_trouble(self) -> None:
         self._client.metadata.refresh_soon()
 
