@@ -21,6 +21,7 @@ _data_dir = click.option(
 
 
 def _start_options(function: F) -> F:
+    function = local_options(function)
     for option in (
         click.option("--detach", is_flag=True, help="Return when ready; `dev stop` ends the cluster."),
         click.option(
@@ -35,7 +36,7 @@ def _start_options(function: F) -> F:
         _data_dir,
     ):
         function = option(function)
-    return local_options(function)
+    return function
 
 
 @click.group(cls=NounGroup, invoke_without_command=True)
@@ -104,9 +105,10 @@ def status(invocation: Invocation, /, *, data_dir: Path | None) -> None:
 @dev.command()
 @_data_dir
 @local_options
-def stop(*, data_dir: Path | None) -> None:
+@pass_invocation
+def stop(invocation: Invocation, /, *, data_dir: Path | None) -> None:
     """End every process of the cluster. The data stay."""
     from streamctl.dev import shell
     from streamctl.interrupts import run
 
-    run(shell.stop(shell.chosen_stores(data_dir)))
+    run(shell.stop(invocation, shell.chosen_stores(data_dir)))

@@ -210,15 +210,21 @@ def alter(
     if not settings and not unset and partitions is None:
         raise click.UsageError("nothing to change: give --set, --unset or --partitions")
 
-    async def work(cluster: Cluster) -> None:
+    async def work(cluster: Cluster) -> TopicOutcome | None:
         await cluster.topic(name)
+        outcome = None
         if settings or unset:
-            await cluster.admin.alter_topic_settings(name, set=settings, unset=unset, validate_only=dry_run)
+            outcome = await cluster.admin.alter_topic_settings(
+                name, set=settings, unset=unset, validate_only=dry_run
+            )
         if partitions is not None:
-            await cluster.admin.add_partitions(name, partitions, validate_only=dry_run)
+            outcome = await cluster.admin.add_partitions(name, partitions, validate_only=dry_run)
+        return outcome
 
-    ask(invocation, work)
+    outcome = ask(invocation, work)
     note(f"{'Would change' if dry_run else 'Changed'} topic '{name}'.")
+    if invocation.json and outcome is not None:
+        emit(invocation, _outcome_fields(outcome))
 
 
 @topic.command()
@@ -235,8 +241,10 @@ def delete(invocation: Invocation, /, *, name: str, yes: bool, dry_run: bool) ->
     if not yes and not dry_run and sys.stdin.isatty():
         question = f"Delete topic '{name}', {len(found.partitions)} partitions with all their records?"
         click.confirm(question, abort=True, err=True)
-    ask(invocation, lambda cluster: cluster.admin.delete_topic(name, validate_only=dry_run))
+    outcome = ask(invocation, lambda cluster: cluster.admin.delete_topic(name, validate_only=dry_run))
     note(f"{'Would delete' if dry_run else 'Deleted'} topic '{name}'.")
+    if invocation.json:
+        emit(invocation, _outcome_fields(outcome))
 
 
 def _id_text(topic_id: bytes) -> str:

@@ -117,7 +117,7 @@ def _emit_processes(invocation: Invocation, found: Sequence[tuple[ProcessRecord,
     emit(invocation, processes, Table(COLUMNS, rows))
 
 
-async def stop(stores: Sequence[ClusterStore]) -> None:
+async def stop(invocation: Invocation, stores: Sequence[ClusterStore]) -> None:
     """End the one cluster that runs, and forget those that have died. Nothing to end is no failure."""
     running = [store for store in stores if _is_running(store)]
     if len(running) > 1:
@@ -126,15 +126,17 @@ async def stop(stores: Sequence[ClusterStore]) -> None:
     for store in stores:
         if store not in running:
             store.forget()
+    ended: list[ProcessRecord] = []
+    for store in running:
+        with store.locked():
+            ended = store.read()
+            _report_killed(await stop_processes(ended))
+            store.forget()
+        note(f"Ended {len(ended)} processes. The data stay in {store.data_dir}.")
     if not running:
         note("No cluster is running.")
-        return
-    store = running[0]
-    with store.locked():
-        records = store.read()
-        _report_killed(await stop_processes(records))
-        store.forget()
-    note(f"Ended {len(records)} processes. The data stay in {store.data_dir}.")
+    if invocation.json:
+        _emit_processes(invocation, [(record, state_of(record)) for record in ended])
 
 
 def _is_running(store: ClusterStore) -> bool:
