@@ -15,11 +15,12 @@ from streamkeep_common.errors import (
     StreamkeepError,
     TimedOutError,
     UnavailableError,
+    UnsupportedFeatureError,
     from_rpc,
 )
 from streamkeep_common.retry import RetryPolicy, call_with_retries
 from streamkeep_common.seams.clock import Clock
-from streamkeep_common.seams.network import RpcError, UnaryMethod
+from streamkeep_common.seams.network import RpcError, Status, UnaryMethod
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
@@ -75,7 +76,7 @@ class Coordinators:
                 attempt_s = self._attempt_s(deadline_s)
                 try:
                     return await self._ask(address, method, request, attempt_s, check)
-                except _ELSEWHERE as error:
+                except (*_ELSEWHERE, UnsupportedFeatureError) as error:
                     failures.append(error)
             raise self._explain(failures)
 
@@ -102,6 +103,8 @@ class Coordinators:
         try:
             response = await channel.call(method, request, timeout_s=timeout_s)
         except RpcError as error:
+            if error.status is Status.UNIMPLEMENTED:
+                raise UnsupportedFeatureError(f"{address} is not a coordinator, or an older one") from None
             raise from_rpc(error) from None
         check(response)
         self._prefer(address)
@@ -117,7 +120,7 @@ class Coordinators:
             self._addresses.insert(0, address)
 
     def _explain(self, failures: list[StreamkeepError]) -> StreamkeepError:
-        """The last failure, with all the addresses that were tried."""
-        last = failures[-1]
+        """The last failure that may pass, or just the last, with all the addresses that were tried."""
+        last = next((error for error in reversed(failures) if isinstance(error, _ELSEWHERE)), failures[-1])
         tried = ", ".join(self._addresses)
         return type(last)(f"no coordinator at {tried} could answer: {last.message}")

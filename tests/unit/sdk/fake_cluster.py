@@ -285,19 +285,19 @@ class FakeBroker:
 
     async def fetch(self, stream: ServerStream[FetchRequest, FetchResponse]) -> None:
         readers: dict[int, asyncio.Task[None]] = {}
-        credits: dict[int, _Credit] = {}
+        granted: dict[int, _Credit] = {}
         sending = asyncio.Lock()
         tasks = [asyncio.ensure_future(self._beat(stream, FetchResponse))]
         try:
             while (request := await stream.receive()) is not None:
                 for start in request.start:
-                    assert start.subscription not in credits, "a subscription number is never used twice"
-                    credit = credits[start.subscription] = _Credit(start.credit_bytes)
+                    assert start.subscription not in granted, "a subscription number is never used twice"
+                    credit = granted[start.subscription] = _Credit(start.credit_bytes)
                     reading = asyncio.ensure_future(self._read(stream, sending, start, credit))
                     readers[start.subscription] = reading
                     tasks.append(reading)
                 for grant in request.credit:
-                    credits[grant.subscription].add(grant.bytes)
+                    granted[grant.subscription].add(grant.bytes)
                 for subscription in request.stop:
                     readers[subscription].cancel()
         finally:
@@ -333,7 +333,10 @@ class FakeBroker:
                 async with sending:
                     await stream.send(message)
                 if not data:
-                    waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(credit.given.wait())]
+                    waits = [
+                        asyncio.ensure_future(changed.wait()),
+                        asyncio.ensure_future(credit.given.wait()),
+                    ]
                     try:
                         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
                     finally:
@@ -375,7 +378,11 @@ class FakeBroker:
             answer.offset = -1
             for batch in partition.batches:
                 columns = decode_batch(batch, check=False)
-                found = [o for o, t in zip(columns.offsets, columns.timestamps_ms, strict=True) if t >= asked.timestamp_ms]
+                found = [
+                    o
+                    for o, t in zip(columns.offsets, columns.timestamps_ms, strict=True)
+                    if t >= asked.timestamp_ms
+                ]
                 if found:
                     answer.offset = found[0]
                     break

@@ -30,7 +30,12 @@ def test_a_record_is_delivered_and_its_place_is_told() -> None:
             second = await producer.send("t", b"two")
             assert not first.done()
             metadata = await first
-            assert (metadata.topic, metadata.partition, metadata.offset, metadata.timestamp_ms) == ("t", 0, 0, 42)
+            assert (metadata.topic, metadata.partition, metadata.offset, metadata.timestamp_ms) == (
+                "t",
+                0,
+                0,
+                42,
+            )
             assert (await second).offset == 1
             assert first.done() and first.exception() is None and first.result() == metadata
         assert log.values() == [b"one", b"two"]
@@ -274,7 +279,10 @@ def test_a_batch_too_large_for_the_topic_is_split() -> None:
 def test_send_waits_for_room_and_send_nowait_says_that_it_would() -> None:
     async def story(world: World) -> None:
         (log,) = world.cluster.create_topic("t")
-        async with world.client() as client, Producer(client, batch_bytes=1_000, buffer_bytes=4_000) as producer:
+        async with (
+            world.client() as client,
+            Producer(client, batch_bytes=1_000, buffer_bytes=4_000) as producer,
+        ):
             with pytest.raises(BufferFullError, match="not known yet"):
                 producer.send_nowait("t", b"x")
             assert await producer.partitions_for("t") == 1

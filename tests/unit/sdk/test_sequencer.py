@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streamkeep.producer.batch import Batch
 from streamkeep.producer.sequencer import Sequencer, Verdict
+from streamkeep_common.records import Codec
 from tests.unit.sdk.batches import closed_batch
 
 
@@ -113,7 +114,7 @@ def test_the_parts_of_a_split_batch_keep_its_sequences() -> None:
     sequencer, batches = filled(2, records=4)
     take_all(sequencer)
     whole = batches[0]
-    whole_encoded = whole.encode(codec=0, producer_id=1)  # type: ignore[arg-type]
+    whole_encoded = whole.encode(Codec.NONE, 1)
     assert whole_encoded.record_count == 4
     assert sequencer.replace(whole, whole.split(), sequencer.attempt)
     first = sequencer.take_next()

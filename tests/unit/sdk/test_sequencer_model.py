@@ -15,6 +15,7 @@ import pytest
 
 from streamkeep.producer.batch import Batch
 from streamkeep.producer.sequencer import Sequencer, Verdict
+from streamkeep_common.records import Codec
 from tests.unit.sdk.batches import closed_batch
 
 WINDOW = 5
@@ -152,40 +153,42 @@ class Model:
                 self.events["fail"] += 1
 
     def give_up(self) -> None:
-        """The oldest batches are too old. What is still on its way is lost or served before the next attempt."""
+        """The oldest batches are too old. What is still on its way is served or lost before the next attempt."""
         if not self.sequencer.pending:
             return
-        oldest = self.sequencer.pending[min(self.rng.randint(0, 2), len(self.sequencer.pending) - 1)].opened_s
+        pending = self.sequencer.pending
+        oldest = pending[min(self.rng.randint(0, 2), len(pending) - 1)].opened_s
         self.cut()
         for batch in self.sequencer.expire(oldest):
             self.given_up.update(self.values[id(batch)])
             self.events["gap" if batch.sequence is not None else "never sent"] += 1
 
-    def refuse(self) -> None:
-        """The broker will never take the next request, which it has not stored."""
-        if not self.requests:
-            return
+    def next_not_stored(self) -> Request | None:
+        """The next request, if it is the latest attempt for something that the broker has not got."""
+        if not self.requests or self.answers:
+            return None
         request = self.requests[0]
         stored = {value for entry in self.broker.entries for value in entry.values}
-        if request.attempt == self.sequencer.attempt and request.batch is self.sequencer.pending[0]:
-            if not stored & set(request.values) and not self.answers:
-                self.requests.popleft()
-                assert self.sequencer.refuse(request.batch, request.attempt)
-                self.given_up.update(request.values)
-                self.events["refused"] += 1
+        fresh = request.attempt == self.sequencer.attempt and not stored & set(request.values)
+        return self.requests.popleft() if fresh else None
+
+    def refuse(self) -> None:
+        """The broker will never take the next request."""
+        request = self.next_not_stored()
+        if request is not None:
+            assert self.sequencer.refuse(request.batch, request.attempt)
+            self.given_up.update(request.values)
+            self.events["refused"] += 1
 
     def split(self) -> None:
-        if not self.requests or self.answers:
+        """The next request is too large for the broker."""
+        request = self.next_not_stored()
+        if request is None:
             return
-        request = self.requests[0]
-        stored = {value for entry in self.broker.entries for value in entry.values}
-        if request.attempt != self.sequencer.attempt or request.batch.record_count < 2:
+        if request.batch.record_count == 1:
+            self.requests.appendleft(request)
             return
-        if stored & set(request.values):
-            return
-        self.requests.popleft()
-        request.batch.encoded = None
-        request.batch.encode(0, 1)  # type: ignore[arg-type]
+        request.batch.encode(Codec.NONE, 1)
         parts = request.batch.split()
         self.values[id(parts[0])] = request.values[: parts[0].record_count]
         self.values[id(parts[1])] = request.values[parts[0].record_count :]
@@ -197,7 +200,9 @@ class Model:
         assert log == sorted(set(log)), "nothing twice, everything in order"
         assert len(self.acknowledged) == len(set(self.acknowledged))
         assert set(self.acknowledged) <= set(log), "acknowledged is stored"
-        assert set(self.acknowledged) | self.given_up == set(range(self.produced)), "every record has an outcome"
+        assert set(self.acknowledged) | self.given_up == set(range(self.produced)), (
+            "every record has an outcome"
+        )
         assert not set(self.acknowledged) & self.given_up
 
 

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class World:
-    """`cluster` is served by the hosts "coordinator" and "broker-1", "broker-2", ...; clients live on "client"."""
+    """`cluster` is served by the hosts "coordinator", "broker-1", "broker-2" ...; clients are on "client"."""
 
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
