@@ -1,8 +1,9 @@
 """Bounded descriptors for any number of log files.
 
 A `CachedFile` is a `DiskFile` that opens when it is first used and may lose its descriptor whenever
-nobody uses it; the next use opens it again. A file that was written and not yet synced keeps its
-descriptor, because a write-back error is reported to the descriptors that were open when it happened.
+nobody uses it; the next use opens it again. A file that was written and not yet synced is the last to
+lose it, because a write-back error is reported to the descriptors that were open when it happened: once
+`lost_unsynced`, only a sync of the whole file system, which has a descriptor of its own, tells the truth.
 Knows nothing of logs.
 """
 
@@ -17,10 +18,11 @@ from pathlib import Path
 from streamkeep_common.seams import Disk, DiskFile
 
 DEFAULT_CAPACITY = 512
+OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
 class FileCache:
-    """Opens files on one disk, keeping at most `capacity` descriptors that nobody needs.
+    """Opens files on one disk, keeping at most `capacity` descriptors beside those in use this very moment.
 
     Files may be used on any thread, so a lock guards the bookkeeping; it is never held during I/O other
     than open and close.
@@ -31,12 +33,14 @@ class FileCache:
         self._disk = disk
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._idle: OrderedDict[CachedFile, None] = OrderedDict()  # open, clean, unused; oldest first
+        # Open and unused, oldest first; what was written and not synced stands apart.
+        self._idle: OrderedDict[CachedFile, None] = OrderedDict()
+        self._unsynced: OrderedDict[CachedFile, None] = OrderedDict()
         self._open_files = 0
 
     @property
     def open_files(self) -> int:
-        """Descriptors held now. Above the capacity only while so many files are in use or unsynced."""
+        """Descriptors held now."""
         return self._open_files
 
     def open(self, path: Path, *, create: bool = False) -> CachedFile:
@@ -47,7 +51,7 @@ class FileCache:
         return CachedFile(self, path, create=create)
 
     def close_idle(self) -> None:
-        """Give back every descriptor that is neither in use nor unsynced: nobody may want them for long."""
+        """Give back every descriptor that is neither in use nor unsynced: nobody may want it for long."""
         with self._lock:
             self._close_all_idle()
 
@@ -63,7 +67,7 @@ class FileCache:
                 self._open_files += 1
                 self._shrink()
             else:
-                self._idle.pop(file, None)
+                self._take_from_lists(file)
             file.users += 1
             return opened
 
@@ -77,6 +81,8 @@ class FileCache:
         """What the file held at `version` (see `CachedFile.version`) is durable."""
         with self._lock:
             file.synced_version = max(file.synced_version, version)
+            if file.synced_version == file.version:
+                file.lost_unsynced = False
             self._settle(file)
 
     def close(self, file: CachedFile) -> None:
@@ -89,30 +95,43 @@ class FileCache:
         try:
             return self._disk.open(file.path, create=file.create)
         except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._idle:
+            if error.errno not in OUT_OF_DESCRIPTORS or not (self._idle or self._unsynced):
                 raise
-        # Others in the process have more descriptors than was planned for: give back what can be spared.
+        # Others in the process have more descriptors than was planned for: spare some.
         self._close_all_idle()
+        self._close_one_unsynced()
         return self._disk.open(file.path, create=file.create)
+
+    def _settle(self, file: CachedFile) -> None:
+        if file.users or file.opened is None:
+            return
+        self._take_from_lists(file)
+        if file.closed:
+            self._close_descriptor(file)
+            return
+        unused = self._idle if file.synced_version == file.version else self._unsynced
+        unused[file] = None
+        self._shrink()
+
+    def _take_from_lists(self, file: CachedFile) -> None:
+        self._idle.pop(file, None)
+        self._unsynced.pop(file, None)
+
+    def _shrink(self) -> None:
+        while self._open_files > self._capacity and self._idle:
+            self._close_descriptor(self._idle.popitem(last=False)[0])
+        while self._open_files > self._capacity and self._unsynced:
+            self._close_one_unsynced()
 
     def _close_all_idle(self) -> None:
         while self._idle:
             self._close_descriptor(self._idle.popitem(last=False)[0])
 
-    def _settle(self, file: CachedFile) -> None:
-        if file.users or file.opened is None:
-            return
-        if file.closed:
-            self._idle.pop(file, None)
+    def _close_one_unsynced(self) -> None:
+        if self._unsynced:
+            file = self._unsynced.popitem(last=False)[0]
+            file.lost_unsynced = True
             self._close_descriptor(file)
-        elif file.synced_version == file.version:
-            self._idle[file] = None
-            self._idle.move_to_end(file)
-            self._shrink()
-
-    def _shrink(self) -> None:
-        while self._open_files > self._capacity and self._idle:
-            self._close_descriptor(self._idle.popitem(last=False)[0])
 
     def _close_descriptor(self, file: CachedFile) -> None:
         assert file.opened is not None
@@ -124,7 +143,17 @@ class FileCache:
 class CachedFile:
     """A `DiskFile` whose descriptor comes and goes. The bookkeeping fields belong to its cache."""
 
-    __slots__ = ("_cache", "_path", "closed", "create", "opened", "synced_version", "users", "version")
+    __slots__ = (
+        "_cache",
+        "_path",
+        "closed",
+        "create",
+        "lost_unsynced",
+        "opened",
+        "synced_version",
+        "users",
+        "version",
+    )
 
     def __init__(self, cache: FileCache, path: Path, *, create: bool) -> None:
         self._cache = cache
@@ -136,6 +165,8 @@ class CachedFile:
         self.version = 0
         """Counts changes of the content; take it before a sync to tell `mark_synced` what it covered."""
         self.synced_version = 0
+        self.lost_unsynced = False
+        """Its descriptor was given back while it had bytes that were not on disk."""
 
     @property
     def path(self) -> Path:

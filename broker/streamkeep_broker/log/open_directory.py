@@ -7,13 +7,13 @@ wait for the disk goes through the volume's housekeeper.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from functools import partial
 from pathlib import Path
 
 from streamkeep_broker.log.checkpoints import Checkpoint, write_checkpoints
 from streamkeep_broker.log.directory import LogDirectory
+from streamkeep_broker.log.file_cache import OUT_OF_DESCRIPTORS
 from streamkeep_broker.log.flusher import OUT_OF_SPACE
 from streamkeep_broker.log.identity import Claim, bind_to_cluster, mark_clean
 from streamkeep_broker.log.partition_log import PartitionLog, RemovedSegment
@@ -25,8 +25,6 @@ from streamkeep_common.seams import Disk
 
 # How many logs are looked at before other work of the event loop has its turn.
 LOGS_PER_TURN = 500
-# The process ran short of something: that says nothing of the disk.
-_SHORT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 _logger = logging.getLogger(__name__)
 
@@ -72,7 +70,7 @@ class OpenDirectory:
         if error.errno in OUT_OF_SPACE:
             self.volume.ran_out_of_space()
             return DiskFullError(self.directory.reason)
-        if error.errno in _SHORT_OF_RESOURCES:
+        if error.errno in OUT_OF_DESCRIPTORS:  # which says nothing of the disk
             return StorageFailedError(f"{error.strerror} on the way to {self.path}")
         if self.directory.failed("A write to", error):
             self.volume.on_change(self.directory)

@@ -90,13 +90,31 @@ async def test_a_process_out_of_descriptors_does_not_blame_the_disk(sim: Simulat
     host = Host(sim)
     manager = await host.start()
     log, other = create(manager), create(manager, 1)
-    await acknowledge(manager, log, b"x")
-    append(manager, log, b"y")
-    host.disk.max_open_files = host.disk.open_files
+    host.disk.max_open_files = 0
     with pytest.raises(StorageFailedError, match="Too many open files"):
         append(manager, other, b"x")
     assert manager.directories[0].state == broker_pb2.ONLINE
-    await until_flushed(log)
+    host.disk.max_open_files = 1
+    for _ in range(10):
+        await acknowledge(manager, log, b"x")
+    await manager.stop()
+
+
+@simulated
+async def test_more_partitions_than_descriptors_can_be_written_at_once(sim: Simulation) -> None:
+    host = Host(sim)
+    manager = await host.start(max_open_files=1000)
+    logs = [create(manager, number) for number in range(100)]
+    host.disk.max_open_files = 20
+    for _ in range(3):
+        for log in logs:
+            append(manager, log, b"x")
+        for log in logs:
+            await until_flushed(log)
+    assert manager.directories[0].state == broker_pb2.ONLINE
+    host.die(power_cut=True)
+    manager = await host.start()
+    assert [log.log_end_offset for log in manager] == [3] * 100
     await manager.stop()
 
 

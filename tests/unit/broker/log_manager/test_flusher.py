@@ -163,18 +163,41 @@ async def test_five_files_are_made_durable_by_one_sync_of_their_file_system() ->
     assert [bench.disk.read_file(ROOT / str(number)) for number in range(5)] == [b"x"] * 5
 
 
-async def test_files_synced_with_their_file_system_may_lose_their_descriptors() -> None:
+async def test_one_file_that_lost_its_descriptor_unsynced_needs_a_sync_of_the_file_system() -> None:
     bench = Bench()
-    bench.cache = FileCache(bench.disk, capacity=2)
-    logs = [bench.log(str(number)) for number in range(20)]
-    for log in logs:
-        bench.produce(log)
-    assert bench.disk.open_files == 20
+    bench.cache = FileCache(bench.disk, capacity=1)
+    log, other = bench.log(), bench.log("other")
+    bench.produce(log)
+    other.append()
     await passes()
-    logs[0].append()
+    log.append()
     await bench.worker.do_next()
-    assert bench.disk.open_files == 2
-    assert logs[0].file.opened is not None
+    assert (bench.disk.file_syncs, bench.disk.file_system_syncs) == (0, 1)
+    assert log.flushed_end == 1
+    bench.flusher.request(log)
+    await passes()
+    await bench.worker.do_next()
+    bench.produce(log)
+    await passes()
+    await bench.worker.do_next()
+    assert (bench.disk.file_syncs, log.flushed_end) == (1, 3)
+
+
+async def test_a_flush_that_finds_no_descriptor_syncs_the_file_system(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    log = bench.log()
+    bench.produce(log)
+    await passes()
+    monkeypatch.setattr(CachedFile, "sync", _no_descriptor)
+    await bench.worker.do_next()
+    assert bench.disk.file_system_syncs == 1
+    assert log.flushed_end == 1
+
+
+def _no_descriptor(_file: CachedFile) -> None:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 async def test_where_the_file_system_cannot_be_synced_each_file_is() -> None:
