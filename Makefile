@@ -34,6 +34,9 @@ check: setup
 protos: setup
 	$(BIN)/python scripts/protos.py
 
+docs: setup
+	$(BIN)/python scripts/settings_doc.py
+
 fmt: setup
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
