@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -41,6 +42,7 @@ class Cluster:
 @asynccontextmanager
 async def connected(invocation: Invocation) -> AsyncIterator[Cluster]:
     """The cluster; when nobody answers where `dev` would listen, the error says how to start one."""
+    _listen_to_the_sdk(invocation)
     timeout_ms = round(invocation.request_timeout_s * 1_000)
     try:
         client = Client(invocation.bootstrap, request_timeout_ms=timeout_ms)
@@ -54,6 +56,14 @@ async def connected(invocation: Invocation) -> AsyncIterator[Cluster]:
                 raise
             hint = "`streamctl dev` starts a cluster on this machine; --bootstrap names another"
             raise CommandError(f"{error} {hint}.", ExitCode.UNAVAILABLE) from error
+
+
+def _listen_to_the_sdk(invocation: Invocation) -> None:
+    """What it logs is told again by the errors it raises, so it is heard only with --debug."""
+    if invocation.debug:
+        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(name)s: %(message)s")
+    else:
+        logging.getLogger("streamkeep").addHandler(logging.NullHandler())
 
 
 def ask(invocation: Invocation, work: Callable[[Cluster], Awaitable[T]]) -> T:

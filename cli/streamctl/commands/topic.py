@@ -157,7 +157,7 @@ async def _described(cluster: Cluster, name: str) -> tuple[TopicInfo, dict[int, 
         )
         for outcome in (start, end):
             if isinstance(outcome, StreamkeepError):
-                note(f"partition {place.partition}: {outcome}")
+                note(f"partition {place.partition}: {outcome.message or outcome}")
                 break
     return topic, ends
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 from pathlib import Path
@@ -15,6 +16,14 @@ from tests.integration.cli.program import TIMEOUT_S, Streamctl, is_running, serv
 pytestmark = pytest.mark.process
 
 START = ("dev", "--brokers", "1", "--port-base", "0", "-o", "json")
+
+
+def kill(pid: int) -> None:
+    """End a process that is no child of this one, and wait for it."""
+    pidfd = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    assert select.select([pidfd], [], [], TIMEOUT_S)[0]
+    os.close(pidfd)
 
 
 def test_a_detached_cluster_is_found_again_and_ended(bare: Streamctl) -> None:
@@ -35,7 +44,7 @@ def test_a_detached_cluster_is_found_again_and_ended(bare: Streamctl) -> None:
 
 def test_a_half_dead_cluster_says_what_to_do(bare: Streamctl) -> None:
     processes = bare.process(*START, "--detach").json
-    os.kill(processes[1]["pid"], signal.SIGKILL)
+    kill(processes[1]["pid"])
     status = bare("dev", "status", "-o", "json", expect=10)
     assert [process["state"] for process in status.json] == ["running", "dead"]
     refused = bare(*START, "--detach", expect=1).err
