@@ -38,10 +38,11 @@ class ResponseBuilder:
         self.size_bytes += size
 
     def finish(self, *, leadership_unconfirmed: bool) -> bytes:
-        """The serialized FetchResponse; with nothing added, a heartbeat."""
+        """The serialized FetchResponse; with nothing added, a heartbeat. Nothing is kept of it here."""
+        pieces, self._pieces = self._pieces, []
         if leadership_unconfirmed:
-            self._pieces.append(_UNCONFIRMED)
-        return b"".join(self._pieces)
+            pieces.append(_UNCONFIRMED)
+        return b"".join(pieces)
 
 
 def _varint(value: int) -> bytes:

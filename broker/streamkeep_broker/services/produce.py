@@ -144,6 +144,7 @@ class ProduceStream:
                 if request is None or self._service.closing is not None:
                     return
                 self._append_all(request)
+                del request  # its bytes are on their way to the disk; the next one may be long in coming
         finally:
             self._reading = False
             self._to_write.ring()
