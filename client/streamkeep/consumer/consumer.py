@@ -58,6 +58,8 @@ class Consumer:
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
+        self._fetcher: Fetcher | None = None
+        self._closed = False
         if reset not in ("error", "earliest", "latest"):
             raise ValueError(f"reset is error, earliest or latest, not '{reset}'")
         if fetch_buffer_bytes < 1:
@@ -70,8 +72,6 @@ class Consumer:
         )
         self._reset = reset
         self._fetch_buffer_bytes = fetch_buffer_bytes
-        self._fetcher: Fetcher | None = None
-        self._closed = False
         self._batch: ConsumedBatch | None = None
         """The batch whose records are being handed out one by one, by this iterator."""
         self._records: Iterator[Record] = iter(())

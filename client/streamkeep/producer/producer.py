@@ -68,6 +68,8 @@ class Producer:
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
+        self._sender: Sender | None = None
+        self._closed = False
         self._options = ProducerOptions(
             linger_ms=linger_ms,
             batch_bytes=batch_bytes,
@@ -86,8 +88,6 @@ class Producer:
         self._batch_bytes = batch_bytes
         self._max_record_bytes = max_record_bytes(self._options.codec, buffer_bytes)
         self._pool = BufferPool(buffer_bytes)
-        self._sender: Sender | None = None
-        self._closed = False
         self._buffers: dict[str, TopicBuffer] = {}
         self._plain: dict[str, Batch] = {}
         """By topic, the open batch that takes records with nothing but a value."""

@@ -153,7 +153,7 @@ class Model:
                 self.events["fail"] += 1
 
     def give_up(self) -> None:
-        """The oldest batches are too old. What is still on its way is served or lost before the next attempt."""
+        """The oldest are too old. What is still on its way is served or lost before the next attempt."""
         if not self.sequencer.pending:
             return
         pending = self.sequencer.pending

@@ -1,0 +1,135 @@
+"""One client object: its bootstrap list, how it asks coordinators, and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pytest
+
+from streamkeep import Client, Consumer, Producer
+from streamkeep.client import parse_bootstrap
+from streamkeep.errors import ClosedError
+from tests.unit.sdk.world import World, in_world
+
+
+def test_bootstrap_lists_are_read_and_mistakes_in_them_told() -> None:
+    assert parse_bootstrap("a:1, b:2,") == ["a:1", "b:2"]
+    assert parse_bootstrap(["a:1", "[::1]:2"]) == ["a:1", "[::1]:2"]
+    for wrong in ("", "a", "a:", ":1", "a:b", "a:70000", "http://a"):
+        with pytest.raises(ValueError, match="host:port"):
+            parse_bootstrap(wrong)
+
+
+def test_dead_addresses_are_passed_over_and_not_asked_again() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client("dead:1,also-dead:1,coordinator:7101") as client:
+            await client.metadata.topic("t", timeout_s=10)
+            began = client.clock.monotonic()
+            await client.metadata.refresh()
+            assert client.clock.monotonic() - began < 0.1
+
+    in_world(story)
+
+
+def test_a_silent_coordinator_costs_one_short_timeout() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        world.fabric.cut_both("client", "broker-1")
+        async with world.client("broker-1:7201,coordinator:7101") as client:
+            began = client.clock.monotonic()
+            await client.metadata.topic("t", timeout_s=10)
+            assert client.clock.monotonic() - began < 2
+
+    in_world(story)
+
+
+def test_a_storm_of_trouble_becomes_a_few_questions() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client() as client:
+            await client.metadata.topic("t", timeout_s=10)
+            world.cluster.metadata_calls = 0
+            for _ in range(1_000):
+                client.metadata.refresh_soon()
+                await world.sleep(0.001)
+            assert world.cluster.metadata_calls <= 12
+            waits = [asyncio.ensure_future(client.metadata.refresh()) for _ in range(50)]
+            world.cluster.metadata_calls = 0
+            await asyncio.gather(*waits)
+            assert world.cluster.metadata_calls <= 2
+
+    in_world(story)
+
+
+def test_topics_in_use_are_looked_at_now_and_then() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client() as client:
+            await client.metadata.topic("t", timeout_s=10)
+            world.cluster.metadata_calls = 0
+            await world.sleep(600)
+            assert 8 <= world.cluster.metadata_calls <= 12
+
+    in_world(story)
+
+
+def test_a_broker_that_doubts_its_leadership_makes_the_client_ask_once_a_second_and_stay() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client() as client, Consumer(client) as consumer:
+            await consumer.assign([("t", 0)])
+            reading = asyncio.ensure_future(anext(consumer))
+            await world.sleep(1)
+            world.cluster.unconfirmed = True
+            world.cluster.metadata_calls = 0
+            await world.sleep(10)
+            assert 5 <= world.cluster.metadata_calls <= 11
+            async with Producer(client) as producer:
+                await (await producer.send("t", b"x"))
+            assert (await reading).value == b"x"
+
+    in_world(story)
+
+
+def test_a_closed_client_ends_what_uses_it() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        client = world.client()
+        producer = Producer(client)
+        await producer.start()
+        await (await producer.send("t", b"x"))
+        await client.close()
+        with pytest.raises(ClosedError):
+            await client.metadata.topic("other", timeout_s=1)
+        await producer.close(timeout_ms=100)
+
+    in_world(story)
+
+
+async def test_a_forgotten_producer_is_told() -> None:
+    producer = Producer("127.0.0.1:1")
+    await producer.start()
+    assert producer._sender is not None
+    await producer._sender.close()
+    with pytest.warns(ResourceWarning, match="was not closed"):
+        del producer
+        gc.collect()
+
+
+def test_options_that_make_no_sense_are_refused() -> None:
+    client = Client("a:1")
+    for options in (
+        {"linger_ms": -1},
+        {"batch_bytes": 0},
+        {"batch_bytes": 2 << 20},
+        {"buffer_bytes": 10},
+        {"compression": "rar"},
+        {"delivery_timeout_ms": 0},
+        {"max_in_flight": 6},
+    ):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            Producer(client, **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="reset"):
+        Consumer(client, reset="never")  # type: ignore[arg-type]
