@@ -38,6 +38,7 @@ class PartitionQueue:
     """What is buffered for one partition."""
 
     __slots__ = (
+        "_batch_bytes",
         "_listener",
         "_pool",
         "has_leader",
@@ -56,6 +57,7 @@ class PartitionQueue:
         topic_id: bytes,
         partition: int,
         *,
+        batch_bytes: int,
         max_in_flight: int,
         sticky: StickyPartitioner,
         pool: BufferPool,
@@ -69,41 +71,40 @@ class PartitionQueue:
         self.open: Batch | None = None
         self.has_leader = False
         self.resume_at_s = 0.0
+        self._batch_bytes = batch_bytes
         self._pool = pool
         self._listener = listener
 
     def is_empty(self) -> bool:
         return self.open is None and not self.sequencer.pending
 
-    def opens_batch(self, size: int, batch_bytes: int) -> bool:
+    def opens_batch(self, size: int) -> bool:
         """A record of `size` bytes would begin a new batch."""
-        return self.open is None or self.open.size + size > batch_bytes
+        return self.open is None or self.open.size + size > self._batch_bytes
 
-    def room_for(self, size: int, batch_bytes: int, now_ms: int, now_s: float) -> Batch | None:
+    def room_for(self, size: int, now_ms: int, now_s: float) -> Batch | None:
         """The open batch with room for a record of `size` bytes; None if the buffer is full.
 
-        A record larger than `batch_bytes` has a batch of its own.
+        A record larger than a batch has a batch of its own.
         """
         batch = self.open
-        if batch is not None and batch.size + size > batch_bytes:
+        if batch is not None and batch.size + size > self._batch_bytes:
             self.close_full()
             batch = None
         if batch is None:
-            return self._open_batch(size, batch_bytes, now_ms, now_s)
-        return batch if self._reserve(batch, size, batch_bytes) else None
+            return self._open_batch(size, now_ms, now_s)
+        return batch if self._reserve(batch, size) else None
 
-    def extend(
-        self, columns: Columns, start: int, batch_bytes: int, now_ms: int, now_s: float
-    ) -> Span | None:
+    def extend(self, columns: Columns, start: int, now_ms: int, now_s: float) -> Span | None:
         """Take as many records from `start` on as fit into one batch; None if the buffer is full."""
         used = self.open.size if self.open is not None else 0
-        count, size = columns.fit(start, batch_bytes - used)
+        count, size = columns.fit(start, self._batch_bytes - used)
         if not count and self.open is not None:
             self.close_full()
-            count, size = columns.fit(start, batch_bytes)
+            count, size = columns.fit(start, self._batch_bytes)
         if not count:
             count, size = 1, columns.size(start, start + 1)
-        batch = self.room_for(size, batch_bytes, now_ms, now_s)
+        batch = self.room_for(size, now_ms, now_s)
         if batch is None:
             return None
         span = columns.append_to(batch, start, count, size)
@@ -134,20 +135,20 @@ class PartitionQueue:
         if self.sticky.partition == self.partition:
             self.sticky.note_batch(batch.size)
 
-    def _open_batch(self, size: int, batch_bytes: int, now_ms: int, now_s: float) -> Batch | None:
+    def _open_batch(self, size: int, now_ms: int, now_s: float) -> Batch | None:
         batch = Batch(Receipt(self.topic, self.partition, now_ms), now_s)
-        if not self._reserve(batch, size, batch_bytes):
+        if not self._reserve(batch, size):
             return None
         self.open = batch
         self._listener.on_open(self)
         return batch
 
-    def _reserve(self, batch: Batch, size: int, batch_bytes: int) -> bool:
+    def _reserve(self, batch: Batch, size: int) -> bool:
         """Room for `size` bytes more, taken from the pool if the batch has not enough."""
         needed = batch.size + size - batch.reserved
         if needed <= 0:
             return True
-        step = max(needed, min(_RESERVE_BYTES, batch_bytes - batch.reserved))
+        step = max(needed, min(_RESERVE_BYTES, self._batch_bytes - batch.reserved))
         if not self._pool.take(step):
             step = needed
             if not self._pool.take(step):
@@ -177,6 +178,7 @@ class TopicBuffer:
         self.queues: list[PartitionQueue] = []
         self._hashes = hashes
         self._sticky = StickyPartitioner(batch_bytes, rng)
+        self._batch_bytes = batch_bytes
         self._max_in_flight = max_in_flight
         self._pool = pool
         self._listener = listener
@@ -188,6 +190,7 @@ class TopicBuffer:
                 self.topic,
                 self.topic_id,
                 partition,
+                batch_bytes=self._batch_bytes,
                 max_in_flight=self._max_in_flight,
                 sticky=self._sticky,
                 pool=self._pool,
@@ -198,8 +201,11 @@ class TopicBuffer:
         self.queues += added
         return added
 
-    def queue_for(self, key: bytes | None, partition: int | None) -> PartitionQueue:
-        """An explicit partition, else the key's, else the sticky one. Raises UnknownPartitionError."""
+    def queue_for(self, key: bytes | None, partition: int | None, size: int = 0) -> PartitionQueue:
+        """Where a record of `size` bytes goes: an explicit partition, else the key's, else the sticky one.
+
+        Raises UnknownPartitionError.
+        """
         if partition is not None:
             if not 0 <= partition < len(self.queues):
                 raise UnknownPartitionError(
@@ -208,15 +214,21 @@ class TopicBuffer:
             return self.queues[partition]
         if key is not None:
             return self.queues[self.partition_of(key)]
-        return self._sticky_queue()
+        return self._sticky_queue(size)
 
     def partition_of(self, key: bytes) -> int:
         return self._hashes[key] % len(self.queues)
 
-    def _sticky_queue(self) -> PartitionQueue:
-        current = self._sticky.partition
-        if current is not None and (self.queues[current].open is not None or not self._sticky.is_due()):
-            return self.queues[current]
+    def _sticky_queue(self, size: int) -> PartitionQueue:
+        """The present one as long as its batch has room, and then until it had its share."""
+        if self._sticky.partition is not None:
+            queue = self.queues[self._sticky.partition]
+            if not queue.opens_batch(size):
+                return queue
+            if queue.open is not None:
+                queue.close_full()
+            if queue.has_leader and not self._sticky.is_due():
+                return queue
         return self.queues[self._sticky.draw([_queue_length(queue) for queue in self.queues])]
 
 

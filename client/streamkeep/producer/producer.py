@@ -300,11 +300,11 @@ class Producer:
             check_timestamp(timestamp_ms)
         size = record_size(value, key, pairs)
         check_size(size, self._max_record_bytes)
-        queue = buffer.queue_for(key, partition)
-        if queue.opens_batch(size, self._batch_bytes):
+        queue = buffer.queue_for(key, partition, size)
+        if queue.opens_batch(size):
             self._now_ms = _STALE
         now_ms = self._read_clock()
-        batch = queue.room_for(size, self._batch_bytes, now_ms, self._clock.monotonic())
+        batch = queue.room_for(size, now_ms, self._clock.monotonic())
         if batch is None:
             return None
         delivery = batch.append(value, key, pairs, now_ms if timestamp_ms is None else timestamp_ms, size)
@@ -321,9 +321,7 @@ class Producer:
         while start < len(columns):
             buffer = self._buffers.get(topic) or await self._open(topic)
             queue = buffer.queue_for(None, partition)
-            span = queue.extend(
-                columns, start, self._batch_bytes, self._read_clock(), self._clock.monotonic()
-            )
+            span = queue.extend(columns, start, self._read_clock(), self._clock.monotonic())
             if span is None:
                 await self._pool.wait()
                 continue

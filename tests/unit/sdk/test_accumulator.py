@@ -58,7 +58,7 @@ class Buffer:
 
     def append(self, value: bytes | None, key: bytes | None = None, now_ms: int = 1_000) -> bool:
         size = record_size(value, key, None)
-        batch = self.topic.queue_for(key, None).room_for(size, BATCH_BYTES, now_ms, 0.0)
+        batch = self.topic.queue_for(key, None, size).room_for(size, now_ms, 0.0)
         if batch is None:
             return False
         batch.append(value, key, None, now_ms, size)
@@ -173,7 +173,7 @@ def test_columns_are_cut_into_full_batches_whatever_the_sizes(seed: int) -> None
     buffer = Buffer(capacity=10_000_000)
     start = 0
     while start < len(values):
-        span = buffer.queue.extend(columns, start, BATCH_BYTES, 5, 0.0)
+        span = buffer.queue.extend(columns, start, 5, 0.0)
         assert span is not None and len(span.inputs) > 0
         assert list(span.inputs) == list(range(start, start + len(span.inputs)))
         start += len(span.inputs)
