@@ -84,7 +84,7 @@ class Life:
         while True:
             self.arm(0.2)
             try:
-                self.log = open_log(self.disk, checkpoint=self.checkpoint, segment_bytes=1500)
+                self.log = open_log(self.disk, checkpoint=self.checkpoint, commit=False, segment_bytes=1500)
             except CrashError:
                 self.seen["crash within a recovery"] += 1
                 self.crash()

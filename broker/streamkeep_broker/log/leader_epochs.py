@@ -1,8 +1,8 @@
 """Which leader epoch began at which offset (KIP-101): the ground for finding where two logs part. Pure.
 
-The file is lines of text, each with its own checksum, and is only ever appended to; reading it assigns
-the epochs again in their order. What stands in it of a part of the log that was lost is forgotten by the
-reader, and overruled by the next epoch.
+The file is lines of text, each with its own checksum, and is only appended to while the log is open;
+reading it assigns the epochs again in their order. What stands in it of a part of the log that was lost
+is forgotten by the reader, and overruled by the next epoch.
 """
 
 from __future__ import annotations
@@ -84,6 +84,10 @@ class LeaderEpochs:
     def forget_after(self, log_end_offset: int) -> None:
         """Records from here on are gone. An epoch that begins just here stays: it has written nothing yet."""
         self._starts = [start for start in self._starts if start.start_offset <= log_end_offset]
+
+    def encode(self) -> bytes:
+        """A file that holds just these epochs."""
+        return b"".join(map(_line, self._starts))
 
     def unsaved(self) -> bytes:
         """Lines to append to the file: what was assigned since `saved`."""

@@ -119,7 +119,8 @@ def _largest_from(view: LogView, segment: Segment, size: int, position: int) -> 
     for frame in _readable_frames(view, walk, position):
         timestamp_ms = frame.header.largest_timestamp_ms
         if frame.header.base_offset < view.start_offset:  # begins before the log start: look at what is left
-            timestamp_ms = max(found.timestamp_ms for found in _readable_records(view, walk, frame))
+            readable = _readable_records(view, walk, frame)
+            timestamp_ms = max((found.timestamp_ms for found in readable), default=NO_TIMESTAMP)
         if timestamp_ms > best.timestamp_ms:
             best = TimedFrame(timestamp_ms, frame.header.base_offset)
     return best

@@ -35,12 +35,13 @@ class LogSlice(NamedTuple):
 class ReadCursor:
     """Where one reader's last slice ended, so that the next needs no search. Give it to every read."""
 
-    __slots__ = ("index", "next_offset", "position", "segment")
+    __slots__ = ("index", "indexed", "next_offset", "position", "segment")
 
     def __init__(self) -> None:
         self.segment: Segment | None = None
+        self.indexed: Segment | None = None
         self.index: SegmentIndex | None = None
-        """Of that segment, if it was needed: readers of old segments do not evict each other's."""
+        """Of the segment `indexed`: readers of old segments do not evict each other's."""
         self.position = 0
         self.next_offset = -1
 
@@ -50,9 +51,7 @@ class ReadCursor:
 
     def move(self, segment: Segment, position: int, next_offset: int) -> None:
         """The last slice ended here."""
-        if self.segment is not segment:
-            self.segment = segment
-            self.index = None
+        self.segment = segment
         self.position = position
         self.next_offset = next_offset
 
@@ -94,8 +93,6 @@ class LogReader:
         check_defect(segment, position)
         bound = _bound_of(segment, position, max_bytes, end_offset)
         data = await self._read(segment, position, bound.position - position)
-        if len(data) < bound.position - position:
-            raise corrupt(segment, position + len(data), "the file is cut off here")
         first = _header(segment, data, 0, position)
         if not first.base_offset <= offset < first.next_offset:
             raise corrupt(segment, position, f"offset {offset} should be here, not {first.base_offset}")
@@ -103,8 +100,6 @@ class LogReader:
             return LogSlice(b"", offset)
         if first.frame_bytes > len(data):
             data = await self._read(segment, position, first.frame_bytes)
-            if first.frame_bytes > len(data):
-                raise corrupt(segment, position, "the frame is cut off")
             size, next_offset = first.frame_bytes, first.next_offset
         elif bound.next_offset is not None:
             size, next_offset = len(data), bound.next_offset
@@ -134,9 +129,9 @@ class LogReader:
     ) -> SegmentIndex:
         if cursor is None or segment.index is not None:
             return await self.index_of(segment, interval_bytes)
-        if cursor.segment is not segment or cursor.index is None:
-            cursor.segment = segment
+        if cursor.index is None or cursor.indexed is not segment:
             cursor.index = await self.index_of(segment, interval_bytes)
+            cursor.indexed = segment
         return cursor.index
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -171,6 +166,8 @@ class LogReader:
         data = segment.file.read_cached(position, size)
         if data is None:
             data = await self._worker.run(partial(segment.file.read, position, size))
+        if len(data) < size:
+            raise corrupt(segment, position + len(data), "the file ends here, its frames do not")
         return data
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streamkeep_broker.log.files import LEADER_EPOCHS_NAME, SNAPSHOT_SUFFIX, offset_path
+from streamkeep_broker.log.files import LEADER_EPOCHS_NAME, SNAPSHOT_SUFFIX, Files, offset_path
 from streamkeep_broker.log.leader_epochs import BrokenEpochsError, LeaderEpochs
 from streamkeep_broker.log.producer_snapshot import BrokenSnapshotError, decode_snapshot
 from streamkeep_broker.log.producer_states import ProducerStates
@@ -20,6 +20,7 @@ class RecoveredStates:
         self._directory = directory
         self._notes = notes
         self._producers_offset = 0
+        self._epochs_file_is_whole = True
         self.epochs = LeaderEpochs()
         self.producers = ProducerStates()
 
@@ -28,14 +29,30 @@ class RecoveredStates:
         path = self._directory / LEADER_EPOCHS_NAME
         self.epochs = LeaderEpochs()
         try:
-            self.epochs = LeaderEpochs.decode(self._disk.read_file(path))
+            data = self._disk.read_file(path)
+            self._epochs_file_is_whole = False
+            self.epochs = LeaderEpochs.decode(data)
         except FileNotFoundError:
             return False
         except BrokenEpochsError as error:
             self._notes.append(f"{path}: {error}; built again from the log")
-            self._disk.remove_file(path)
             return False
+        self._epochs_file_is_whole = data[-1:] in (b"", b"\n")
         return bool(self.epochs.starts)
+
+    def save_epochs(self, files: Files) -> None:
+        """Make the file durable, anew if it is not whole or does not tell of all epochs in the frames.
+
+        A recovery point may stand above those frames soon, and then nobody would look at them again.
+        """
+        path = self._directory / LEADER_EPOCHS_NAME
+        if self.epochs.unsaved() or not self._epochs_file_is_whole:
+            self._disk.write_file(path, self.epochs.encode())
+            self.epochs.saved()
+        elif self.epochs.starts:
+            file = files.open(path)
+            file.sync()
+            file.close()
 
     def read_snapshot(self, offset: int) -> bool:
         """False if there is no good snapshot of that offset; then no producer is known as of it."""

@@ -97,7 +97,8 @@ class _Recovery:
         self._floor = durable_floor(checkpoint)
         self._names = disk.list_directory(path)
         self._names_changed = False
-        self._names_synced = False
+        self._is_new = False
+        self._is_scanned = False
         self.bases = self._offsets_of(LOG_SUFFIX)
         self._segments: list[Segment] = []
         self._flushed_end = 0
@@ -114,6 +115,7 @@ class _Recovery:
         self._disk.open(path, create=True).close()
         self._segments = [Segment.empty(base_offset, self._files.open(path))]
         self._flushed_end = base_offset
+        self._is_new = True
         self._states.read_epochs()
         self._states.read_snapshot(base_offset)
 
@@ -129,7 +131,6 @@ class _Recovery:
         except BadFrameError:
             return False
         last.next_offset = self._flushed_end = end
-        self._names_synced = True
         has_epochs = self._states.read_epochs()
         if end == 0:
             return self._floor == 0
@@ -138,7 +139,7 @@ class _Recovery:
     def scan(self) -> None:
         """Read every segment that reaches above the recovery point or that states must be rebuilt from."""
         start = self._choose_start()
-        self._names_synced = False
+        self._is_scanned = True
         self._segments = [self._unread_segment(number) for number in range(start)]
         self._flushed_end = self._floor
         for number in range(start, len(self.bases)):
@@ -160,9 +161,7 @@ class _Recovery:
         self._states.epochs.forget_before(log_start_offset)
         if not self._defects:
             self._remove_leftovers()
-        if self._names_changed:
-            self._disk.sync_directory(self._path)
-            self._names_synced = True
+        self._make_durable()
         return RecoveredLog(
             path=self._path,
             segments=self._segments,
@@ -171,10 +170,18 @@ class _Recovery:
             log_start_offset=log_start_offset,
             high_watermark=max(min(self._checkpoint.high_watermark, log_end_offset), log_start_offset),
             flushed_end_offset=max(min(self._flushed_end, log_end_offset), log_start_offset),
-            names_unsynced=not self._names_synced,
+            names_unsynced=self._is_new,
             defects=self._defects,
             notes=self._notes,
         )
+
+    def _make_durable(self) -> None:
+        """What no flush covers: whoever wrote or removed it may have died before it was synced."""
+        if self._is_scanned and not self._defects:
+            self._states.save_epochs(self._files)
+        if self._is_scanned or self._names_changed:
+            self._disk.sync_directory(self._path)
+            self._is_new = False
 
     @property
     def _log_end(self) -> int:

@@ -58,6 +58,7 @@ class Segments:
         "_directory",
         "_disk",
         "_files",
+        "_is_named",
         "_sealable",
         "_snapshot_offset",
         "_unsealed",
@@ -80,6 +81,7 @@ class Segments:
         self.unsynced: list[DiskFile] = []
         """Files beside the segments that were written since the last commit began; closed after it."""
         self.names_unsynced = names_unsynced
+        self._is_named = not names_unsynced
         self._unsealed: list[Segment] = []
         self._sealable: Segment | None = None
         self._committing: Segment | None = None
@@ -94,7 +96,8 @@ class Segments:
         """By size, by time since the first frame's timestamp, by what the index can hold.
 
         While the segment before is not sealed the roll waits, up to twice the size, so that a crash can
-        tear no more than one segment.
+        tear no more than one segment. In a new log it waits for the first commit, so that a crash cannot
+        leave the second segment without the first.
         """
         active = self.active
         size = active.size + frame_bytes
@@ -107,9 +110,10 @@ class Segments:
             or timestamp_ms - index.first_timestamp_ms > settings.segment_ms
             or active.next_offset + last_offset_delta - active.base_offset > MAX_RELATIVE_OFFSET
         )
-        if not due or not self._unsealed:
+        if not due or (self._is_named and not self._unsealed):
             return due
-        return size > min(2 * settings.segment_bytes, MAX_SEGMENT_BYTES)
+        limit = 2 * settings.segment_bytes if self._is_named else MAX_SEGMENT_BYTES
+        return size > min(limit, MAX_SEGMENT_BYTES)
 
     def roll(self, producers: ProducerStates) -> None:
         """Begin a new segment. If that fails with OSError, all is as it was."""
@@ -210,6 +214,7 @@ class Segments:
     def end_commit(self) -> None:
         """What `begin_commit` said is durable."""
         self._sealable, self._committing = self._committing, None
+        self._is_named = True
         for file in self._committing_files:
             file.close()
         self._committing_files = []

@@ -89,14 +89,15 @@ def open_log(
     path: Path = PATH,
     checkpoint: Checkpoint = BEGINNING,
     clean: bool = False,
+    commit: bool = True,
     reader: Worker | None = None,
     **changes: object,
 ) -> PartitionLog:
-    """Recover the log in `path`."""
+    """Recover the log in `path`; `commit` makes its name durable, as a new log's first flush does."""
     topic_settings = settings(**changes)
     files = FileCache(disk, capacity=8)
     recovered = recover_log(disk, files, path, checkpoint=checkpoint, clean=clean, settings=topic_settings)
-    return PartitionLog(
+    log = PartitionLog(
         recovered,
         topic_id=TOPIC_ID,
         topic="flights",
@@ -106,6 +107,9 @@ def open_log(
         files=files,
         reader=reader or InlineWorker(),
     )
+    if commit:
+        flush_once(disk, log)
+    return log
 
 
 def make_batch(

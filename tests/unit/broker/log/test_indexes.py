@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamkeep_broker.log.index_file import BrokenIndexError
@@ -48,6 +48,7 @@ def test_the_time_index_keeps_only_rising_timestamps() -> None:
     assert index.before(201) == (200, BASE + 9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 1000), st.integers(100, 5000)), max_size=40), st.data())
 def test_an_index_file_brings_the_index_back_and_nothing_else_passes_for_it(
     steps: list[tuple[int, int]], data: st.DataObject

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamkeep_broker.log.leader_epochs import BrokenEpochsError, LeaderEpochs
@@ -71,6 +71,7 @@ def test_a_line_of_a_lost_tail_is_overruled_by_the_next_epoch() -> None:
     assert list(LeaderEpochs.decode(lines).starts) == [(1, 0), (3, 50)]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60))
 def test_a_torn_last_line_is_forgotten(size: int) -> None:
     lines = epochs_of((1, 0), (2, 10), (3, 20)).unsaved()
@@ -78,6 +79,7 @@ def test_a_torn_last_line_is_forgotten(size: int) -> None:
     assert list(torn.starts) == [(1, 0), (2, 10), (3, 20)][: lines[:size].count(b"\n")]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_changed_line_breaks_the_file(data: st.DataObject) -> None:
     good = epochs_of((1, 0), (2, 10), (3, 20)).unsaved()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamkeep_broker.log.producer_snapshot import BrokenSnapshotError, decode_snapshot, encode_snapshot
@@ -134,12 +134,14 @@ def _contents(states: ProducerStates) -> dict[int, tuple[int, object]]:
     return {key: (state.epoch, state.batches) for key, state in states.by_id.items()}
 
 
+@settings(deadline=None)
 @given(batches)
 def test_a_snapshot_brings_everything_back(entries: list[tuple[int, int, int, int]]) -> None:
     states = _with(entries)
     assert _contents(decode_snapshot(encode_snapshot(states, 42), 42)) == _contents(states)
 
 
+@settings(deadline=None)
 @given(batches, st.data())
 def test_a_torn_or_changed_snapshot_is_never_believed(
     entries: list[tuple[int, int, int, int]], data: st.DataObject
@@ -155,6 +157,7 @@ def test_a_torn_or_changed_snapshot_is_never_believed(
         decode_snapshot(bytes(changed), 42)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_garbage_is_no_snapshot(data: bytes) -> None:
     with pytest.raises(BrokenSnapshotError):
