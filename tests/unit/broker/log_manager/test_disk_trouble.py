@@ -275,7 +275,7 @@ async def test_without_any_disk_that_takes_the_first_flush_the_start_fails_too(s
     append(manager, create(manager), b"x")
     host.die()
     host.disk.fail("sync", under=ONE / "t-0.0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a")
-    with pytest.raises(StorageFailedError, match="A flush of /disk1/logs failed"):
+    with pytest.raises(StorageFailedError, match="/disk1/logs failed"):
         await host.start()
     host.disk.heal()
     await (await host.start()).stop()
