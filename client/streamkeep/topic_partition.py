@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 
 class TopicPartition(NamedTuple):
@@ -13,3 +13,7 @@ class TopicPartition(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.partition}"
+
+
+Place = TypeVar("Place", bound=tuple[str, int])
+"""A TopicPartition or a plain tuple, as keys of what users pass."""

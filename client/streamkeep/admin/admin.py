@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from streamkeep.client import Client
 from streamkeep.leader_calls import Item
 from streamkeep.offsets import OffsetQuestion, delete_records, list_offsets
-from streamkeep.topic_partition import TopicPartition
+from streamkeep.topic_partition import Place, TopicPartition
 from streamkeep_common.errors import StreamkeepError, UnknownBrokerError, from_proto, raise_if_error
 from streamkeep_common.methods import (
     ADD_PARTITIONS,
@@ -208,14 +208,14 @@ class Admin:
     # --- records ---
 
     async def list_offsets(
-        self, questions: Mapping[TopicPartition | tuple[str, int], OffsetQuestion]
+        self, questions: Mapping[Place, OffsetQuestion]
     ) -> dict[TopicPartition, ListedOffset | StreamkeepError]:
         """For each partition the offset asked for, or why there is no answer."""
         named = {TopicPartition(*place): question for place, question in questions.items()}
         return await list_offsets(self._client, named, timeout_s=self._timeout_s)
 
     async def delete_records(
-        self, before_offsets: Mapping[TopicPartition | tuple[str, int], int]
+        self, before_offsets: Mapping[Place, int]
     ) -> dict[TopicPartition, DeletedRecords | StreamkeepError]:
         """Move each partition's log start up to an offset; -1 stands for the high watermark.
 

@@ -14,14 +14,12 @@ from streamkeep.consumer.fetcher import Fetcher, Reset
 from streamkeep.consumer.partition_reader import PartitionReader
 from streamkeep.consumer.records import ConsumedBatch, Record
 from streamkeep.offsets import AtTime, OffsetQuestion, list_offsets
-from streamkeep.topic_partition import TopicPartition
+from streamkeep.topic_partition import Place, TopicPartition
 from streamkeep_common.errors import ClosedError, StreamkeepError, UnknownPartitionError
 from streamkeep_common.limits import MIB
 from streamkeep_common.seams.clock import Clock
 from streamkeep_common.seams.network import Network
 from streamkeep_proto.v1.broker_pb2 import ListedOffset
-
-Place = TopicPartition | tuple[str, int]
 
 Start = Literal["earliest", "latest"] | int | AtTime
 """Where to begin: the log start, the end, an offset, or a time (the end, if no record is as late)."""
@@ -107,7 +105,7 @@ class Consumer:
         return [TopicPartition(topic, number) for number in range(len(view.partitions))]
 
     async def assign(
-        self, places: Iterable[Place] | Mapping[Place, Start], *, start: Start = "earliest"
+        self, places: Iterable[tuple[str, int]] | Mapping[Place, Start], *, start: Start = "earliest"
     ) -> None:
         """Read these partitions and no others: each from its own start, or all from `start`.
 
@@ -133,7 +131,7 @@ class Consumer:
         """The assigned partitions, in the order given."""
         return list(self._running().readers)
 
-    async def seek(self, place: Place, start: Start) -> None:
+    async def seek(self, place: tuple[str, int], start: Start) -> None:
         """Read a partition on from there; what was fetched of it is dropped. Takes away its error, if any."""
         reader = self._reader(place)
         offset = (await self._find({reader.place: start}))[reader.place]
@@ -141,7 +139,7 @@ class Consumer:
             self._drop_records()
         self._running().seek(reader, offset)
 
-    def position(self, place: Place) -> int:
+    def position(self, place: tuple[str, int]) -> int:
         """Offset of the next record to be handed out."""
         reader = self._reader(place)
         if self._batch is not None and self._batch.place == reader.place:
@@ -150,17 +148,17 @@ class Consumer:
                 return self._batch.offsets[len(self._batch) - left]
         return reader.position
 
-    def lag(self, place: Place) -> int | None:
+    def lag(self, place: tuple[str, int]) -> int | None:
         """Records between the position and the end of what may be read; None until the broker has said."""
         high_watermark = self._reader(place).high_watermark
         return None if high_watermark < 0 else max(0, high_watermark - self.position(place))
 
-    def high_watermark(self, place: Place) -> int | None:
+    def high_watermark(self, place: tuple[str, int]) -> int | None:
         """First offset that may not be read yet, as last heard; None until the broker has said."""
         high_watermark = self._reader(place).high_watermark
         return None if high_watermark < 0 else high_watermark
 
-    def pause(self, *places: Place) -> None:
+    def pause(self, *places: tuple[str, int]) -> None:
         """Hand out nothing more of these partitions until `resume`. At most their share is fetched ahead."""
         for place in places:
             reader = self._reader(place)
@@ -168,7 +166,7 @@ class Consumer:
                 self._put_back_records()
             reader.paused = True
 
-    def resume(self, *places: Place) -> None:
+    def resume(self, *places: tuple[str, int]) -> None:
         """Hand out again what `pause` held back."""
         for place in places:
             reader = self._reader(place)
@@ -177,11 +175,11 @@ class Consumer:
 
     # --- offsets ---
 
-    async def beginning_offsets(self, places: Iterable[Place]) -> dict[TopicPartition, int]:
+    async def beginning_offsets(self, places: Iterable[tuple[str, int]]) -> dict[TopicPartition, int]:
         """The first offset of each partition that can still be read."""
         return await self._ask({TopicPartition(*place): "earliest" for place in places})
 
-    async def end_offsets(self, places: Iterable[Place]) -> dict[TopicPartition, int]:
+    async def end_offsets(self, places: Iterable[tuple[str, int]]) -> dict[TopicPartition, int]:
         """The high watermark of each partition: the offset of the next record to become readable."""
         return await self._ask({TopicPartition(*place): "latest" for place in places})
 
@@ -290,7 +288,7 @@ class Consumer:
         topic.partition(place.partition)
         return topic.topic_id
 
-    def _reader(self, place: Place) -> PartitionReader:
+    def _reader(self, place: tuple[str, int]) -> PartitionReader:
         reader = self._running().readers.get(TopicPartition(*place))
         if reader is None:
             raise UnknownPartitionError(f"{TopicPartition(*place)} is not assigned to this consumer")

@@ -48,8 +48,8 @@ class ProduceEvents(Protocol):
         """The broker may not lead what it led: ask a coordinator."""
         ...
 
-    def on_lost(self, unanswered: list[Sent], error: StreamkeepError) -> None:
-        """The stream ended, perhaps before these were answered."""
+    def on_lost(self, address: str, unanswered: list[Sent], error: StreamkeepError) -> None:
+        """The stream to the broker ended, perhaps before these were answered."""
         ...
 
 
@@ -119,7 +119,7 @@ class ProduceLink:
                 await self._woken.wait()
             error = await self._connect()
             logger.info("produce stream to broker %s ended: %s", self.address, error.message)
-            self._events.on_lost(self.dispatch.take_unanswered(), error)
+            self._events.on_lost(self.address, self.dispatch.take_unanswered(), error)
             await self._client.clock.sleep(self._backoff.next_wait_s())
 
     async def _connect(self) -> StreamkeepError:

@@ -31,6 +31,9 @@ from streamkeep_common.limits import KIB, MIB
 from streamkeep_common.seams.clock import Clock
 from streamkeep_common.seams.network import Network
 
+_CANCELLED_CLOSE_MS = 1_000
+"""How long a block that is left by cancellation (Ctrl-C) still delivers."""
+
 _STALE = -2
 """Stands for a time that has to be read again; no batch has it."""
 
@@ -50,8 +53,8 @@ class Producer:
                     DeliveryTimeoutError. No retriable error surfaces before (default 120000).
     max_in_flight   batches of one partition that may be unanswered, 1 to 5 (default 5).
 
-    Acknowledged means stored durably on all in-sync replicas. Use it with `async with`, or with `start` and
-    `close`.
+    Acknowledged means stored durably on all in-sync replicas. Use it with `async with`, which delivers what
+    is buffered before it ends (for at most a second if it is cancelled), or with `start` and `close`.
     """
 
     def __init__(
@@ -100,7 +103,8 @@ class Producer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        cancelled = isinstance(error, asyncio.CancelledError)
+        await self.close(timeout_ms=_CANCELLED_CLOSE_MS if cancelled else None)
 
     def __del__(self) -> None:
         if self._sender is not None and not self._closed:

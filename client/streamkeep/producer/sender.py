@@ -163,11 +163,13 @@ class Sender:
     def on_trouble(self) -> None:
         self._client.metadata.refresh_soon()
 
-    def on_lost(self, unanswered: list[Sent], error: StreamkeepError) -> None:
+    def on_lost(self, address: str, unanswered: list[Sent], error: StreamkeepError) -> None:
         self._client.metadata.refresh_soon()
+        for route in self._routes.values():
+            if route.link is not None and route.link.address == address:
+                route.last_error = error
         for sent in unanswered:
             if sent.attempt == sent.queue.sequencer.attempt:
-                self._routes[sent.queue].last_error = error
                 sent.queue.sequencer.recover()
                 self._offer(sent.queue)
 
@@ -176,6 +178,7 @@ class Sender:
     def _acknowledged(self, sent: Sent, base_offset: int) -> None:
         batch, route = sent.batch, self._routes[sent.queue]
         route.backoff.reset()
+        route.last_error = None
         batch.receipt.acknowledge(batch.first_index, batch.record_count, base_offset)
         self._pool.give(batch.reserved)
         self._offer(sent.queue)

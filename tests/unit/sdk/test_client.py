@@ -130,6 +130,6 @@ def test_options_that_make_no_sense_are_refused() -> None:
         {"max_in_flight": 6},
     ):
         with pytest.raises(ValueError, match=next(iter(options))):
-            Producer(client, **options)  # type: ignore[arg-type]
+            Producer(client, **options)
     with pytest.raises(ValueError, match="reset"):
         Consumer(client, reset="never")  # type: ignore[arg-type]

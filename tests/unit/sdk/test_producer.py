@@ -459,3 +459,30 @@ def test_errors_are_always_the_taxonomy_never_the_transport() -> None:
             await producer.close()
 
     in_world(story)
+
+
+def test_a_cancelled_block_ends_soon_even_if_nothing_can_be_delivered() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client() as client:
+            delivery = None
+
+            async def program() -> None:
+                nonlocal delivery
+                async with Producer(client) as producer:
+                    await producer.partitions_for("t")
+                    world.cluster.move_leader("t", 0, 0)
+                    await client.metadata.refresh()
+                    delivery = await producer.send("t", b"x")
+                    await world.sleep(1_000)
+
+            running = asyncio.ensure_future(program())
+            await world.until(lambda: delivery is not None)
+            running.cancel()
+            began = client.clock.monotonic()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            assert client.clock.monotonic() - began < 1.5
+            assert delivery is not None and isinstance(delivery.exception(), ClosedError)
+
+    in_world(story)

@@ -24,7 +24,7 @@ WINDOW = 5
 class Entry(NamedTuple):
     epoch: int
     first: int
-    count: int
+    records: int
     values: tuple[int, ...]
 
 
@@ -44,11 +44,11 @@ class ModelBroker:
                 return "unknown" if last is None else "out of order"
         else:
             for known in [entry for entry in self.entries if entry.epoch == epoch][-WINDOW:]:
-                if (known.first, known.count) == (first, len(values)):
+                if (known.first, known.records) == (first, len(values)):
                     return "stored"
             if first < last.first:
                 return "duplicate"
-            if first != last.first + last.count:
+            if first != last.first + last.records:
                 return "out of order"
         self.entries.append(Entry(epoch, first, len(values), values))
         return "stored"
