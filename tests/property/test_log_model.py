@@ -181,4 +181,4 @@ class LogBesideList(RuleBasedStateMachine):
 
 
 TestLogBesideList = LogBesideList.TestCase
-TestLogBesideList.settings = hypothesis_settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestLogBesideList.settings = hypothesis_settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -286,3 +286,75 @@ async def test_damage_before_anything_acknowledged_never_cuts_it() -> None:
             assert disk.exists(second)
             assert (await read_values(log, start=int(second.stem))) == VALUES[int(second.stem) : 24]
     assert acknowledged_behind == 2
+
+
+# What simulated crashes have found, each with the shortest way there.
+
+
+async def test_a_torn_line_of_leader_epochs_does_not_spoil_the_next() -> None:
+    disk = make_disk()
+    log = open_log(disk)
+    append_values(log, VALUES[:3])
+    flush(disk, log)
+    log.leader_epochs.assign(2, 3)
+    flush(disk, log)
+    cut(disk, PATH / "leader-epochs", 3)
+    log = open_log(disk, checkpoint=Checkpoint(0, 3, 3))
+    log.leader_epochs.assign(3, 3)
+    flush_once(disk, log)
+    again = open_log(disk, checkpoint=Checkpoint(0, 3, 3))
+    assert list(again.leader_epochs.starts) == [(1, 0), (3, 3)]
+
+
+async def test_an_epoch_that_a_killed_process_left_in_memory_is_made_durable_with_its_records() -> None:
+    disk = make_disk()
+    log = open_log(disk)
+    append_values(log, VALUES[:3])
+    log.flush_target()
+    disk.kill()
+    log = open_log(disk)
+    flush(disk, log)
+    disk.power_cut()
+    log = open_log(disk, checkpoint=Checkpoint(0, 3, 3))
+    assert not log.defects
+    assert list(log.leader_epochs.starts) == [(1, 0)]
+
+
+async def test_a_new_log_does_not_begin_a_second_segment_before_the_first_has_a_durable_name() -> None:
+    disk = make_disk()
+    log = open_log(disk, commit=False)
+    append_values(log, VALUES)
+    assert len(log.segments) == 1
+    flush(disk, log)
+    append_values(log, [b"next"])
+    assert len(log.segments) == 2
+
+
+async def test_a_segment_that_recovery_removed_does_not_come_back() -> None:
+    """A recovery dies before it has synced the names; the next one must do it, though it finds them right."""
+    disk = make_disk()
+    log = open_log(disk)
+    append_values(log, VALUES[:24])
+    first, second = segment_files(disk)
+    disk.sync_directory(PATH)
+    disk.kill()
+    cut(disk, first, 10)
+    disk.fail("sync", under=PATH)
+    with pytest.raises(OSError, match="Input/output"):
+        open_log(disk)
+    disk.remove_file(second)
+    disk.heal()
+    disk.kill()
+    open_log(disk, commit=False)
+    for _ in range(5):
+        disk.power_cut()
+        assert not disk.exists(second)
+
+
+async def test_files_of_retired_segments_that_a_crash_brought_back_are_removed() -> None:
+    disk, checkpoint = stopped()
+    bases = [int(path.stem) for path in segment_files(disk)]
+    disk.remove_file(segment_files(disk)[1])
+    log = open_log(disk, checkpoint=checkpoint._replace(log_start_offset=bases[2]))
+    assert not log.defects
+    assert [int(path.stem) for path in segment_files(disk)] == bases[2:]
