@@ -7,6 +7,7 @@ import random
 import sys
 
 from streamkeep_broker.broker import Broker
+from streamkeep_common.allocator import keep_freed_memory
 from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.seams.real.clock import RealClock
 from streamkeep_common.seams.real.disk import RealDisk
@@ -25,6 +26,7 @@ def main() -> None:
         sys.stderr.write(f"streamkeep broker: {error}\n")
         sys.exit(2)
     logs.configure(level=settings.log_level, log_format=logs.LogFormat(settings.log_format))
+    keep_freed_memory()
     metrics = Metrics()
 
     def make(on_failure: process.OnFailure) -> Broker:
@@ -45,6 +47,7 @@ def main() -> None:
         node_id=settings.id,
         metrics=metrics,
         metrics_address=settings.metrics_listen or None,
+        stop_timeout_s=settings.stop_timeout_ms / 1000,
         debug=settings.log_level == "debug",
     )
 

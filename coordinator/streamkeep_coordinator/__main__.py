@@ -45,6 +45,7 @@ def main() -> None:
         node_id=settings.id,
         metrics=metrics,
         metrics_address=settings.metrics_listen or None,
+        stop_timeout_s=settings.stop_timeout_ms / 1000,
         debug=settings.log_level == "debug",
     )
 

@@ -11,6 +11,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -20,8 +21,8 @@ from typing import Final, NoReturn, Protocol
 from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.server.metrics import Metrics, MetricsEndpoint
 
-STOP_TIMEOUT_S: Final = 2.0
-"""How long stopping may take by default. What is not done by then is left to recovery."""
+STOP_SLACK_S: Final = 1.0
+"""What stopping may take beyond the time for requests to finish. What is not done by then is left to recovery."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,17 +55,18 @@ def run(
     node_id: int,
     metrics: Metrics,
     metrics_address: str | None,
-    stop_timeout_s: float = STOP_TIMEOUT_S,
+    stop_timeout_s: float,
     debug: bool = False,
 ) -> NoReturn:
     """Run a component until SIGTERM or SIGINT, and end the process: 0 stopped in order, 1 failed.
 
     `make` is called in the running event loop, with a function by which the component reports that it
     cannot go on. Once it has started, one line of JSON on stdout says where it is reached. Stopping
-    takes `stop_timeout_s` at most; a second signal ends the process at once. An expected failure is told
+    takes `stop_timeout_s` and STOP_SLACK_S at most; a second signal ends the process at once. An expected failure is told
     in one sentence on stderr, with the traceback only if `debug`.
     """
-    life = _Life(role, node_id, stop_timeout_s)
+    _raise_descriptor_limit()
+    life = _Life(role, node_id, stop_timeout_s + STOP_SLACK_S)
     code = 1
     try:
         stopped = asyncio.new_event_loop().run_until_complete(life.run(make, metrics, metrics_address))
@@ -146,6 +148,12 @@ class _Life:
     def _on_failure(self, error: Exception) -> None:
         if not self._end.done():
             self._end.set_exception(error)
+
+
+def _raise_descriptor_limit() -> None:
+    """Every connection and every open segment takes a descriptor; the soft limit is made for shells."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _settle_memory() -> None:

@@ -81,7 +81,7 @@ COORDINATOR_SETTINGS = SettingsTable(
         (
             "stop_timeout_ms",
             duration(0, 10 * _MINUTE_MS),
-            "1500",
+            "1000",
             "How long a stopping coordinator lets requests finish before it cuts them off.",
         ),
     ],

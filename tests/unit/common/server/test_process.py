@@ -27,7 +27,8 @@ class Component:
 
 def run(make, **options):
     logs.configure()
-    process.run(make, role="broker", node_id=1, metrics=Metrics(), metrics_address="127.0.0.1:0", **options)
+    rest = {"metrics": Metrics(), "metrics_address": "127.0.0.1:0", "stop_timeout_s": 1.0, **options}
+    process.run(make, role="broker", node_id=1, **rest)
 """
 
 
@@ -94,7 +95,7 @@ taken = socket.socket()
 taken.bind(("127.0.0.1", 0))
 taken.listen()
 process.run(lambda on_failure: Component(), role="broker", node_id=1, metrics=Metrics(),
-            metrics_address="127.0.0.1:%d" % taken.getsockname()[1])
+            metrics_address="127.0.0.1:%d" % taken.getsockname()[1], stop_timeout_s=1.0)
 """
     with started(program) as server:
         code, out, err = ended(server)
