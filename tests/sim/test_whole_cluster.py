@@ -60,9 +60,9 @@ def test_acknowledged_records_are_there_once_in_order_whatever_happened(seed: in
     async def story(simulation: Simulation) -> None:
         cluster = WholeCluster(simulation)
         await cluster.start()
-        simulation.fabric.weather.break_odds = 0.002
         async with cluster.client() as client, Admin(client) as admin:
             await admin.create_topic("t", partitions=PARTITIONS)
+            simulation.fabric.weather.break_odds = 0.002
             async with Producer(client, batch_bytes=200) as producer:
                 stirring = asyncio.ensure_future(stir(cluster))
                 writing = [write(cluster, producer, partition) for partition in range(PARTITIONS)]
