@@ -108,8 +108,8 @@ class Admin:
         """Create a topic; 0 takes the cluster's default. With `wait` it can be used at once.
 
         Raises TopicExistsError, InvalidTopicNameError, InvalidPartitionCountError,
-        InvalidReplicationFactorError, UnknownSettingError or InvalidSettingError. If the answer was lost on the
-        way and the call made again, TopicExistsError may be about the topic that it made itself.
+        InvalidReplicationFactorError, UnknownSettingError or InvalidSettingError. If the answer was lost on
+        the way and the call made again, TopicExistsError may be about the topic that it made itself.
         """
         topic = NewTopic(
             name=name, partitions=partitions, replication_factor=replication_factor, settings=settings or {}
