@@ -22,7 +22,7 @@ from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.server.metrics import Metrics, MetricsEndpoint
 
 STOP_SLACK_S: Final = 1.0
-"""What stopping may take beyond the time for requests to finish. What is not done by then is left to recovery."""
+"""What stopping may take beyond the time for requests to finish; the rest is left to recovery."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,8 +62,8 @@ def run(
 
     `make` is called in the running event loop, with a function by which the component reports that it
     cannot go on. Once it has started, one line of JSON on stdout says where it is reached. Stopping
-    takes `stop_timeout_s` and STOP_SLACK_S at most; a second signal ends the process at once. An expected failure is told
-    in one sentence on stderr, with the traceback only if `debug`.
+    takes `stop_timeout_s` and STOP_SLACK_S at most; a second signal ends the process at once. An expected
+    failure is told in one sentence on stderr, with the traceback only if `debug`.
     """
     _raise_descriptor_limit()
     life = _Life(role, node_id, stop_timeout_s + STOP_SLACK_S)
