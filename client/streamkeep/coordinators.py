@@ -36,6 +36,12 @@ _ELSEWHERE = (NotActiveError, ShuttingDownError, UnavailableError, TimedOutError
 """Errors after which another coordinator, or the same one later, may know better."""
 
 
+class NotACoordinatorError(UnsupportedFeatureError):
+    """Somebody answers there who does not know what coordinators know: most often it is a broker."""
+
+    advice = "Give the address of a coordinator; brokers are found through it."
+
+
 class Coordinators:
     """Addresses of coordinators, the one that answered last in front."""
 
@@ -47,6 +53,8 @@ class Coordinators:
         self._connections = connections
         self._clock = clock
         self._rng = rng
+        self.last_failure: StreamkeepError | None = None
+        """Why nobody answered the last time that all were asked; None after an answer."""
 
     def learn(self, addresses: Sequence[str]) -> None:
         """Take over the cluster's own list. The bootstrap list stays behind it as a last resort."""
@@ -78,7 +86,8 @@ class Coordinators:
                     return await self._ask(address, method, request, attempt_s, check)
                 except (*_ELSEWHERE, UnsupportedFeatureError) as error:
                     failures.append(error)
-            raise self._explain(failures)
+            self.last_failure = self._explain(failures)
+            raise self.last_failure
 
         policy = RetryPolicy(
             first_wait_ms=FIRST_WAIT_MS, max_wait_ms=MAX_WAIT_MS, budget_ms=round(timeout_s * 1_000)
@@ -104,9 +113,10 @@ class Coordinators:
             response = await channel.call(method, request, timeout_s=timeout_s)
         except RpcError as error:
             if error.status is Status.UNIMPLEMENTED:
-                raise UnsupportedFeatureError(f"{address} is not a coordinator, or an older one") from None
+                raise NotACoordinatorError(f"{address} is not a coordinator, or an older one") from None
             raise from_rpc(error) from None
         check(response)
+        self.last_failure = None
         self._prefer(address)
         return response
 
@@ -123,4 +133,6 @@ class Coordinators:
         """The last failure that may pass, or just the last, with all the addresses that were tried."""
         last = next((error for error in reversed(failures) if isinstance(error, _ELSEWHERE)), failures[-1])
         tried = ", ".join(self._addresses)
+        if isinstance(last, TimedOutError):
+            return TimedOutError(f"no coordinator at {tried} answered in time")
         return type(last)(f"no coordinator at {tried} could answer: {last.message}")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from streamkeep.client import Client
+from streamkeep.client import BROKER_TIMEOUT_S, Client
 from streamkeep.cluster_view import NO_ADDRESS
 from streamkeep.topic_partition import TopicPartition
 from streamkeep_common.errors import (
@@ -20,6 +20,7 @@ from streamkeep_common.retry import Backoff, RetryPolicy
 from streamkeep_proto.v1 import errors_pb2
 
 _RETRY = RetryPolicy(first_wait_ms=10, max_wait_ms=250)
+_LEAST_CALL_S = 0.05
 
 
 class Item(Protocol):
@@ -42,8 +43,9 @@ class Asked(NamedTuple, Generic[T]):
     question: T
 
 
-AskLeader = Callable[[str, list[Asked[T]]], Awaitable[Sequence[R]]]
-"""Makes one call to the broker at an address; its answers are in the order asked."""
+AskLeader = Callable[[str, list[Asked[T]], float], Awaitable[Sequence[R]]]
+"""Makes one call to the broker at an address, which may take so many seconds; its answers are in the order
+asked."""
 
 
 async def ask_leaders(
@@ -58,9 +60,10 @@ async def ask_leaders(
     backoff = Backoff(_RETRY, client.rng)
     unanswered = dict(questions)
     while True:
-        known, unknown = await _find_leaders(client, unanswered)
+        known, unknown = await _find_leaders(client, unanswered, deadline_s)
         outcomes.update(unknown)
-        calls = (_ask_leader(client, address, asked, ask) for address, asked in known.items())
+        call_s = min(BROKER_TIMEOUT_S, _left_s(client, deadline_s))
+        calls = (_ask_leader(client, address, asked, ask, call_s) for address, asked in known.items())
         for answered in await asyncio.gather(*calls):
             outcomes.update(answered)
         unanswered = {
@@ -81,15 +84,20 @@ def _may_change(client: Client, place: TopicPartition, outcome: R | StreamkeepEr
     return outcome.retriable or (unheard_of and client.metadata.view.knows(place))
 
 
+def _left_s(client: Client, deadline_s: float) -> float:
+    """Until the deadline; never so short that an answer that is there would not be heard."""
+    return max(_LEAST_CALL_S, deadline_s - client.clock.monotonic())
+
+
 async def _find_leaders(
-    client: Client, questions: Mapping[TopicPartition, T]
+    client: Client, questions: Mapping[TopicPartition, T], deadline_s: float
 ) -> tuple[dict[str, list[Asked[T]]], dict[TopicPartition, StreamkeepError]]:
     """What to ask at each address, and what there is nobody to ask about."""
     known: dict[str, list[Asked[T]]] = {}
     unknown: dict[TopicPartition, StreamkeepError] = {}
     for place, question in questions.items():
         try:
-            topic = await client.metadata.topic(place.topic, timeout_s=client.request_timeout_s)
+            topic = await client.metadata.topic(place.topic, timeout_s=_left_s(client, deadline_s))
             partition = topic.partition(place.partition)
         except StreamkeepError as error:
             unknown[place] = error
@@ -103,10 +111,10 @@ async def _find_leaders(
 
 
 async def _ask_leader(
-    client: Client, address: str, asked: list[Asked[T]], ask: AskLeader[T, R]
+    client: Client, address: str, asked: list[Asked[T]], ask: AskLeader[T, R], timeout_s: float
 ) -> dict[TopicPartition, R | StreamkeepError]:
     try:
-        answers = await ask(address, asked)
+        answers = await ask(address, asked, timeout_s)
     except StreamkeepError as error:
         return {item.place: error for item in asked}
     return {

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from streamkeep.cluster_view import ClusterView, TopicView
 from streamkeep.coordinators import Coordinators
-from streamkeep_common.errors import ClosedError, StreamkeepError, UnknownTopicError
+from streamkeep_common.errors import ClosedError, StreamkeepError, TimedOutError, UnknownTopicError
 from streamkeep_common.methods import GET_METADATA
 from streamkeep_common.retry import Backoff, RetryPolicy
 from streamkeep_common.seams.clock import Clock
@@ -24,6 +24,9 @@ REFRESH_INTERVAL_S = 60.0
 
 ROUND_TIMEOUT_S = 10.0
 """One round of asking ends after this even if no coordinator answers."""
+
+RETRY_INTERVAL_S = 1.0
+"""After a round in vain the next one begins: who waits for a leader may have nobody else to remind us."""
 
 _PACE = RetryPolicy(first_wait_ms=10, max_wait_ms=250)
 """Between rounds that follow each other closely."""
@@ -62,13 +65,20 @@ class MetadataCache:
         """The topic, asked for if it is not known. From now on, while it exists, it is refreshed
         with the others.
 
-        Raises InvalidTopicNameError, UnknownTopicError, or what the coordinators' silence means.
+        Raises InvalidTopicNameError, UnknownTopicError, or after `timeout_s` why no coordinator answered.
         """
         known = self.view.topics.get(name)
         if known is not None:
             return known
         check_topic_name(name)
-        deadline_s = self._clock.monotonic() + timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._look_up(name)
+        except TimeoutError:
+            silence = TimedOutError(f"no coordinator said within {timeout_s:g} s where topic '{name}' is")
+            raise self._coordinators.last_failure or silence from None
+
+    async def _look_up(self, name: str) -> TopicView:
         answers = 0
         while answers < _MISSING_ROUNDS:
             self._names[name] = None
@@ -78,7 +88,7 @@ class MetadataCache:
                 return known
             if error is None:
                 answers += 1
-            elif self._clock.monotonic() >= deadline_s:
+            elif not error.retriable:
                 raise error
         raise UnknownTopicError(f"topic '{name}' does not exist")
 
@@ -144,19 +154,20 @@ class MetadataCache:
             response = await self._coordinators.call(GET_METADATA, request, timeout_s=ROUND_TIMEOUT_S)
         except StreamkeepError as error:
             logger.warning("metadata could not be refreshed: %s", error)
+            self._refresh_later(RETRY_INTERVAL_S)
             return error
         for name in self.view.apply(response):
             if name not in self.view.topics:
                 self._names.pop(name, None)
         self._coordinators.learn(self.view.coordinators)
         self._notify()
-        self._refresh_later()
+        self._refresh_later(REFRESH_INTERVAL_S)
         return None
 
-    def _refresh_later(self) -> None:
+    def _refresh_later(self, wait_s: float) -> None:
         if self._periodic is not None:
             self._periodic.cancel()
-        self._periodic = asyncio.get_running_loop().call_later(REFRESH_INTERVAL_S, self.refresh_soon)
+        self._periodic = asyncio.get_running_loop().call_later(wait_s, self.refresh_soon)
 
     def _notify(self) -> None:
         for listener in list(self._listeners):

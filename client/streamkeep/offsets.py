@@ -42,9 +42,9 @@ async def list_offsets(
 ) -> dict[TopicPartition, ListedOffset | StreamkeepError]:
     """The offset of each partition, or why there is none; see `ask_leaders`."""
 
-    async def ask(address: str, asked: list[Asked[OffsetQuestion]]) -> Sequence[ListedOffset]:
+    async def ask(address: str, asked: list[Asked[OffsetQuestion]], call_s: float) -> Sequence[ListedOffset]:
         request = ListOffsetsRequest(partitions=map(_listed, asked))
-        return (await client.call_broker(address, LIST_OFFSETS, request)).offsets
+        return (await client.call_broker(address, LIST_OFFSETS, request, timeout_s=call_s)).offsets
 
     return await ask_leaders(client, questions, ask, timeout_s=timeout_s)
 
@@ -54,7 +54,7 @@ async def delete_records(
 ) -> dict[TopicPartition, DeletedRecords | StreamkeepError]:
     """Move log starts; the new one of each partition, or why it was not moved; see `ask_leaders`."""
 
-    async def ask(address: str, asked: list[Asked[int]]) -> Sequence[DeletedRecords]:
+    async def ask(address: str, asked: list[Asked[int]], call_s: float) -> Sequence[DeletedRecords]:
         partitions = [
             DeleteRecordsPartition(
                 topic_id=item.topic_id, partition=item.place.partition, before_offset=item.question
@@ -62,7 +62,7 @@ async def delete_records(
             for item in asked
         ]
         request = DeleteRecordsRequest(partitions=partitions)
-        return (await client.call_broker(address, DELETE_RECORDS, request)).partitions
+        return (await client.call_broker(address, DELETE_RECORDS, request, timeout_s=call_s)).partitions
 
     return await ask_leaders(client, before_offsets, ask, timeout_s=timeout_s)
 

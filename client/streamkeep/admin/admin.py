@@ -128,16 +128,18 @@ class Admin:
         response = await self._ask(CREATE_TOPICS, request, lambda answer: answer.outcomes)
         return list(response.outcomes)
 
-    async def wait_until_ready(self, *names: str, timeout_ms: int = 30_000) -> None:
+    async def wait_until_ready(self, *names: str, timeout_ms: int | None = None) -> None:
         """Until every partition of these topics has a leader that serves it.
 
-        Raises the last obstacle when time is up, and UnknownTopicError if one does not exist.
+        Raises the last obstacle when time is up (default: `request_timeout_ms`), and UnknownTopicError if one
+        does not exist.
         """
+        timeout_s = self._timeout_s if timeout_ms is None else timeout_ms / 1_000
         places: dict[TopicPartition, OffsetQuestion] = {}
         for name in names:
-            view = await self._client.metadata.topic(name, timeout_s=timeout_ms / 1_000)
+            view = await self._client.metadata.topic(name, timeout_s=timeout_s)
             places.update((TopicPartition(name, number), "latest") for number in range(len(view.partitions)))
-        for outcome in (await list_offsets(self._client, places, timeout_s=timeout_ms / 1_000)).values():
+        for outcome in (await list_offsets(self._client, places, timeout_s=timeout_s)).values():
             if isinstance(outcome, StreamkeepError):
                 raise outcome
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from operator import length_hint
 from types import TracebackType
 from typing import Literal, Self
@@ -116,8 +117,9 @@ class Consumer:
         starts = places if isinstance(places, Mapping) else dict.fromkeys(places, start)
         named = {TopicPartition(*place): begin for place, begin in starts.items()}
         window_bytes = min(MAX_WINDOW_BYTES, max(1, self._fetch_buffer_bytes // max(1, len(named))))
-        topic_ids = {place: await self._topic_id(place) for place in named}
         offsets = await self._find(named)
+        topic_ids = {place: await self._topic_id(place) for place in named}
+        self._check_open()
         readers = [
             PartitionReader(place, topic_ids[place], offset, window_bytes)
             for place, offset in offsets.items()
@@ -202,43 +204,43 @@ class Consumer:
             for record in self._records:
                 return record
 
-    async def batches(self, *, until: Mapping[Place, int] | None = None) -> AsyncIterator[ConsumedBatch]:
+    async def batches(
+        self, *, until: Mapping[Place, int] | None = None
+    ) -> AsyncGenerator[ConsumedBatch, None]:
         """Batches of records as columns, for ever, or up to the offsets `until` (not included).
 
         With `until` it ends as soon as the position of each partition named there has reached its offset, as
         `end_offsets` gives them; nothing at or behind them is handed out, and nothing of partitions that are
-        not named.
+        not named. Close it (`contextlib.aclosing`) before reading on in another way, if it has not ended.
         """
         if until is None:
             while True:
                 yield await self._next_batch()
         ends = {TopicPartition(*place): offset for place, offset in until.items()}
-        readers = self._running().readers
+        fetcher = self._running()
         self._put_back_records()
         try:
-            while True:
-                for place, reader in readers.items():
-                    reader.held = place not in ends or reader.position >= ends[place]
-                    self._running().offer(reader)
-                if all(readers[place].held for place in ends):
-                    return
-                batch = await self._next_batch()
-                end = ends[batch.place]
-                if batch.next_offset > end:
-                    batch, rest = batch.split(end)
-                    readers[batch.place].put_back(rest)
-                if len(batch):
-                    yield batch
+            while self._hold_reached(ends):
+                self._put_back_records()
+                batch = fetcher.take()
+                if batch is not None:
+                    batch = self._up_to(ends[batch.place], batch)
+                    if len(batch):
+                        yield batch
+                elif self._hold_reached(ends):
+                    await fetcher.wait()
         finally:
-            for reader in readers.values():
+            for reader in fetcher.readers.values():
                 reader.held = False
-                self._running().offer(reader)
+                fetcher.offer(reader)
 
-    async def records(self, *, until: Mapping[Place, int]) -> AsyncIterator[Record]:
+    async def records(self, *, until: Mapping[Place, int]) -> AsyncGenerator[Record, None]:
         """Records up to the offsets `until`, as `batches` does it."""
-        async for batch in self.batches(until=until):
-            for record in batch.records():
-                yield record
+        async with aclosing(self.batches(until=until)) as batches:
+            async for self._batch in batches:
+                self._records = iter(self._batch.records())
+                while (record := next(self._records, None)) is not None:
+                    yield record
 
     # --- inside ---
 
@@ -249,6 +251,22 @@ class Consumer:
         while (batch := fetcher.take()) is None:
             await fetcher.wait()
         return batch
+
+    def _hold_reached(self, ends: Mapping[TopicPartition, int]) -> bool:
+        """Hand out only what lies before these ends. False if there is nothing left before any."""
+        fetcher = self._running()
+        for place, reader in fetcher.readers.items():
+            reader.held = place not in ends or reader.position >= ends[place]
+            fetcher.offer(reader)
+        return not all(self._reader(place).held for place in ends)
+
+    def _up_to(self, end: int, batch: ConsumedBatch) -> ConsumedBatch:
+        """The records before an end; the others are put back."""
+        if batch.next_offset <= end:
+            return batch
+        wanted, rest = batch.split(end)
+        self._reader(batch.place).put_back(rest)
+        return wanted
 
     def _put_back_records(self) -> None:
         """Records made but not handed out become part of a batch again."""

@@ -184,10 +184,12 @@ class FetchLink:
     def _start_over(self, error: StreamkeepError) -> None:
         """Every subscription ended with the stream: each reader goes on from where it stands.
 
-        Unless the broker refuses the stream as such: trying again would never end, and nobody would know.
+        Unless the broker refuses the stream as such, or the client was closed: trying again would never end,
+        and nobody would know.
         """
-        readers = list(self._subscriptions.values())
+        readers = [*self._subscriptions.values(), *self._to_start]
         self._subscriptions.clear()
+        self._to_start.clear()
         self._to_stop.clear()
         self._to_credit.clear()
         for reader in readers:

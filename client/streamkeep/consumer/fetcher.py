@@ -184,13 +184,17 @@ class Fetcher:
         )
         answer = asked[reader.place]
         if isinstance(answer, StreamkeepError):
-            self._fail(reader, answer)
+            if answer.retriable:
+                self._try_again(reader)
+            else:
+                self._fail(reader, answer)
             return
         logger.warning(
             "%s: %s reset from %d to %d", error.message, reader.place, reader.fetch_offset, answer.offset
         )
         reader.reset(answer.offset)
         self._restart(reader)
+        self._arrived.set()  # who reads up to an end may have reached it
 
     def _fail(self, reader: PartitionReader, error: StreamkeepError) -> None:
         reader.fail(error)

@@ -137,6 +137,8 @@ class FakeCluster:
         self.metadata_calls = 0
         self.produce_errors: deque[StreamkeepError] = deque()
         """Answers to the next batches, instead of storing them."""
+        self.offset_errors: deque[StreamkeepError] = deque()
+        """Answers to the next questions for offsets."""
         self.swallow_results = 0
         """So many results are stored but never answered; the stream then ends."""
         self.produce_requests: list[int] = []
@@ -370,6 +372,8 @@ class FakeBroker:
         answer = ListedOffset(topic_id=asked.topic_id, partition=asked.partition, timestamp_ms=-1)
         try:
             partition = self._led(asked.topic_id, asked.partition)
+            if self._cluster.offset_errors:
+                raise self._cluster.offset_errors.popleft()
         except StreamkeepError as error:
             answer.error.CopyFrom(to_proto(error))
             return answer

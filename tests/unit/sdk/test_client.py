@@ -9,7 +9,7 @@ import pytest
 
 from streamkeep import Client, Consumer, Producer
 from streamkeep.client import parse_bootstrap
-from streamkeep.errors import ClosedError
+from streamkeep.errors import ClosedError, TimedOutError, UnavailableError, UnsupportedFeatureError
 from tests.unit.sdk.world import World, in_world
 
 
@@ -41,6 +41,49 @@ def test_a_silent_coordinator_costs_one_short_timeout() -> None:
             began = client.clock.monotonic()
             await client.metadata.topic("t", timeout_s=10)
             assert client.clock.monotonic() - began < 2
+
+    in_world(story)
+
+
+def test_looking_up_a_topic_takes_no_longer_than_allowed_and_says_why_it_failed() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        world.fabric.cut_both("client", "coordinator")
+        for bootstrap in ("coordinator:7101", "coordinator:7101,dead:1", "dead:1"):
+            async with world.client(bootstrap) as client:
+                began = client.clock.monotonic()
+                with pytest.raises((UnavailableError, TimedOutError)):
+                    await client.metadata.topic("t", timeout_s=2)
+                assert client.clock.monotonic() - began < 2.1
+        async with world.client("dead:1") as client:
+            with pytest.raises(UnavailableError, match="dead:1"):
+                await client.metadata.topic("t", timeout_s=2)
+
+    in_world(story)
+
+
+def test_offsets_take_no_longer_than_allowed_if_a_broker_is_silent() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client(request_timeout_ms=700) as client, Consumer(client) as consumer:
+            await consumer.partitions_for("t")
+            world.fabric.cut_both("client", "broker-1")
+            began = client.clock.monotonic()
+            with pytest.raises((UnavailableError, TimedOutError)):
+                await consumer.end_offsets([("t", 0)])
+            assert client.clock.monotonic() - began < 1
+
+    in_world(story)
+
+
+def test_the_address_of_a_broker_is_told_from_a_coordinators() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client("broker-1:7201") as client:
+            began = client.clock.monotonic()
+            with pytest.raises(UnsupportedFeatureError, match="Give the address of a coordinator"):
+                await client.metadata.topic("t", timeout_s=5)
+            assert client.clock.monotonic() - began < 1
 
     in_world(story)
 

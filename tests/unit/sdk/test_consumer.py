@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import aclosing
 
 import pytest
 
@@ -12,6 +13,7 @@ from streamkeep.consumer.consumer import Start
 from streamkeep.errors import (
     ClosedError,
     CorruptDataError,
+    LeaderNotAvailableError,
     OffsetOutOfRangeError,
     UnknownPartitionError,
     UnknownTopicError,
@@ -165,6 +167,101 @@ def test_reading_up_to_given_ends_stops_there_and_can_go_on() -> None:
             assert [consumer.position(place) for place in places] == [15, 30, 0]
             assert await read(consumer, 15) == numbered(15, 30)
             assert [batch async for batch in consumer.batches(until=await consumer.end_offsets(places))] == []
+
+    in_world(story)
+
+
+def test_a_loop_over_records_up_to_an_end_that_is_left_early_skips_nothing() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t", partitions=2)
+        async with world.client() as client, Consumer(client) as consumer:
+            await produce(client, "t", 30)
+            await consumer.assign([("t", 0)])
+            async with aclosing(consumer.records(until={("t", 0): 25})) as records:
+                assert [(await anext(records)).value for _ in range(13)] == numbered(0, 13)
+                assert consumer.position(("t", 0)) == 13
+            assert await read(consumer, 5) == numbered(13, 18)
+            async with aclosing(consumer.records(until={("t", 0): 25})) as records:
+                await anext(records)
+                await consumer.seek(("t", 0), 2)
+                assert (await anext(records)).value == b"00002"
+            assert await read(consumer, 27) == numbered(3, 30)
+
+    in_world(story)
+
+
+def test_an_end_is_reached_where_a_reset_jumps_over_it() -> None:
+    async def story(world: World) -> None:
+        (log,) = world.cluster.create_topic("t")
+        async with world.client() as client, Consumer(client, reset="earliest") as consumer:
+            await produce(client, "t", 20)
+            ends = await consumer.end_offsets([("t", 0)])
+            log.log_start = 20
+            await consumer.assign({("t", 0): 3})
+            async with asyncio.timeout(60):
+                assert [record async for record in consumer.records(until=ends)] == []
+
+    in_world(story)
+
+
+def test_reading_up_to_an_end_of_a_partition_that_is_not_assigned_is_told() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t", partitions=2)
+        async with world.client() as client, Consumer(client) as consumer:
+            await consumer.assign([("t", 0)])
+            with pytest.raises(UnknownPartitionError, match="t-1 is not assigned"):
+                await anext(consumer.batches(until={("t", 1): 5}))
+
+    in_world(story)
+
+
+def test_a_consumer_of_a_partition_without_a_leader_outlives_a_long_silence_of_the_coordinators() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client() as client, Consumer(client) as consumer:
+            await produce(client, "t", 10)
+            world.cluster.move_leader("t", 0, 0)
+            await client.metadata.refresh()
+            await consumer.assign({("t", 0): 0})
+            reading = asyncio.ensure_future(read(consumer, 10))
+            world.fabric.cut_both("client", "coordinator")
+            await world.sleep(200)
+            world.cluster.move_leader("t", 0, 1)
+            world.fabric.heal()
+            async with asyncio.timeout(20):
+                assert await reading == numbered(0, 10)
+
+    in_world(story)
+
+
+def test_a_reset_is_tried_again_while_the_leader_does_not_answer() -> None:
+    async def story(world: World) -> None:
+        (log,) = world.cluster.create_topic("t")
+        client = world.client(request_timeout_ms=300)
+        async with client, Consumer(client, reset="earliest") as consumer:
+            await produce(client, "t", 20)
+            await consumer.assign({("t", 0): 0})
+            log.log_start = 10
+            world.cluster.offset_errors.extend(LeaderNotAvailableError("not yet") for _ in range(40))
+            async with asyncio.timeout(60):
+                assert await read(consumer, 10) == numbered(10, 20)
+            assert not world.cluster.offset_errors
+
+    in_world(story)
+
+
+def test_closing_a_shared_client_ends_an_iteration_that_waits() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        client = world.client()
+        async with Consumer(client) as consumer:
+            await consumer.assign([("t", 0)])
+            reading = asyncio.ensure_future(anext(consumer))
+            await world.sleep(1)
+            await client.close()
+            with pytest.raises(ClosedError):
+                async with asyncio.timeout(10):
+                    await reading
 
     in_world(story)
 
