@@ -104,6 +104,7 @@ class Flusher:
         self._stall_s = stall_ms / 1000
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[FlushedLog, None] = {}
+        self._forgotten: dict[FlushedLog, Callable[[], None]] = {}
         self._new_names: dict[Path, None] = {}
         self._armed = False
         self._running: asyncio.Future[None] | None = None
@@ -130,9 +131,17 @@ class Flusher:
         """Names were made in a directory: the next flush makes them durable before it publishes anything."""
         self._new_names[directory] = None
 
-    def forget(self, log: FlushedLog) -> None:
-        """The log is being deleted: drop its request. A flush under way may still cover it."""
+    def forget(self, log: FlushedLog, then: Callable[[], None]) -> None:
+        """The log is being deleted: flush it no more.
+
+        `then` is called when no flush covers it: now, or when the one under way has ended, well or not. Until
+        then its files must stay where they are, or that flush would take the disk for broken.
+        """
         self._waiting.pop(log, None)
+        if self._running is None:
+            then()
+        else:
+            self._forgotten[log] = then
 
     async def barrier(self) -> None:
         """Return when the flush that is under way now, if any, has ended, well or not."""
@@ -155,7 +164,7 @@ class Flusher:
         self._armed = False
         try:
             captured = self._capture()
-        except OSError as error:
+        except Exception as error:  # else all that wait would wait for ever
             self._fail(error)
             return
         if not captured:
@@ -213,8 +222,9 @@ class Flusher:
             file.mark_synced(version)
         for log, target in captured:
             _publish(log, target.end_offset)
-            if log.needs_flush:
+            if log.needs_flush and log not in self._forgotten:
                 self._waiting[log] = None
+        self._let_go()
         if self._waiting:
             self._arm()
         else:
@@ -227,7 +237,14 @@ class Flusher:
             _logger.error("a flush met something that is not an error of the disk", exc_info=error)
             error = OSError(errno.EIO, repr(error))
         self._observer.flush_failed(self, error)
+        self._let_go()
         self._say_settled()
+
+    def _let_go(self) -> None:
+        """The flush that may have covered forgotten logs has ended."""
+        forgotten, self._forgotten = self._forgotten, {}
+        for then in forgotten.values():
+            then()
 
     def _say_settled(self) -> None:
         if self._armed:

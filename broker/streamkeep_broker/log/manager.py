@@ -180,7 +180,7 @@ class LogManager:
         return self._add(home, name, recovered, settings)
 
     def delete(self, topic_id: bytes, partition: int) -> None:
-        """Forget the log now; its files are renamed at once and removed later. KeyError if there is none."""
+        """Forget the log now; its files are renamed soon and removed later. KeyError if there is none."""
         log = self._logs.pop((topic_id, partition))
         self._homes.pop(log).delete(log.path.name)
 

@@ -126,10 +126,12 @@ class OpenDirectory:
             self.removals.put(partial(_remove_segment, self._disk, segment))
 
     def delete(self, name: str) -> None:
-        """The log is gone for good: its directory is renamed now and removed later."""
+        """The log is gone for good: its directory is renamed as soon as no flush uses it, and removed later."""
         log = self.logs.pop(name)
-        self.volume.flusher.forget(log)
-        doomed = self._free_name(name)
+        self.volume.flusher.forget(log, partial(self._put_away, log))
+
+    def _put_away(self, log: PartitionLog) -> None:
+        doomed = self._free_name(log.path.name)
         try:
             self._disk.rename(log.path, doomed)
         except OSError:

@@ -272,9 +272,44 @@ async def test_a_forgotten_log_is_not_flushed() -> None:
     bench = Bench()
     log = bench.log()
     bench.produce(log)
-    bench.flusher.forget(log)
+    let_go: list[Log] = []
+    bench.flusher.forget(log, lambda: let_go.append(log))
+    assert let_go == [log]
     await passes()
     assert not bench.worker.queue
+    await bench.flusher.settle()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_log_forgotten_during_its_flush_is_let_go_when_that_has_ended(fails: bool) -> None:
+    bench = Bench()
+    log = bench.log()
+    bench.produce(log)
+    await passes()
+    let_go: list[Log] = []
+    log.needs_flush = True
+    bench.flusher.forget(log, lambda: let_go.append(log))
+    await passes()
+    assert not let_go
+    if fails:
+        bench.disk.fail("sync")
+    await bench.worker.do_next()
+    assert let_go == [log]
+    assert not bench.worker.queue
+
+
+async def test_a_log_with_a_bug_in_it_leaves_nobody_waiting_without_a_word() -> None:
+    bench = Bench()
+    broken, good = bench.log("broken"), bench.log("good")
+
+    def stumble() -> Target:
+        raise RuntimeError("a bug")
+
+    broken.flush_target = stumble  # type: ignore[method-assign]
+    bench.produce(good)
+    bench.produce(broken)
+    await passes()
+    assert bench.observer.heard == ["failed: RuntimeError('a bug')"]
     await bench.flusher.settle()
 
 

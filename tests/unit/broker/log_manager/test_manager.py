@@ -200,6 +200,40 @@ async def test_a_deleted_partition_is_gone_at_once_and_from_disk_later(sim: Simu
 
 
 @simulated
+async def test_a_partition_deleted_during_its_first_flush_leaves_the_disk_in_use(sim: Simulation) -> None:
+    host = Host(sim)
+    manager = await host.start()
+    for _ in range(10):  # whose flush has looked at the directory already, or not yet
+        append(manager, create(manager), b"its names are not durable")
+        await asyncio.sleep(5e-6)
+        manager.delete(TOPIC_ID, 0)
+        await asyncio.sleep(0.01)
+    assert manager.directories[0].state == broker_pb2.ONLINE
+    assert len([name for name in host.disk.list_directory(ONE) if name.endswith(".deleted")]) == 10
+    await acknowledge(manager, create(manager), b"the disk is in use")
+    await manager.stop()
+
+
+@simulated
+async def test_a_partition_deleted_before_its_rolled_segment_is_sealed_leaves_the_disk_in_use(
+    sim: Simulation,
+) -> None:
+    host = Host(sim)
+    manager = await host.start()
+    for _ in range(10):
+        log = create(manager, segment_bytes=4096)
+        await acknowledge(manager, log, bytes(4000))
+        append(manager, log, bytes(4000))
+        await asyncio.sleep(5e-6)
+        assert log.needs_flush
+        manager.delete(TOPIC_ID, 0)
+        await asyncio.sleep(0.01)
+    assert manager.directories[0].state == broker_pb2.ONLINE
+    await acknowledge(manager, create(manager), b"the disk is in use")
+    await manager.stop()
+
+
+@simulated
 async def test_a_partition_can_be_made_again_while_the_deleted_one_is_still_on_disk(sim: Simulation) -> None:
     host = Host(sim)
     manager = await host.start()
