@@ -126,7 +126,7 @@ class OpenDirectory:
             self.removals.put(partial(_remove_segment, self._disk, segment))
 
     def delete(self, name: str) -> None:
-        """The log is gone for good: its directory is renamed as soon as no flush uses it, and removed later."""
+        """The log is gone for good: its directory is renamed once no flush uses it, and removed later."""
         log = self.logs.pop(name)
         self.volume.flusher.forget(log, partial(self._put_away, log))
 

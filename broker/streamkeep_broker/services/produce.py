@@ -150,11 +150,14 @@ class ProduceStream:
             self._to_write.ring()
 
     async def _may_read(self) -> bool:
-        """Wait until there is room; False when the broker is closing."""
+        """Wait until there is room; False when the broker is closing.
+
+        It looks from time to time, too: the room may have been offered to a stream that has nothing to say.
+        """
         while self._service.closing is None:
             if self._budget.has_room():
                 return True
-            await self._room.wait()
+            await self._room.wait(HEARTBEAT_S)
         return False
 
     def _append_all(self, request: ProduceRequest) -> None:

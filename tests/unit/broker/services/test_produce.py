@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 
 import pytest
@@ -414,6 +415,23 @@ async def test_two_hundred_fast_clients_stay_within_the_budget_and_all_get_throu
     assert most <= limit + 200 * (size + 1024 + RESULT_BYTES)
     assert most > 0
     assert world.broker.budget.used_bytes == 0
+
+
+@simulated
+async def test_room_that_was_offered_to_an_idle_client_is_found_by_one_that_has_something_to_say(
+    world: World,
+) -> None:
+    await world.start(durability="os")
+    budget = world.broker.budget
+    stuck, busy = budget.open_stream(lambda: None), budget.open_stream(lambda: None)
+    stuck.charge(budget.limit_bytes * 3 // 4)
+    busy.charge(budget.limit_bytes)
+    _idle, talkative = world.producer(), world.producer()
+    await world.client.clock.sleep(0.1)
+    busy.release(budget.limit_bytes)
+    async with asyncio.timeout(1):
+        (result,) = await talkative.produce(item(TOPIC, make_batch([b"a"])))
+    assert not result.HasField("error")
 
 
 # --- disks ---
