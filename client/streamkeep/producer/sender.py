@@ -74,6 +74,7 @@ class Sender:
         self._hashes = KeyHashes()
         self._routes: dict[PartitionQueue, _Route] = {}
         self._links: dict[str, ProduceLink] = {}
+        self._closed = False
         self._producer_id = 0
         self._asking_id = asyncio.Lock()
         self._sweeping = asyncio.create_task(self._sweep(), name="streamkeep-producer-sweep")
@@ -84,6 +85,8 @@ class Sender:
     async def open_topic(self, name: str) -> TopicBuffer:
         """The topic's queues, after looking it up. Raises UnknownTopicError and the like."""
         view = await self._client.metadata.topic(name, timeout_s=self._client.request_timeout_s)
+        if self._closed:
+            raise ClosedError("the producer was closed")
         buffer = self.buffers.get(name)
         if buffer is None:
             buffer = self.buffers[name] = TopicBuffer(
@@ -113,6 +116,7 @@ class Sender:
 
     async def close(self) -> None:
         """Stop at once; what is not settled fails with ClosedError."""
+        self._closed = True
         self._client.metadata.unwatch(self._follow_leaders)
         self._sweeping.cancel()
         await asyncio.gather(self._sweeping, return_exceptions=True)
@@ -164,6 +168,10 @@ class Sender:
         self._client.metadata.refresh_soon()
 
     def on_lost(self, address: str, unanswered: list[Sent], error: StreamkeepError) -> None:
+        if isinstance(error, ClosedError):  # a client that was shared: nothing will ever be sent again
+            for buffer in list(self.buffers.values()):
+                self._drop_topic(buffer, error)
+            return
         self._client.metadata.refresh_soon()
         for route in self._routes.values():
             if route.link is not None and route.link.address == address:

@@ -486,3 +486,39 @@ def test_a_cancelled_block_ends_soon_even_if_nothing_can_be_delivered() -> None:
             assert delivery is not None and isinstance(delivery.exception(), ClosedError)
 
     in_world(story)
+
+
+def test_a_send_that_waits_for_its_topic_while_the_producer_is_closed_is_told() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client() as client:
+            producer = Producer(client)
+            await producer.start()
+            world.fabric.cut_both("client", "coordinator")
+            sending = asyncio.ensure_future(producer.send("t", b"x"))
+            await world.sleep(1)
+            await producer.close()
+            world.fabric.heal()
+            with pytest.raises(ClosedError):
+                await sending
+
+    in_world(story)
+
+
+def test_what_a_closed_shared_client_left_undelivered_is_told_at_once() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        client = world.client()
+        async with Producer(client) as producer:
+            await (await producer.send("t", b"stored"))
+            world.fabric.cut_both("client", "broker-1")
+            waiting = await producer.send("t", b"on its way")
+            await world.sleep(1)
+            await client.close()
+            with pytest.raises(ClosedError):
+                async with asyncio.timeout(5):
+                    await waiting
+            with pytest.raises(ClosedError):
+                await (await producer.send("t", b"too late"))
+
+    in_world(story)
