@@ -426,7 +426,9 @@ async def test_room_that_was_offered_to_an_idle_client_is_found_by_one_that_has_
     stuck, busy = budget.open_stream(lambda: None), budget.open_stream(lambda: None)
     stuck.charge(budget.limit_bytes * 3 // 4)
     busy.charge(budget.limit_bytes)
-    _idle, talkative = world.producer(), world.producer()
+    _idle = world.producer()
+    await world.client.clock.sleep(0.1)
+    talkative = world.producer()
     await world.client.clock.sleep(0.1)
     busy.release(budget.limit_bytes)
     async with asyncio.timeout(1):
