@@ -10,6 +10,7 @@ leader-epochs                       where each leader epoch begins
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +28,9 @@ SEGMENT_SUFFIXES = (LOG_SUFFIX, INDEX_SUFFIX, OPEN_INDEX_SUFFIX, TIME_INDEX_SUFF
 """Of all files that belong to one segment."""
 
 OFFSET_DIGITS = 20
+
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""Errors that say that a disk is full, or this user's share of it; they end by themselves."""
 
 
 class Files(Protocol):
@@ -51,11 +55,12 @@ def offset_of(name: str, suffix: str) -> int | None:
 
 
 def write_unsynced(files: Files, path: Path, data: bytes, unsynced: list[DiskFile]) -> None:
-    """Write a small file anew and add it to those to be synced, even if that fails with OSError.
+    """Write a small file anew and add it to those to be synced, if it could be made.
 
-    For content that carries a checksum, because a crash may tear it.
+    Even if that fails with OSError: for content that carries a checksum, because a crash may tear it.
     """
     file = files.open(path, create=True)
+    file.size()  # makes it: what does not exist for want of room cannot be synced
     unsynced.append(file)
     file.truncate(0)
     file.append([data])

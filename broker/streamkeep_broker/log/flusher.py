@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from streamkeep_broker.log.file_cache import OUT_OF_DESCRIPTORS, CachedFile
+from streamkeep_broker.log.files import OUT_OF_SPACE
 from streamkeep_broker.log.flush import Flush
 from streamkeep_common.seams import Disk, DiskFile, FileSystem, Worker
-
-OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 _logger = logging.getLogger(__name__)
 

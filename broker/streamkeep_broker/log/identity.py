@@ -13,6 +13,7 @@ import random
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from streamkeep_broker.log.files import OUT_OF_SPACE
 from streamkeep_broker.log.sealed_text import BrokenSealError, seal, unseal
 from streamkeep_common.errors import ClusterMismatchError, StreamkeepError
 from streamkeep_common.seams import Disk, DiskLock
@@ -151,7 +152,7 @@ def _renew_boot_id(disk: Disk, path: Path, identity: Identity) -> Identity:
     try:
         _write(disk, path, identity)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in OUT_OF_SPACE:
             raise
         # The old one stays, so the next start will think that the machine was started in between: that
         # is the careful answer, and a full disk must not keep a broker from serving what it has.
@@ -229,7 +230,7 @@ def _refusal_or(error: OSError, path: Path) -> OSError | DirectoryRefusedError:
             f"The log directory {path} cannot be written: {error.strerror}. Let the broker's user write "
             "there, or name another directory."
         )
-    if error.errno == errno.ENOSPC:
+    if error.errno in OUT_OF_SPACE:
         return DirectoryRefusedError(
             f"The log directory {path} is too full to be set up. Free some space, or name another directory."
         )

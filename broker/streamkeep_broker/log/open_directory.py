@@ -14,7 +14,7 @@ from pathlib import Path
 from streamkeep_broker.log.checkpoints import Checkpoint, write_checkpoints
 from streamkeep_broker.log.directory import LogDirectory
 from streamkeep_broker.log.file_cache import OUT_OF_DESCRIPTORS
-from streamkeep_broker.log.flusher import OUT_OF_SPACE
+from streamkeep_broker.log.files import OUT_OF_SPACE
 from streamkeep_broker.log.identity import Claim, bind_to_cluster, mark_clean
 from streamkeep_broker.log.partition_log import PartitionLog, RemovedSegment
 from streamkeep_broker.log.partition_name import DELETED_SUFFIX

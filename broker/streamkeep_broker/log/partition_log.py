@@ -9,11 +9,10 @@ Order: log_start <= high_watermark <= flushed_end <= log_end (durability `os`: h
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from streamkeep_broker.log.files import LEADER_EPOCHS_NAME, Files
+from streamkeep_broker.log.files import LEADER_EPOCHS_NAME, OUT_OF_SPACE, Files
 from streamkeep_broker.log.lookup import FoundOffset, LogView, find_max_timestamp, find_timestamp
 from streamkeep_broker.log.read import LogReader, LogSlice, ReadCursor
 from streamkeep_broker.log.recovery import RecoveredLog
@@ -278,13 +277,13 @@ class PartitionLog:
         if not lines:
             return
         file = self._files.open(self.path / LEADER_EPOCHS_NAME, create=True)
+        size = file.size()
         self._segments.unsynced.append(file)
         self._segments.names_unsynced = True
-        size = file.size()
         try:
             file.append([lines])
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in OUT_OF_SPACE:
                 raise
             file.truncate(size)
             return

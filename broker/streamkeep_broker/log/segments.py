@@ -8,13 +8,13 @@ torn, nothing behind it was acknowledged.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from streamkeep_broker.log.files import (
     LOG_SUFFIX,
+    OUT_OF_SPACE,
     SEGMENT_SUFFIXES,
     SNAPSHOT_SUFFIX,
     Files,
@@ -179,7 +179,7 @@ class Segments:
         try:
             self.roll(producers)
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in OUT_OF_SPACE:
                 raise
             return False
         return True

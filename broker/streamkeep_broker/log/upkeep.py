@@ -61,7 +61,10 @@ class Upkeep:
         now_ms = self._clock.now_ms()
         unneeded: list[RemovedSegment] = []
         for number, log in enumerate(list(home.logs.values()), start=1):
-            unneeded += log.take_unneeded_segments(now_ms)
+            try:
+                unneeded += log.take_unneeded_segments(now_ms)
+            except OSError as error:  # it must not keep the others' disk from being freed
+                _logger.error("%r keeps what it no longer needs: %s", log, home.write_failed(error))
             log.producers.expire(now_ms, self._producer_expiration_ms)
             if number % LOGS_PER_TURN == 0:
                 await asyncio.sleep(0)

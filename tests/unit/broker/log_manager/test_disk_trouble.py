@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
 
 import pytest
 
 from streamkeep_common.errors import DiskFullError, DiskStalledError, StorageFailedError
+from streamkeep_common.settings import TopicSettings
 from streamkeep_proto.v1 import broker_pb2
-from tests.sim.simulation import Simulation
+from tests.sim.simulation import Simulation, run_simulation
 from tests.unit.broker.log_manager.host import (
     MIB,
     ONE,
@@ -157,6 +159,66 @@ async def test_on_a_full_disk_retention_frees_space_at_once_and_writing_resumes_
     assert log.log_start_offset > 0
     await acknowledge(manager, log, b"more")
     assert log.log_end_offset == end + 1
+    await manager.stop()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_too_full_for_a_new_segment_is_not_taken_for_a_broken_one(number: int) -> None:
+    async def scenario(sim: Simulation) -> None:
+        host = Host(sim)
+        manager = await host.start()
+        log = create(manager, segment_bytes=4096)
+        await acknowledge(manager, log, bytes(4000))
+        host.disk.fail("write", error=number, under=log.path)
+        with pytest.raises(DiskFullError):
+            append(manager, log, bytes(4000))
+        await asyncio.sleep(10)  # the upkeep flushes what it finds unflushed
+        assert not manager.directories[0].is_offline
+        host.disk.heal()
+        await asyncio.sleep(2)
+        await acknowledge(manager, log, bytes(4000))
+        await manager.stop()
+
+    run_simulation(1, scenario)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_retention_that_finds_no_room_for_a_new_segment_frees_the_older_ones(number: int) -> None:
+    async def scenario(sim: Simulation) -> None:
+        host = Host(sim)
+        manager = await host.start(retention_check_ms=1000)
+        log = create(manager, segment_bytes=4096, retention_ms=1)
+        for _ in range(3):
+            await acknowledge(manager, log, bytes(4000))
+            await asyncio.sleep(0.1)
+        host.disk.fail("write", error=number, under=log.path)
+        await asyncio.sleep(10)
+        host.disk.heal()
+        assert log.log_start_offset == 2
+        assert not manager.directories[0].is_offline
+        await acknowledge(manager, log, b"x")
+        await manager.stop()
+
+    run_simulation(1, scenario)
+
+
+@simulated
+async def test_a_log_that_cannot_be_tidied_up_does_not_keep_the_others_from_it(sim: Simulation) -> None:
+    host = Host(sim)
+    manager = await host.start(retention_check_ms=1000)
+    bad, good = (create(manager, number, segment_bytes=4096) for number in (0, 1))
+    for log in (bad, good):
+        for _ in range(3):
+            await acknowledge(manager, log, bytes(4000))
+            await asyncio.sleep(0.1)
+        log.settings = TopicSettings.of({"retention_ms": "1"})
+    host.disk.fail("write", error=errno.EMFILE, under=bad.path)
+    await asyncio.sleep(2)
+    assert good.log_start_offset == 3
+    assert not manager.directories[0].is_offline
+    host.disk.heal()
+    await asyncio.sleep(2)
+    assert bad.log_start_offset == 3
     await manager.stop()
 
 
