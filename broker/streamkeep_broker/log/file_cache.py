@@ -21,6 +21,10 @@ DEFAULT_CAPACITY = 512
 OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
+class FileClosedError(ValueError):
+    """A file is used that its owner has closed."""
+
+
 class FileCache:
     """Opens files on one disk, keeping at most `capacity` descriptors beside those in use this very moment.
 
@@ -61,7 +65,7 @@ class FileCache:
             opened = file.opened
             if opened is None:
                 if file.closed:
-                    raise ValueError(f"{file.path} was closed")
+                    raise FileClosedError(f"{file.path} was closed")
                 opened = file.opened = self._open(file)
                 file.create = False
                 self._open_files += 1

@@ -9,9 +9,11 @@ Order: log_start <= high_watermark <= flushed_end <= log_end (durability `os`: h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
+from streamkeep_broker.log.file_cache import FileClosedError
 from streamkeep_broker.log.files import LEADER_EPOCHS_NAME, OUT_OF_SPACE, Files
 from streamkeep_broker.log.lookup import FoundOffset, LogView, find_max_timestamp, find_timestamp
 from streamkeep_broker.log.read import LogReader, LogSlice, ReadCursor
@@ -298,12 +300,13 @@ class PartitionLog:
 
         More than `max_bytes` only if the first frame is larger. Empty if there is nothing below `end_offset`.
         Raises OffsetOutOfRangeError below the log start or past the log end; CorruptLogError, which
-        names file and byte, where a frame is not what it should be.
+        names file and byte, where a frame is not what it should be; StorageFailedError if the log was deleted
+        meanwhile.
         """
         self._check_in_range(offset)
         if offset >= min(end_offset, self.log_end_offset):
             return LogSlice(b"", offset)
-        try:
+        with self._files_may_go(offset):
             return await self._reader.read(
                 self._segments.all,
                 offset,
@@ -312,19 +315,29 @@ class PartitionLog:
                 cursor=cursor,
                 interval_bytes=self.settings.index_interval_bytes,
             )
-        except (FileNotFoundError, ValueError):
-            self._check_in_range(
-                offset
-            )  # retention may have taken the segment meanwhile, and closed its file
-            raise
 
     async def find_timestamp(self, timestamp_ms: int) -> FoundOffset | None:
-        """The first readable record, in offset order, with that timestamp or a later one."""
-        return await find_timestamp(self._reader, self._view(), timestamp_ms)
+        """The first readable record, in offset order, with that timestamp or a later one.
+
+        Raises CorruptLogError; StorageFailedError if what it searched was removed meanwhile.
+        """
+        with self._files_may_go(self.log_start_offset):
+            return await find_timestamp(self._reader, self._view(), timestamp_ms)
 
     async def find_max_timestamp(self) -> FoundOffset | None:
-        """The first readable record with the greatest timestamp."""
-        return await find_max_timestamp(self._reader, self._view())
+        """The first readable record with the greatest timestamp. Raises as `find_timestamp`."""
+        with self._files_may_go(self.log_start_offset):
+            return await find_max_timestamp(self._reader, self._view())
+
+    @contextmanager
+    def _files_may_go(self, offset: int) -> Iterator[None]:
+        """Retention or deletion may take a segment and close its file while it is read."""
+        try:
+            yield
+        except (FileNotFoundError, FileClosedError) as error:
+            self._check_in_range(offset)
+            gone = f"{self.topic}-{self.partition} lost a file while it was read: {error}"
+            raise StorageFailedError(gone) from error
 
     def _check_in_range(self, offset: int) -> None:
         if not self.log_start_offset <= offset <= self.log_end_offset:

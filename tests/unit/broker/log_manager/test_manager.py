@@ -15,6 +15,7 @@ from streamkeep_common.settings import TopicSettings
 from streamkeep_proto.v1 import broker_pb2
 from tests.sim.simulation import Simulation, run_simulation
 from tests.unit.broker.log_manager.host import (
+    MIB,
     ONE,
     TOPIC_ID,
     TWO,
@@ -231,6 +232,18 @@ async def test_a_partition_deleted_before_its_rolled_segment_is_sealed_leaves_th
     assert manager.directories[0].state == broker_pb2.ONLINE
     await acknowledge(manager, create(manager), b"the disk is in use")
     await manager.stop()
+
+
+@simulated
+async def test_who_reads_a_log_whose_files_go_meanwhile_is_told_so(sim: Simulation) -> None:
+    host = Host(sim)
+    manager = await host.start()
+    log = create(manager)
+    await acknowledge(manager, log, b"x")
+    log.close_files()  # as the removal of its files does first
+    reads = [log.read(0, max_bytes=MIB, end_offset=1), log.find_timestamp(1), log.find_max_timestamp()]
+    errors = await asyncio.gather(*reads, return_exceptions=True)
+    assert [type(error) for error in errors] == [StorageFailedError] * 3
 
 
 @simulated
