@@ -118,13 +118,17 @@ def _emit_processes(invocation: Invocation, found: Sequence[tuple[ProcessRecord,
 
 
 async def stop(invocation: Invocation, stores: Sequence[ClusterStore]) -> None:
-    """End the one cluster that runs, and forget those that have died. Nothing to end is no failure."""
-    running = [store for store in stores if _is_running(store)]
-    if len(running) > 1:
-        directories = " and ".join(str(store.data_dir) for store in running)
+    """End the cluster that runs, and forget those that have died. Nothing to end is no failure.
+
+    Of several, the one that other commands speak to is meant.
+    """
+    alive = [store for store in stores if _is_running(store)]
+    running = alive if len(alive) < 2 else [store for store in alive if _listens(store, invocation.bootstrap)]
+    if alive and not running:
+        directories = " and ".join(str(store.data_dir) for store in alive)
         raise CommandError(f"clusters run in {directories}: say which to end with --data-dir", ExitCode.USAGE)
     for store in stores:
-        if store not in running:
+        if store not in alive:
             store.forget()
     ended: list[ProcessRecord] = []
     for store in running:
@@ -137,6 +141,10 @@ async def stop(invocation: Invocation, stores: Sequence[ClusterStore]) -> None:
         note("No cluster is running.")
     if invocation.json:
         _emit_processes(invocation, [(record, state_of(record)) for record in ended])
+
+
+def _listens(store: ClusterStore, address: str) -> bool:
+    return any(record.address == address for record in store.read())
 
 
 def _is_running(store: ClusterStore) -> bool:

@@ -22,6 +22,8 @@ def streamctl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Streamctl]:
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Streamctl:
-    """streamctl without a cluster."""
-    return Streamctl(tmp_path)
+def bare(tmp_path: Path) -> Iterator[Streamctl]:
+    """streamctl without a cluster; what a test starts and does not end is ended."""
+    program = Streamctl(tmp_path)
+    yield program
+    program("dev", "stop")

@@ -55,6 +55,15 @@ def test_a_half_dead_cluster_says_what_to_do(bare: Streamctl) -> None:
     bare("dev", "stop")
 
 
+def test_of_two_clusters_the_one_that_commands_speak_to_is_ended(bare: Streamctl) -> None:
+    first = bare.process(*START, "--detach", "--data-dir", str(bare.home / "first")).json
+    second = bare.process(*START, "--detach", "--data-dir", str(bare.home / "second")).json
+    assert "say which to end" in bare("dev", "stop", expect=2).err
+    bare("--bootstrap", second[0]["address"], "dev", "stop")
+    assert not any(is_running(process["pid"]) for process in second)
+    assert all(is_running(process["pid"]) for process in first)
+
+
 def test_ctrl_c_ends_a_cluster_in_the_foreground(bare: Streamctl) -> None:
     dev = bare.start(*START, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert dev.stderr is not None and dev.stdout is not None
