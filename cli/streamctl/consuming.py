@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import cast
 
 from streamctl.failures import CommandError, ExitCode
 from streamctl.records.format_string import Formatter
@@ -14,8 +13,7 @@ from streamctl.records.offset_grammar import Kind, OffsetRange, Position, needs_
 from streamkeep import ConsumedBatch, Consumer, TopicPartition
 from streamkeep.errors import OffsetOutOfRangeError
 
-Place = TopicPartition | tuple[str, int]
-Offsets = Mapping[Place, int]
+Offsets = Mapping[TopicPartition, int]
 Write = Callable[[bytes], None]
 
 
@@ -28,17 +26,16 @@ class Spans:
 
 
 async def find_spans(
-    consumer: Consumer, places: Sequence[Place], wanted: OffsetRange, *, until_end: bool
+    consumer: Consumer, places: Sequence[TopicPartition], wanted: OffsetRange, *, until_end: bool
 ) -> Spans:
     """What `wanted` means in each partition now; `until_end` stops at what is the end now."""
-    log_starts: Offsets = dict((await consumer.beginning_offsets(places)).items())
-    ends: Offsets = dict((await consumer.end_offsets(places)).items())
-
+    log_starts = await consumer.beginning_offsets(places)
+    ends = await consumer.end_offsets(places)
     _refuse_offset_out_of_range(wanted.start, log_starts, ends)
 
     async def offsets_of(position: Position) -> Offsets:
-        times: dict[Place, int] = dict.fromkeys(places, position.value) if needs_time(position) else {}
-        found: Mapping[Place, int | None] = dict((await consumer.offsets_for_times(times)).items())
+        times = dict.fromkeys(places, position.value) if needs_time(position) else {}
+        found = await consumer.offsets_for_times(times)
         return {
             place: resolve(
                 position, log_start=log_starts[place], end=ends[place], time_offset=found.get(place)
@@ -46,7 +43,7 @@ async def find_spans(
             for place in places
         }
 
-    stops = {**ends} if until_end else None
+    stops = ends if until_end else None
     if wanted.stop is not None:
         asked = await offsets_of(wanted.stop)
         stops = {place: min(asked[place], ends[place]) if until_end else asked[place] for place in places}
@@ -58,7 +55,8 @@ def _refuse_offset_out_of_range(position: Position, log_starts: Offsets, ends: O
     for place, log_start in log_starts.items():
         if position.kind is Kind.OFFSET and not log_start <= position.value <= ends[place]:
             raise OffsetOutOfRangeError(
-                f"partition {place[1]} has offsets {log_start} up to {ends[place]}, and not {position.value}"
+                f"partition {place.partition} has offsets {log_start} up to {ends[place]},"
+                f" and not {position.value}"
             )
 
 
@@ -78,8 +76,7 @@ async def copy_records(
     await consumer.assign(spans.starts)
     timeout_s = None if spans.stops is None else stall_timeout_s
     written = 0
-    generator = cast(AsyncGenerator[ConsumedBatch, None], consumer.batches(until=spans.stops))
-    async with aclosing(generator) as batches:
+    async with aclosing(consumer.batches(until=spans.stops)) as batches:
         while written != count and (batch := await _next(batches, timeout_s)) is not None:
             if count is not None and written + len(batch) > count:
                 batch = _first(batch, count - written)

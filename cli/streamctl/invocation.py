@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -58,6 +59,16 @@ def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
     return click.option(*names, default=None, expose_value=False, callback=_store, **attributes)
 
 
+class Seconds(click.FloatRange):
+    """A range of numbers, which `nan` is not in, whatever float() makes of it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
+
+
 output_option = _option(
     "-o", "--output", type=click.Choice(OUTPUTS), help="Form of the data on stdout.  [default: table]"
 )
@@ -70,7 +81,7 @@ bootstrap_option = _option(
 )
 timeout_option = _option(
     "--timeout",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(min=0.1, max=86_400),
     metavar="SECONDS",
     help="Give up on a cluster that is silent for so long.  [default: 5, while records flow 30]",
 )

@@ -6,6 +6,7 @@ import click
 
 from streamctl.groups import LazyCommand, RootGroup
 from streamctl.invocation import cluster_options
+from streamctl.output import open_missing_streams
 
 COMMANDS = {
     "demo": LazyCommand(
@@ -49,4 +50,5 @@ def cli() -> None:
 
 def main() -> None:
     """What the `streamctl` script calls."""
+    open_missing_streams()
     cli(prog_name="streamctl")

@@ -73,6 +73,13 @@ def is_colourful(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
+def open_missing_streams() -> None:
+    """What the caller closed (`<&-`, `>&-`) is None in sys: make it an empty input, an output to nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process lives
+
+
 def close_stdout_quietly() -> None:
     """After the reader of our stdout went away: let the interpreter flush into nothing."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -82,7 +82,7 @@ def parse_bootstrap(bootstrap: str | Sequence[str]) -> list[str]:
         raise ValueError("no coordinator was named: give bootstrap as 'host:port' or 'host:port,host:port'")
     for address in addresses:
         host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65_536:
             raise ValueError(f"'{address}' is not an address: give a coordinator's as 'host:port'")
     return addresses
 

@@ -13,9 +13,9 @@ from streamctl.invocation import Invocation, cluster_options, pass_invocation
 from streamctl.output import note
 
 if TYPE_CHECKING:
-    from streamctl.consuming import Place
     from streamctl.records.format_string import Formatter
     from streamctl.records.offset_grammar import OffsetRange
+    from streamkeep import TopicPartition
     from streamkeep_proto.v1.coordinator_pb2 import TopicInfo
 
 DEFAULT_FORMAT = "%s\\n"
@@ -139,7 +139,7 @@ async def _consume(invocation: Invocation, topic: str, reading: Reading) -> None
     note(f"{written} records")
 
 
-def _places(topic: TopicInfo, partitions: tuple[int, ...]) -> list[Place]:
+def _places(topic: TopicInfo, partitions: tuple[int, ...]) -> list[TopicPartition]:
     from streamkeep import TopicPartition
 
     known = [partition.partition for partition in topic.partitions]

@@ -32,6 +32,12 @@ def _header(
     return headers
 
 
+def _separator(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if not value and value is not None:
+        raise click.BadParameter("it is empty; leave -K out for records without a key")
+    return value
+
+
 @click.command()
 @click.argument("topic")
 @click.option(
@@ -39,7 +45,13 @@ def _header(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Read lines from here instead of stdin.",
 )
-@click.option("-K", "--key-separator", metavar="TEXT", help="What stands between key and value in a line.")
+@click.option(
+    "-K",
+    "--key-separator",
+    callback=_separator,
+    metavar="TEXT",
+    help="What stands between key and value in a line.",
+)
 @click.option("-p", "--partition", type=click.IntRange(min=0), help="Send everything to this partition.")
 @click.option(
     "-H",

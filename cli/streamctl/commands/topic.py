@@ -142,13 +142,17 @@ def describe(invocation: Invocation, /, *, name: str) -> None:
 
 async def _described(cluster: Cluster, name: str) -> tuple[TopicInfo, dict[int, LogEnds]]:
     """The topic, and log start and high watermark of each partition where its leader says."""
+    import asyncio
+
     from streamkeep import StreamkeepError, TopicPartition
 
     topic = await cluster.topic(name)
     ends: dict[int, LogEnds] = {}
-    places: list[TopicPartition | tuple[str, int]] = [(name, p.partition) for p in topic.partitions]
-    starts = await cluster.admin.list_offsets(dict.fromkeys(places, "earliest"))
-    latest = await cluster.admin.list_offsets(dict.fromkeys(places, "latest"))
+    places = [TopicPartition(name, partition.partition) for partition in topic.partitions]
+    starts, latest = await asyncio.gather(
+        cluster.admin.list_offsets(dict.fromkeys(places, "earliest")),
+        cluster.admin.list_offsets(dict.fromkeys(places, "latest")),
+    )
     for place, start in starts.items():
         end = latest[place]
         ends[place.partition] = (

@@ -109,6 +109,6 @@ async def _read(
     async with Consumer(client) as consumer:
         ends = await consumer.end_offsets(places)
         await consumer.assign(places, start="earliest")
-        async for batch in consumer.batches(until=dict(ends.items())):
+        async for batch in consumer.batches(until=ends):
             batches.append(batch)
             advance(len(batch))

@@ -60,7 +60,10 @@ def parse_offsets(text: str, *, now_ms: int) -> OffsetRange:
     first, colon, last = _split(text.strip())
     if not colon:
         return OffsetRange(_position(first, now_ms))
-    return OffsetRange(_position(first or "start", now_ms), _position(last or "end", now_ms))
+    start, stop = _position(first or "start", now_ms), _position(last or "end", now_ms)
+    if start.kind is stop.kind and start.kind in (Kind.OFFSET, Kind.TIME) and start.value > stop.value:
+        raise OffsetSyntaxError(f"the range '{text}' ends before it starts")
+    return OffsetRange(start, stop)
 
 
 def _split(text: str) -> tuple[str, str, str]:

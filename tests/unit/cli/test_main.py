@@ -151,13 +151,26 @@ def test_the_nearest_name_is_offered_only_if_it_is_near() -> None:
         (["consume", "t", "-o", "json", "-f", "%s"], "give one"),
         (["consume", "t", "-O", "yesterday"], "-N (the last N)"),
         (["consume", "t", "-f", "%q"], "%q"),
+        (["consume", "t", "-O", "7:5"], "ends before it starts"),
         (["produce", "t", "-H", "novalue"], "NAME=VALUE"),
+        (["produce", "t", "-K", ""], "leave -K out"),
+        (["topic", "list", "--timeout", "nan"], "not a number of seconds"),
+        (["topic", "list", "--timeout", "inf"], "0.1<=x<=86400"),
         (["topic", "create", "t", "--set", "retention_ms"], "NAME=VALUE"),
         (["topic", "alter", "t"], "nothing to change"),
         (["topic", "list", "-b", "nowhere"], "host:port"),
+        (["topic", "list", "-b", "http://localhost:7101"], "host:port"),
         (["dev", "--coordinators", "3"], "use 1"),
     ],
 )
 def test_a_wrong_line_is_a_usage_error_that_says_what_is_right(arguments: list[str], says: str) -> None:
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == ExitCode.USAGE and says in result.stderr and not result.stdout
+
+
+def test_streams_that_the_caller_closed_are_empty_or_lead_nowhere() -> None:
+    program = "from streamctl.main import main; main()"
+    close_all = (
+        f"import os, sys; os.closerange(0, 3); os.execv(sys.executable, ['', '-c', {program!r}, 'version'])"
+    )
+    assert subprocess.run([sys.executable, "-c", close_all], check=False).returncode == 0

@@ -71,6 +71,12 @@ def test_anything_else_is_refused_with_the_grammar(text: str) -> None:
         parse_offsets(text, now_ms=NOW_MS)
 
 
+@pytest.mark.parametrize("text", ["7:5", "@-1h:@-2h", "@2013-02-01:@2013-01-31"])
+def test_a_range_that_ends_before_it_starts_is_refused(text: str) -> None:
+    with pytest.raises(OffsetSyntaxError, match="ends before it starts"):
+        parse_offsets(text, now_ms=NOW_MS)
+
+
 @given(st.text(max_size=30))
 def test_no_text_does_worse_than_a_syntax_error(text: str) -> None:
     try:
