@@ -170,7 +170,6 @@ def test_a_wrong_line_is_a_usage_error_that_says_what_is_right(arguments: list[s
 
 def test_streams_that_the_caller_closed_are_empty_or_lead_nowhere() -> None:
     program = "from streamctl.main import main; main()"
-    close_all = (
-        f"import os, sys; os.closerange(0, 3); os.execv(sys.executable, ['', '-c', {program!r}, 'version'])"
-    )
-    assert subprocess.run([sys.executable, "-c", close_all], check=False).returncode == 0
+    run = f"os.execv(sys.executable, [sys.executable, '-c', {program!r}, 'version'])"
+    close_all_and_run = f"import os, sys; os.closerange(0, 3); {run}"
+    assert subprocess.run([sys.executable, "-c", close_all_and_run], check=False).returncode == 0
