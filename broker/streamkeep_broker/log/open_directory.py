@@ -119,8 +119,9 @@ class OpenDirectory:
         """Remove segments that their logs have let go, once the log starts are written down.
 
         On a full disk they cannot always be: then the segments go first, and the logs start where their
-        files do.
+        files do. What took their place, a new segment and what is known of producers, is flushed meanwhile.
         """
+        self.flush_unhurried()
         await self.checkpoint()
         for segment in unneeded:
             self.removals.put(partial(_remove_segment, self._disk, segment))

@@ -42,8 +42,12 @@ class Removals:
         due = self._take_due()
         if not due:
             return
-        # What is removed may still be part of a flush that was under way when it was taken out.
-        await self._volume.flusher.barrier()
+        if self._volume.is_full:
+            # What takes its place may have been asked to be flushed only now; nothing is appended meanwhile.
+            await self._volume.flusher.settle()
+        else:
+            # What is removed may still be part of a flush that was under way when it was taken out.
+            await self._volume.flusher.barrier()
         await self._volume.keep_house(lambda: _remove_all(due))
         await self._volume.measure()
 

@@ -202,6 +202,29 @@ def test_retention_that_finds_no_room_for_a_new_segment_frees_the_older_ones(num
     run_simulation(1, scenario)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_on_a_full_disk_nothing_is_removed_before_what_takes_its_place_is_durable(seed: int) -> None:
+    async def scenario(sim: Simulation) -> None:
+        host = Host(sim)
+        manager = await host.start()
+        log = create(manager, retention_ms=1)
+        await acknowledge(manager, log, bytes(4000))
+        await manager.checkpoint()
+        host.disk.set_capacity(host.disk.used(DISK1) + 3000, mount=DISK1)
+        with pytest.raises(DiskFullError):
+            append(manager, log, bytes(4000))
+        first = log.segments[0].path
+        while host.disk.exists(first):
+            await asyncio.sleep(1e-4)
+        host.die(power_cut=True)
+        host.disk.set_capacity(64 * MIB, mount=DISK1)
+        (log,) = await host.start()
+        assert (log.log_start_offset, log.log_end_offset, log.defects) == (1, 1, [])
+        assert len(log.producers) == 1, "a batch that is sent again would not be known"
+
+    run_simulation(seed, scenario)
+
+
 @simulated
 async def test_a_log_that_cannot_be_tidied_up_does_not_keep_the_others_from_it(sim: Simulation) -> None:
     host = Host(sim)
