@@ -14,6 +14,8 @@ from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.metadata.brokers import fence_broker
 from streamkeep_coordinator.sessions import TICK_S, Sessions, SessionTimes
 
+FENCE_RETRY_S = 0.2
+
 _log = logging.getLogger(__name__)
 
 
@@ -55,7 +57,7 @@ class SessionKeeper:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def fence_soon(self, broker_id: int, broker_epoch: int) -> None:
-        """Fence without waiting for it."""
+        """Fence a broker whose session is over, without waiting for it."""
         if not self._closed:
             self._spawn(self._fence(broker_id, broker_epoch))
 
@@ -72,15 +74,18 @@ class SessionKeeper:
             stream.end(TimedOutError(f"broker {broker_id} was silent for longer than its session allows"))
 
     async def _fence(self, broker_id: int, broker_epoch: int) -> None:
-        try:
-            done = await self._controller.execute(
-                partial(fence_broker, broker_id=broker_id, broker_epoch=broker_epoch)
-            )
-        except StreamkeepError:
-            _log.exception("broker %d at epoch %d could not be fenced", broker_id, broker_epoch)
+        """Try until it is committed, or until the broker is back: nobody else would ever do it."""
+        fence = partial(fence_broker, broker_id=broker_id, broker_epoch=broker_epoch)
+        while self.sessions.state(broker_id) is None:
+            try:
+                done = await self._controller.execute(fence)
+            except StreamkeepError as error:
+                _log.warning("broker %d at epoch %d cannot be fenced yet: %s", broker_id, broker_epoch, error)
+                await self._clock.sleep(FENCE_RETRY_S)
+                continue
+            if done.answer:
+                _log.warning("broker %d at epoch %d is fenced", broker_id, broker_epoch)
             return
-        if done.answer:
-            _log.warning("broker %d at epoch %d is fenced", broker_id, broker_epoch)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

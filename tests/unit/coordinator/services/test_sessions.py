@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NoReturn
 
 import pytest
 
+from streamkeep_common.errors import UnavailableError
 from streamkeep_common.methods import ALLOCATE_PRODUCER_IDS, SESSION
 from streamkeep_common.seams import RpcError, Status
 from streamkeep_proto.v1 import errors_pb2
@@ -69,6 +71,41 @@ def test_a_paused_broker_is_fenced_after_the_session_timeout() -> None:
         assert 2.5 <= await fenced(world, 1, within_s=5) < 3.3
 
     simulate(scenario)
+
+
+def test_a_broker_that_cannot_be_fenced_for_the_moment_is_fenced_later() -> None:
+    async def scenario(world: World) -> None:
+        brokers = await with_topic(world)
+        voter = world.coordinator._voter
+        assert voter is not None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(voter, "propose", overloaded)
+            brokers[0].kill()
+            await asyncio.sleep(2)
+        assert await fenced(world, 1, within_s=1) < 1
+
+    simulate(scenario)
+
+
+def test_a_broker_that_is_back_before_it_could_be_fenced_is_not_fenced() -> None:
+    async def scenario(world: World) -> None:
+        brokers = await with_topic(world)
+        before = await partitions(world)
+        voter = world.coordinator._voter
+        assert voter is not None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(voter, "propose", overloaded)
+            world.simulation.fabric.break_connections("broker-1", "coordinator")
+            await asyncio.sleep(1)
+            await brokers[0].join()
+        await asyncio.sleep(5)
+        assert await partitions(world) == before
+
+    simulate(scenario)
+
+
+def overloaded(_records: object) -> NoReturn:
+    raise UnavailableError("too many metadata changes wait")
 
 
 def test_a_paused_coordinator_fences_nobody() -> None:
