@@ -34,7 +34,7 @@ class SingleVoter:
         clock: Clock,
         *,
         on_commit: Callable[[MetadataEntry, int], None],
-        on_failure: Callable[[OSError], None],
+        on_failure: Callable[[Exception], None],
     ) -> None:
         self._wal = wal
         self._worker = worker
@@ -94,7 +94,7 @@ class SingleVoter:
             entries = [(entry.index, entry.term, data) for entry, data in group]
             try:
                 await self._worker.run(partial(self._wal.append, entries))
-            except OSError as error:
+            except Exception as error:  # a bug counts as a broken disk, or all would wait for ever
                 self._fail(error)
                 break
             for entry, data in group:
@@ -113,8 +113,9 @@ class SingleVoter:
                 waiter.set_result(None)
         self._waiters = still
 
-    def _fail(self, error: OSError) -> None:
-        self._failure = UnavailableError(f"the coordinator's disk failed: {error.strerror}")
+    def _fail(self, error: Exception) -> None:
+        reason = error.strerror if isinstance(error, OSError) else repr(error)
+        self._failure = UnavailableError(f"the coordinator's disk failed: {reason}")
         for _, waiter in self._waiters:
             if not waiter.done():
                 waiter.set_exception(self._failure)

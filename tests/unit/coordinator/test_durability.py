@@ -103,6 +103,23 @@ def test_a_failed_flush_is_final_and_what_waits_is_refused(operation: str) -> No
     simulate(scenario)
 
 
+def test_a_bug_on_the_way_to_the_log_ends_the_process_and_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(world: World) -> None:
+        await world.live_brokers(1)
+
+        def stumble(_wal: wal.Wal, _entries: object) -> None:
+            raise ValueError("a bug")
+
+        monkeypatch.setattr(wal.Wal, "append", stumble)
+        with pytest.raises(RpcError, match="a bug"):
+            await world.create("t")
+        assert [type(each) for each in world.failures] == [ValueError]
+
+    simulate(scenario)
+
+
 def test_a_snapshot_takes_the_place_of_old_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wal, "SEGMENT_BYTES", 1_000)
     monkeypatch.setattr(snapshotter, "TRAILING_ENTRIES", 5)
