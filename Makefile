@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.synced
 CODE   := client coordinator broker cli tests scripts
 
-.PHONY: setup demo test check protos bench flights crash docs fmt clean
+.PHONY: setup demo test check protos bench flights memory crash docs fmt clean
 
 setup: $(STAMP)
 
@@ -54,6 +54,10 @@ flights: setup
 	@test -n "$(FILE)" || { echo "usage: make flights FILE=path/to/flights.csv.gz"; exit 2; }
 	@UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --frozen --all-extras --group flights
 	$(BIN)/python -m tests.acceptance.flights "$(FILE)"
+
+# Resident sizes: idle, 2,000 partitions, 200 clients that send as fast as they can.
+memory: setup
+	$(BIN)/python -m tests.acceptance.memory
 
 # What the suite runs in small, run long: kill -9 of a broker while producing, and simulated power cuts.
 crash: setup
