@@ -5,6 +5,8 @@ After this check every later reader, on any broker and in any client, can decode
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from streamkeep_common.errors import (
     BatchTooLargeError,
     CorruptBatchError,
@@ -23,8 +25,10 @@ from streamkeep_common.records.frame import (
     records_crc,
 )
 from streamkeep_common.records.payload import open_records
-from streamkeep_common.settings.topic import TopicSettings
 from streamkeep_proto.v1.records_pb2 import RecordBatch, Records
+
+if TYPE_CHECKING:
+    from streamkeep_common.settings.topic import TopicSettings  # which clients need not import
 
 
 def check_produced_batch(batch: RecordBatch, payload: bytes, *, settings: TopicSettings, now_ms: int) -> None:
