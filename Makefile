@@ -61,4 +61,4 @@ memory: setup
 
 # What the suite runs in small, run long: kill -9 of a broker while producing, and simulated power cuts.
 crash: setup
-	KILLS=$(or $(KILLS),20) SEEDS=$(or $(SEEDS),1000) $(BIN)/pytest -n 2 -q tests/integration/crash tests/sim tests/unit/broker/log tests/unit/broker/log_manager
+	KILLS=$(or $(KILLS),20) SEEDS=$(or $(SEEDS),1000) $(BIN)/pytest -n 2 -q --timeout 3600 tests/integration/crash tests/sim tests/unit/broker/test_crashes.py tests/unit/coordinator/test_durability.py

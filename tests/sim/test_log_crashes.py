@@ -9,7 +9,6 @@ middle of a recovery. The producer sends again what it has no answer for.
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -21,6 +20,7 @@ from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.producer_states import Duplicate
 from streamkeep_common.errors import DuplicateSequenceError
 from streamkeep_proto.v1.records_pb2 import LogSegment
+from tests.sim.seeds import seeds
 from tests.unit.broker.log.logs import (
     NOW_MS,
     append,
@@ -31,8 +31,7 @@ from tests.unit.broker.log.logs import (
     segment_files,
 )
 
-SEEDS = int(os.environ.get("SEEDS", "150"))
-ONE_SEED = os.environ.get("SEED")
+SEEDS = seeds(150)
 GROUPS = 5
 LIVES = 6
 STEPS = 40
@@ -219,21 +218,17 @@ class Life:
         return len(self.sent)
 
 
-def _seeds(group: int) -> list[int]:
-    return [int(ONE_SEED)] if ONE_SEED else list(range(group, SEEDS, GROUPS))
-
-
-@pytest.mark.parametrize("group", range(1 if ONE_SEED else GROUPS))
+@pytest.mark.parametrize("group", range(GROUPS))
 async def test_acknowledged_records_survive_every_crash_once_unchanged_and_in_order(group: int) -> None:
     seen: Counter[str] = Counter()
-    for seed in _seeds(group):
+    for seed in SEEDS[group::GROUPS]:
         life = Life(seed)
         try:
             await life.live()
         except Exception as error:
             raise AssertionError(f"seed {seed} (SEED={seed} repeats it)") from error
         seen += life.seen
-    if not ONE_SEED:
+    if len(SEEDS) >= 20 * GROUPS:
         print(dict(seen))
         wanted = {"power cut", "kill", "commit", "duplicate", "full disk", "segment retired"}
         wanted |= {

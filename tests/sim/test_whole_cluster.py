@@ -10,6 +10,7 @@ import asyncio
 import pytest
 
 from streamkeep import Admin, Client, Consumer, Delivery, Producer
+from tests.sim.seeds import seeds
 from tests.sim.simulation import Simulation, run_simulation
 from tests.sim.whole_cluster import WholeCluster
 
@@ -55,7 +56,7 @@ async def stir(cluster: WholeCluster) -> None:
             await cluster.start_broker(1)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", seeds(10))
 def test_acknowledged_records_are_there_once_in_order_whatever_happened(seed: int) -> None:
     async def story(simulation: Simulation) -> None:
         cluster = WholeCluster(simulation)

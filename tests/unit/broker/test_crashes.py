@@ -12,6 +12,7 @@ import pytest
 
 from streamkeep_common.seams import RpcError
 from streamkeep_proto.v1 import errors_pb2
+from tests.sim.seeds import seeds
 from tests.sim.simulation import Simulation, run_simulation
 from tests.unit.broker.clients import Producer, item, make_batch
 from tests.unit.broker.world import TOPIC, World
@@ -19,7 +20,7 @@ from tests.unit.broker.world import TOPIC, World
 BATCHES = 60
 IN_FLIGHT = 5
 CRASHES = 4
-SEEDS = range(30)
+SEEDS = seeds(30)
 
 
 def value(number: int) -> bytes:

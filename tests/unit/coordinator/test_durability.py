@@ -14,6 +14,7 @@ from streamkeep_coordinator.storage import wal
 from streamkeep_coordinator.storage.errors import CorruptFileError
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.coordinator_pb2 import WatchRequest
+from tests.sim.seeds import seeds
 from tests.unit.coordinator.world import DATA, World, simulate
 
 
@@ -40,7 +41,7 @@ def test_each_start_is_a_new_term_of_the_same_cluster() -> None:
     simulate(scenario)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(20))
 def test_what_was_answered_survives_power_cuts_at_any_moment(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
