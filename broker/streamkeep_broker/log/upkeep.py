@@ -1,7 +1,7 @@
 """What is done to the logs from time to time: retention, checkpoints, removals, a look at the room left.
 
-Each runs in a loop of its own, so that a slow one does not hold up the rest. Decides nothing: logs say
-which segments they no longer need, directories what their room means.
+Each runs in a loop of its own for each directory, so that neither a slow one nor a disk that hangs holds up
+the rest. Decides nothing: logs say which segments they no longer need, directories what their room means.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from streamkeep_broker.log.partition_log import RemovedSegment
 from streamkeep_common.seams import Clock
 
 SPACE_CHECK_MS = 1_000
+
+_Work = Callable[[OpenDirectory], Awaitable[None]]
 
 _logger = logging.getLogger(__name__)
 
@@ -30,20 +32,25 @@ class Upkeep:
         retention_check_ms: int,
         checkpoint_ms: int,
         producer_expiration_ms: int,
+        space_check_ms: int = SPACE_CHECK_MS,
     ) -> None:
         self._directories = list(directories)
         self._clock = clock
         self._producer_expiration_ms = producer_expiration_ms
         self._rounds = [
-            (retention_check_ms, self.retain),
-            (checkpoint_ms, self.checkpoint),
-            (SPACE_CHECK_MS, self.make_room),
+            (retention_check_ms, self._retain),
+            (checkpoint_ms, self._checkpoint),
+            (space_check_ms, self._make_room),
         ]
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin; the first round of each comes after its interval."""
-        self._tasks = [asyncio.create_task(self._repeat(every, work)) for every, work in self._rounds]
+        self._tasks = [
+            asyncio.create_task(self._repeat(every_ms, work, home))
+            for home in self._directories
+            for every_ms, work in self._rounds
+        ]
 
     async def stop(self) -> None:
         """End, between two pieces of work or in the middle of one."""
@@ -52,12 +59,8 @@ class Upkeep:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
 
-    async def retain(self) -> None:
-        """Let every log give up what it no longer needs."""
-        for home in self._usable():
-            await self._retain(home)
-
     async def _retain(self, home: OpenDirectory) -> None:
+        """Let every log give up what it no longer needs."""
         now_ms = self._clock.now_ms()
         unneeded: list[RemovedSegment] = []
         for number, log in enumerate(list(home.logs.values()), start=1):
@@ -71,29 +74,26 @@ class Upkeep:
         if unneeded:
             await home.release(unneeded)
 
-    async def checkpoint(self) -> None:
+    async def _checkpoint(self, home: OpenDirectory) -> None:
         """Flush what nobody waits for, and write down what is on disk."""
-        for home in self._usable():
-            home.flush_unhurried()
-            await home.checkpoint()
+        home.flush_unhurried()
+        await home.checkpoint()
 
-    async def make_room(self) -> None:
+    async def _make_room(self, home: OpenDirectory) -> None:
         """Remove what is due, and see how much room there is; on a full disk retention does not wait."""
-        for home in self._usable():
-            if home.directory.is_full:
-                await self._retain(home)
-            await home.removals.carry_out()
-            await home.volume.measure()
-            home.volume.flusher.retry()
+        if home.directory.is_full:
+            await self._retain(home)
+        await home.removals.carry_out()
+        await home.volume.measure()
+        home.volume.flusher.retry()
 
-    def _usable(self) -> list[OpenDirectory]:
-        return [home for home in self._directories if not home.directory.is_offline]
-
-    async def _repeat(self, every_ms: int, work: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, every_ms: int, work: _Work, home: OpenDirectory) -> None:
         while True:
             await self._clock.sleep(every_ms / 1000)
+            if home.directory.is_offline:
+                return  # for ever
             try:
-                await work()
+                await work(home)
             except Exception:
                 # One bad round must not end retention or checkpoints for the rest of the process's life.
-                _logger.exception("upkeep of the log directories failed and goes on")
+                _logger.exception("upkeep of %s failed and goes on", home.path)
