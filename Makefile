@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.synced
+SYNC   := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --no-cache --frozen --all-extras
 CODE   := client coordinator broker cli tests scripts
 
 .PHONY: setup demo test check protos bench flights memory crash docs fmt clean
@@ -12,9 +13,9 @@ setup: $(STAMP)
 # uv comes from the virtual environment itself, so that no tool has to be installed by hand.
 $(STAMP): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Streamkeep needs python >= 3.11; set PYTHON=/path/to/python3.11"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
-	@UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --frozen --all-extras --compile-bytecode
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python's venv module is missing: install it (Debian: apt install python3-venv) or set PYTHON="; exit 1; }
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check 'uv>=0.9'
+	@$(SYNC) --compile-bytecode
 	@$(BIN)/python -m compileall -q protos client coordinator broker cli
 	@touch $@
 
@@ -52,7 +53,7 @@ bench: setup
 # A year of departures through six partitions, compared with pandas: make flights FILE=path/to/flights.csv.gz
 flights: setup
 	@test -n "$(FILE)" || { echo "usage: make flights FILE=path/to/flights.csv.gz"; exit 2; }
-	@UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --frozen --all-extras --group flights
+	@$(SYNC) --group flights
 	$(BIN)/python -m tests.acceptance.flights "$(FILE)"
 
 # Resident sizes: idle, 2,000 partitions, 200 clients that send as fast as they can.
