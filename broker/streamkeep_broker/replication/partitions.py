@@ -52,8 +52,14 @@ class Partitions:
         return len(self._partitions)
 
     def find(self, topic_id: bytes, partition: int) -> Partition:
-        """The hosted partition; whether it leads is its own to say. Raises why it is not here."""
+        """The hosted partition; whether it leads is its own to say. Raises why it is not here.
+
+        One that could not be hosted is tried again: what was missing, a descriptor for example, may be there.
+        """
         found = self._partitions.get((topic_id, partition))
+        if found is None and (topic_id, partition) in self._failed:
+            self._host_again(topic_id, partition)
+            found = self._partitions.get((topic_id, partition))
         if found is None:
             raise self._why_absent(topic_id, partition)
         return found
@@ -109,8 +115,9 @@ class Partitions:
             try:
                 log = self._open_log(topic, image)
             except StreamkeepError as error:
+                if str(error) != str(self._failed.get(key)):
+                    _logger.error("%s-%d cannot be hosted: %s", topic.name, image.partition, error)
                 self._failed[key] = error
-                _logger.error("%s-%d cannot be hosted: %s", topic.name, image.partition, error)
                 return
             self._failed.pop(key, None)
             partition = Partition(log, logs=self._logs, clock=self._clock, broker_id=self._broker_id)
@@ -181,9 +188,12 @@ class Partitions:
     def storage_recovered(self) -> None:
         """A directory works again: what could not be hosted is tried once more."""
         for topic_id, number in list(self._failed):
-            image = self._image.partition(topic_id, number)
-            if image is not None:
-                self._host(self._image.topics[topic_id], image)
+            self._host_again(topic_id, number)
+
+    def _host_again(self, topic_id: bytes, number: int) -> None:
+        image = self._image.partition(topic_id, number)
+        if image is not None:
+            self._host(self._image.topics[topic_id], image)
 
     def resign_all(self, error: StreamkeepError) -> None:
         """The process stops: lead nothing, answer everybody."""

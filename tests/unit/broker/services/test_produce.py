@@ -474,6 +474,20 @@ async def test_a_topic_made_while_the_disk_is_full_is_hosted_when_there_is_room(
 
 
 @simulated
+async def test_a_topic_made_while_there_are_no_descriptors_is_hosted_when_there_are(world: World) -> None:
+    await world.start()
+    producer = world.producer()
+    world.disk.max_open_files = 0
+    world.create_topic(OTHER_TOPIC, "other")
+    await world.client.clock.sleep(1)
+    (result,) = await producer.produce(item(OTHER_TOPIC, make_batch([b"x"])))
+    assert result.error.code == errors_pb2.STORAGE_FAILED
+    world.disk.max_open_files = 1000
+    (result,) = await producer.produce(item(OTHER_TOPIC, make_batch([b"x"])))
+    assert not result.HasField("error")
+
+
+@simulated
 async def test_a_failed_flush_answers_all_that_wait_and_is_never_tried_again(world: World) -> None:
     await world.start()
     producer = world.producer()
