@@ -121,7 +121,8 @@ def describe(invocation: Invocation, /, *, name: str) -> None:
 
     found, offsets = ask(invocation, lambda cluster: _described(cluster, name))
     partitions = [
-        _partition_fields(partition, offsets[partition.partition]) for partition in found.partitions
+        _partition_fields(partition, offsets.get(partition.partition, (None, None)))
+        for partition in found.partitions
     ]
     data = {
         "name": found.name,
@@ -141,14 +142,14 @@ def describe(invocation: Invocation, /, *, name: str) -> None:
 
 
 async def _described(cluster: Cluster, name: str) -> tuple[TopicInfo, dict[int, LogEnds]]:
-    """The topic, and log start and high watermark of each partition where its leader says."""
+    """The topic, and log start and high watermark of each partition that has a leader who says."""
     import asyncio
 
     from streamkeep import StreamkeepError, TopicPartition
 
     topic = await cluster.topic(name)
     ends: dict[int, LogEnds] = {}
-    places = [TopicPartition(name, partition.partition) for partition in topic.partitions]
+    places = [TopicPartition(name, partition.partition) for partition in topic.partitions if partition.leader]
     starts, latest = await asyncio.gather(
         cluster.admin.list_offsets(dict.fromkeys(places, "earliest")),
         cluster.admin.list_offsets(dict.fromkeys(places, "latest")),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from streamkeep_common.seams.real.clock import RealClock
 from tests.integration.cli.program import TIMEOUT_S, Streamctl, is_running, servers_under
 
 pytestmark = pytest.mark.process
@@ -62,6 +63,20 @@ def test_of_two_clusters_the_one_that_commands_speak_to_is_ended(bare: Streamctl
     bare("--bootstrap", second[0]["address"], "dev", "stop")
     assert not any(is_running(process["pid"]) for process in second)
     assert all(is_running(process["pid"]) for process in first)
+
+
+def test_a_partition_without_a_leader_is_described_without_waiting_for_one(bare: Streamctl) -> None:
+    coordinator, broker = bare.process(*START, "--detach").json
+    bootstrap = ("-b", coordinator["address"])
+    bare("topic", "create", "t", "--partitions", "1", *bootstrap)
+    kill(broker["pid"])
+    clock = RealClock()
+    deadline_s = clock.monotonic() + TIMEOUT_S
+    while bare("cluster", "describe", "-o", "json", *bootstrap).json["brokers"][0]["state"] == "up":
+        assert clock.monotonic() < deadline_s
+    topic = bare.process("topic", "describe", "t", "-o", "json", "--timeout", "3600", *bootstrap).json
+    assert [(p["leader"], p["high_watermark"]) for p in topic["partitions"]] == [(None, None)]
+    bare("dev", "stop")
 
 
 def test_ctrl_c_ends_a_cluster_in_the_foreground(bare: Streamctl) -> None:
