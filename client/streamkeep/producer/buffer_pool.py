@@ -8,6 +8,8 @@ from collections import deque
 from streamkeep_common.limits import KIB
 
 _ORDINARY_BYTES = 64 * KIB
+_LEAST_ORDINARY_RECORDS = 4
+"""A small buffer holds so many ordinary records all the same."""
 
 
 class BufferPool:
@@ -17,12 +19,13 @@ class BufferPool:
     def __init__(self, capacity_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
         self.used_bytes = 0
+        self._ordinary_bytes = min(_ORDINARY_BYTES, capacity_bytes // _LEAST_ORDINARY_RECORDS)
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     @property
     def has_room(self) -> bool:
         """There is room for an ordinary record."""
-        return self.used_bytes + _ORDINARY_BYTES <= self.capacity_bytes
+        return self.used_bytes + self._ordinary_bytes <= self.capacity_bytes
 
     def take(self, size: int) -> bool:
         """Reserve `size` bytes if they are free. A lone reservation above the capacity would never be."""

@@ -255,6 +255,8 @@ class Producer:
         return self._sender
 
     async def _open(self, topic: str) -> TopicBuffer:
+        """The topic's queues. Whoever waited for room and finds the topic gone lets the next one go first."""
+        self._pool.pass_on()
         return await self._running().open_topic(topic)
 
     def _append_fast(self, topic: str, value: bytes | None, key: bytes | None) -> Delivery | None:

@@ -19,6 +19,7 @@ from streamkeep.errors import (
     UnknownPartitionError,
     UnknownTopicError,
 )
+from streamkeep_common.limits import KIB
 from tests.unit.sdk.world import World, in_world
 
 
@@ -520,5 +521,46 @@ def test_what_a_closed_shared_client_left_undelivered_is_told_at_once() -> None:
                     await waiting
             with pytest.raises(ClosedError):
                 await (await producer.send("t", b"too late"))
+
+    in_world(story)
+
+
+def test_a_turn_for_room_in_the_buffer_is_passed_on_by_who_cannot_use_it() -> None:
+    async def story(world: World) -> None:
+        for topic in ("gone", "kept"):
+            world.cluster.create_topic(topic)
+        async with (
+            world.client() as client,
+            Producer(client, batch_bytes=64 * KIB, buffer_bytes=128 * KIB) as producer,
+        ):
+            world.fabric.cut_both("client", "broker-1")
+            for topic in ("gone", "kept"):
+                await producer.partitions_for(topic)
+            with pytest.raises(BufferFullError):
+                while True:
+                    producer.send_nowait("gone", bytes(1_000))
+            waiting = [asyncio.ensure_future(producer.send("gone", bytes(1_000))) for _ in range(20)]
+            last = asyncio.ensure_future(producer.send("kept", b"x"))
+            await world.sleep(1)
+            world.cluster.delete_topic("gone")
+            await client.metadata.refresh()
+            async with asyncio.timeout(10):
+                delivery = await last
+            told = await asyncio.gather(*waiting, return_exceptions=True)
+            assert all(isinstance(outcome, UnknownTopicError) for outcome in told)
+            world.fabric.heal()
+            await delivery
+
+    in_world(story)
+
+
+def test_a_small_buffer_has_room_when_it_is_empty() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with (
+            world.client() as client,
+            Producer(client, batch_bytes=4 * KIB, buffer_bytes=8 * KIB) as producer,
+        ):
+            assert producer.buffer_has_room()
 
     in_world(story)
