@@ -5,6 +5,9 @@ from __future__ import annotations
 HEARTBEAT_S = 0.4
 """An idle stream says something this often; clients expect it within 0.5 s."""
 
+UNREAD_ANSWERS_S = 60.0
+"""A producer that takes no answer for so long is cut off: what it has in flight is room of all others."""
+
 MAX_PARTITIONS_PER_REQUEST = 10_000
 """However cheap each is, the loop must come round for other clients."""
 

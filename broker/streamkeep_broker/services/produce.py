@@ -6,6 +6,7 @@ made for a request. Backpressure is the transport's: over budget nothing more is
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from streamkeep_broker.services.limits import (
     MAX_PARTITIONS_PER_REQUEST,
     MAX_RESULTS_PER_RESPONSE,
     RESULT_BYTES,
+    UNREAD_ANSWERS_S,
 )
 from streamkeep_broker.streams import Bell, run_halves
 from streamkeep_common.errors import InvalidRequestError, StreamkeepError, to_proto
@@ -201,10 +203,18 @@ class ProduceStream:
             response, charge = self._take_answers()
             if finished and self._service.closing is not None:
                 response.closing.CopyFrom(self._service.closing)
-            await self._stream.send(response)
+            await self._send(response)
             self._budget.release(charge)
             if finished:
                 return
+
+    async def _send(self, response: ProduceResponse) -> None:
+        try:
+            async with asyncio.timeout(UNREAD_ANSWERS_S):
+                await self._stream.send(response)
+        except TimeoutError:
+            reason = f"no answer was taken for {UNREAD_ANSWERS_S} s"
+            raise RpcError(Status.DEADLINE_EXCEEDED, reason) from None
 
     def _is_finished(self) -> bool:
         if self._waiting or len(self._answered) > MAX_RESULTS_PER_RESPONSE:

@@ -7,7 +7,7 @@ import errno
 
 import pytest
 
-from streamkeep_broker.services.limits import RESULT_BYTES
+from streamkeep_broker.services.limits import RESULT_BYTES, UNREAD_ANSWERS_S
 from streamkeep_common.records import Codec
 from streamkeep_common.seams import RpcError, Status
 from streamkeep_proto.v1 import errors_pb2
@@ -390,6 +390,25 @@ async def test_a_client_that_never_reads_its_answers_is_read_no_more(world: Worl
     await world.until(lambda: world.broker.budget.used_bytes == 0)
     (result,) = await world.producer().produce(item(TOPIC, make_batch([b"b"], producer_id=2)))
     assert not result.HasField("error")
+
+
+@simulated
+async def test_a_client_that_never_reads_its_answers_does_not_keep_others_out_for_ever(world: World) -> None:
+    await world.start(durability="os")
+    world.broker.budget.limit_bytes = world.broker.budget.stream_limit_bytes = 64 * 1024
+    silent = world.producer()
+
+    async def send_for_ever() -> None:
+        for sequence in range(1_000_000):
+            await silent.send(item(OTHER_TOPIC * 4000, make_batch([b"a"], sequence=sequence)))
+
+    sending = world.client.spawn(send_for_ever())
+    await world.client.clock.sleep(20)
+    async with asyncio.timeout(UNREAD_ANSWERS_S):
+        (result,) = await world.producer().produce(item(TOPIC, make_batch([b"b"], producer_id=2)))
+    assert not result.HasField("error")
+    with pytest.raises(RpcError):
+        await sending
 
 
 @simulated
