@@ -218,6 +218,8 @@ def alter(
     async def work(cluster: Cluster) -> TopicOutcome | None:
         await cluster.topic(name)
         outcome = None
+        if partitions is not None:  # first, that nothing is changed if this cannot be
+            await cluster.admin.add_partitions(name, partitions, validate_only=True)
         if settings or unset:
             outcome = await cluster.admin.alter_topic_settings(
                 name, set=settings, unset=unset, validate_only=dry_run

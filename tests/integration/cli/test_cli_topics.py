@@ -45,6 +45,9 @@ def test_a_topic_is_created_altered_listed_and_deleted(streamctl: Streamctl) -> 
     assert topic["id"] == created["id"] and len(topic["partitions"]) == 2
     assert topic["settings"]["segment_bytes"] == "1048576"
     streamctl("topic", "alter", "life", "--unset", "segment_bytes")
+    streamctl("topic", "alter", "life", "--set", "segment_bytes=2MiB", "--partitions", "1", expect=2)
+    unchanged = streamctl("topic", "describe", "life", "-o", "json").json
+    assert unchanged["settings"]["segment_bytes"] == str(2**30)
     streamctl("topic", "delete", "life", "--dry-run")
     listed = streamctl("topic", "list", "-o", "json").json
     assert {"name": "life", "id": created["id"], "partitions": 2, "replication_factor": 1} in listed
