@@ -143,10 +143,19 @@ class LogManager:
         self._volumes.clear()
 
     async def bind_cluster(self, cluster_id: str) -> None:
-        """Say for ever which cluster the directories belong to. Raises ClusterMismatchError, OSError."""
+        """Say for ever which cluster the directories belong to; one whose disk fails goes offline.
+
+        Raises ClusterMismatchError, DiskFullError.
+        """
         for home in self._open:
-            if not home.directory.is_offline:
+            if home.directory.is_offline:
+                continue
+            try:
                 await home.bind(cluster_id)
+            except OSError as error:
+                failure = home.write_failed(error)
+                if not home.directory.is_offline:
+                    raise failure from error
         self.cluster_id = cluster_id
 
     # --- logs ---

@@ -226,6 +226,19 @@ def test_on_a_full_disk_nothing_is_removed_before_what_takes_its_place_is_durabl
 
 
 @simulated
+async def test_a_disk_that_breaks_before_its_cluster_is_known_leaves_the_others_in_use(
+    sim: Simulation,
+) -> None:
+    host = Host(sim, directories=(ONE, TWO))
+    manager = await host.start()
+    host.disk.fail("write", under=DISK1)
+    await manager.bind_cluster("c")
+    assert [one.state for one in manager.directories] == [broker_pb2.OFFLINE, broker_pb2.ONLINE]
+    await acknowledge(manager, create(manager, directory=1), b"x")
+    await manager.stop()
+
+
+@simulated
 async def test_a_log_that_cannot_be_tidied_up_does_not_keep_the_others_from_it(sim: Simulation) -> None:
     host = Host(sim)
     manager = await host.start(retention_check_ms=1000)
