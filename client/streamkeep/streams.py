@@ -14,13 +14,16 @@ from google.protobuf.message import Message
 
 from streamkeep_common.errors import StreamkeepError, UnavailableError, from_rpc
 from streamkeep_common.seams.clock import Clock
-from streamkeep_common.seams.network import ClientStream, RpcError
+from streamkeep_common.seams.network import ClientStream, RpcError, Status
 
 SILENCE_S = 1.0
 """A broker that says nothing for so long may no longer lead: ask a coordinator."""
 
 DOUBT_INTERVAL_S = 1.0
 """A broker whose leadership is unconfirmed makes the client ask a coordinator this often."""
+
+_BROKEN = (Status.INTERNAL, Status.UNKNOWN)
+"""gRPC and proxies report some broken connections so; to open the stream again tells."""
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
@@ -75,6 +78,8 @@ async def _catch(direction: Awaitable[None]) -> StreamkeepError:
     try:
         await direction
     except RpcError as error:
+        if error.status in _BROKEN:
+            return UnavailableError(error.detail)
         return from_rpc(error)
     return UnavailableError("the broker ended the stream")
 
