@@ -49,6 +49,6 @@ def cli() -> None:
 
 
 def main() -> None:
-    """What the `streamctl` script calls."""
+    """Run the command line with the arguments of the process."""
     open_missing_streams()
     cli(prog_name="streamctl")
