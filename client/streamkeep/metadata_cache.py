@@ -17,7 +17,7 @@ from streamkeep_common.topics import check_topic_name
 from streamkeep_proto.v1.coordinator_pb2 import GetMetadataRequest
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 REFRESH_INTERVAL_S = 60.0
 """Topics in use are asked for this often even if nothing seems wrong, to learn of new partitions."""
@@ -153,7 +153,7 @@ class MetadataCache:
         try:
             response = await self._coordinators.call(GET_METADATA, request, timeout_s=ROUND_TIMEOUT_S)
         except StreamkeepError as error:
-            logger.warning("metadata could not be refreshed: %s", error)
+            _logger.warning("metadata could not be refreshed: %s", error)
             self._refresh_later(RETRY_INTERVAL_S)
             return error
         for name in self.view.apply(response):

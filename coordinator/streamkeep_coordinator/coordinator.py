@@ -29,7 +29,7 @@ from streamkeep_coordinator.storage.wal import Wal
 from streamkeep_proto.v1.coordinator_pb2 import CoordinatorInfo
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry
 
-_log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 CLUSTER_ID_BYTES = 16
 
@@ -84,7 +84,7 @@ class Coordinator:
         )
         controller = self._make_controller(images)
         await controller.execute(partial(begin_term, cluster_id=identity.cluster_id))
-        _log.info(
+        _logger.info(
             "coordinator %d of cluster %s is active in term %d",
             identity.coordinator_id,
             identity.cluster_id,
@@ -141,7 +141,7 @@ class Coordinator:
             reopen=settings.session_reopen_ms / 1000,
         )
         keeper = self._keeper = SessionKeeper(controller, self._clock, times)
-        self._metrics.observe(lambda: images.committed, lambda: keeper.sessions.open_count)
+        self._metrics.watch(image=lambda: images.committed, open_sessions=lambda: keeper.sessions.open_count)
         sessions = SessionService(
             controller,
             keeper,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
+from collections.abc import Callable
 
 from streamkeep_common.image import ClusterImage
 from streamkeep_common.server.metrics import Metrics
@@ -24,27 +21,20 @@ class CoordinatorMetrics:
             buckets=COMMIT_BUCKETS_S,
         )
 
-    def observe(self, image: Callable[[], ClusterImage], open_sessions: Callable[[], int]) -> None:
-        """Where the values come from."""
-        self._metrics.collect_from(_ImageCollector(image, open_sessions))
-
-
-class _ImageCollector:
-    def __init__(self, image: Callable[[], ClusterImage], open_sessions: Callable[[], int]) -> None:
-        self._image = image
-        self._open_sessions = open_sessions
-
-    def collect(self) -> Iterable[Metric]:
-        image = self._image()
-        fenced = sum(broker.fenced for broker in image.brokers.values())
-        values = {
-            "metadata_index": ("Index of the last committed metadata entry.", image.index),
-            "topics": ("Topics in the cluster.", len(image.topics)),
-            "partitions": ("Partitions in the cluster.", image.partition_count),
-            "offline_partitions": ("Partitions without a leader.", image.offline_partition_count),
-            "registered_brokers": ("Brokers that have ever registered.", len(image.brokers)),
-            "fenced_brokers": ("Registered brokers that may not lead.", fenced),
-            "active_sessions": ("Brokers whose session stream is open.", self._open_sessions()),
+    def watch(self, *, image: Callable[[], ClusterImage], open_sessions: Callable[[], int]) -> None:
+        """Show these at every scrape."""
+        values: dict[str, tuple[str, Callable[[], float]]] = {
+            "metadata_index": ("Index of the last committed metadata entry.", lambda: image().index),
+            "topics": ("Topics in the cluster.", lambda: len(image().topics)),
+            "partitions": ("Partitions in the cluster.", lambda: image().partition_count),
+            "offline_partitions": ("Partitions without a leader.", lambda: image().offline_partition_count),
+            "registered_brokers": ("Brokers that have ever registered.", lambda: len(image().brokers)),
+            "fenced_brokers": ("Registered brokers that may not lead.", lambda: _fenced(image())),
+            "active_sessions": ("Brokers whose session stream is open.", open_sessions),
         }
         for name, (documentation, value) in values.items():
-            yield GaugeMetricFamily(f"streamkeep_{name}", documentation, value=value)
+            self._metrics.gauge(name, documentation).set_function(value)
+
+
+def _fenced(image: ClusterImage) -> int:
+    return sum(broker.fenced for broker in image.brokers.values())

@@ -16,7 +16,7 @@ from streamkeep_coordinator.sessions import TICK_S, Sessions, SessionTimes
 
 FENCE_RETRY_S = 0.2
 
-_log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class Stream(Protocol):
@@ -80,11 +80,13 @@ class SessionKeeper:
             try:
                 done = await self._controller.execute(fence)
             except StreamkeepError as error:
-                _log.warning("broker %d at epoch %d cannot be fenced yet: %s", broker_id, broker_epoch, error)
+                _logger.warning(
+                    "broker %d at epoch %d cannot be fenced yet: %s", broker_id, broker_epoch, error
+                )
                 await self._clock.sleep(FENCE_RETRY_S)
                 continue
             if done.answer:
-                _log.warning("broker %d at epoch %d is fenced", broker_id, broker_epoch)
+                _logger.warning("broker %d at epoch %d is fenced", broker_id, broker_epoch)
             return
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

@@ -20,7 +20,7 @@ from streamkeep_common.seams.network import ClientStream, RpcError
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.broker_pb2 import FetchCredit, FetchedPartition, FetchRequest, FetchResponse
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 _RECONNECT = RetryPolicy(first_wait_ms=20, max_wait_ms=250)
 
@@ -113,7 +113,7 @@ class FetchLink:
         for fetched in message.partitions:
             self._hear_of(fetched)
         if message.HasField("closing"):
-            logger.info("broker %s is leaving: %s", self.address, message.closing.error.message)
+            _logger.info("broker %s is leaving: %s", self.address, message.closing.error.message)
             self._leaving = True
             self._events.on_trouble()
         if message.leadership_unconfirmed and self._doubt.is_due():
@@ -160,7 +160,7 @@ class FetchLink:
                 self._woken.clear()
                 await self._woken.wait()
             error = await self._connect()
-            logger.info("fetch stream from broker %s ended: %s", self.address, error.message)
+            _logger.info("fetch stream from broker %s ended: %s", self.address, error.message)
             self._start_over(error)
             self._events.on_trouble()
             await self._client.clock.sleep(self._backoff.next_wait_s())
@@ -176,7 +176,7 @@ class FetchLink:
         except StreamkeepError as error:
             return error
         except Exception:
-            logger.exception(
+            _logger.exception(
                 "the fetch stream from broker %s failed for a reason nobody foresaw", self.address
             )
             return UnknownServerError("unforeseen; see the log")

@@ -29,7 +29,7 @@ from streamkeep_common.errors import (
 from streamkeep_common.retry import Backoff, RetryPolicy
 from streamkeep_proto.v1.broker_pb2 import FetchedPartition
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 Reset = Literal["error", "earliest", "latest"]
 
@@ -189,7 +189,7 @@ class Fetcher:
             else:
                 self._fail(reader, answer)
             return
-        logger.warning(
+        _logger.warning(
             "%s: %s reset from %d to %d", error.message, reader.place, reader.fetch_offset, answer.offset
         )
         reader.reset(answer.offset)

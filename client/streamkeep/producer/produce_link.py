@@ -20,7 +20,7 @@ from streamkeep_common.retry import Backoff, RetryPolicy
 from streamkeep_common.seams.network import ClientStream, RpcError
 from streamkeep_proto.v1.broker_pb2 import ProduceRequest, ProduceResponse, ProduceResult
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 _RECONNECT = RetryPolicy(first_wait_ms=20, max_wait_ms=250)
 
@@ -100,7 +100,7 @@ class ProduceLink:
         if message.results:
             self.wake()
         if message.HasField("closing"):
-            logger.info("broker %s is leaving: %s", self.address, message.closing.error.message)
+            _logger.info("broker %s is leaving: %s", self.address, message.closing.error.message)
             self._leaving = True
             self._events.on_trouble()
         if message.leadership_unconfirmed and self._doubt.is_due():
@@ -118,7 +118,7 @@ class ProduceLink:
                 self._woken.clear()
                 await self._woken.wait()
             error = await self._connect()
-            logger.info("produce stream to broker %s ended: %s", self.address, error.message)
+            _logger.info("produce stream to broker %s ended: %s", self.address, error.message)
             self._events.on_lost(self.address, self.dispatch.take_unanswered(), error)
             await self._client.clock.sleep(self._backoff.next_wait_s())
 
@@ -134,7 +134,7 @@ class ProduceLink:
         except StreamkeepError as error:
             return error
         except Exception:
-            logger.exception(
+            _logger.exception(
                 "the produce stream to broker %s failed for a reason nobody foresaw", self.address
             )
             return UnknownServerError("unforeseen; see the log")

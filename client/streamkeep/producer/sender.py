@@ -36,7 +36,7 @@ from streamkeep_common.retry import Backoff, RetryPolicy
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.broker_pb2 import InitProducerRequest, ProduceResult
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 _RETRY = RetryPolicy(first_wait_ms=20, max_wait_ms=500)
 """Between attempts for one partition after the broker refused one."""
@@ -215,7 +215,7 @@ class Sender:
     def _renumber(self, sent: Sent, error: StreamkeepError) -> None:
         verdict = sent.queue.sequencer.sequence_refused(sent.batch, sent.attempt)
         if verdict is Verdict.RECORDS_MISSING and isinstance(error, OutOfOrderSequenceError):
-            logger.error(
+            _logger.error(
                 "the leader of %s-%s misses records that were acknowledged: %s",
                 sent.queue.topic,
                 sent.queue.partition,
@@ -227,7 +227,7 @@ class Sender:
         if not batches:
             return
         count = sum(batch.record_count for batch in batches)
-        logger.warning("%d records for %s-%s failed: %s", count, queue.topic, queue.partition, error)
+        _logger.warning("%d records for %s-%s failed: %s", count, queue.topic, queue.partition, error)
         for batch in batches:
             batch.receipt.fail(batch.first_index, batch.record_count, error)
             self._pool.give(batch.reserved)

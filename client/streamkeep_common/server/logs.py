@@ -1,7 +1,7 @@
 """Structured logs: one line an event on stderr, JSON for machines or text for people.
 
-Events of our own (`get_logger`) and of libraries that use `logging` come out in the same form. The only
-importer of structlog.
+Everybody logs by the standard library's `logging`, so that events of our own and of libraries come out in the
+same form; values given as `extra` get names of their own in the line. The only importer of structlog.
 """
 
 from __future__ import annotations
@@ -23,33 +23,16 @@ else:
 
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-LEVELS = ("debug", "info", "warning", "error")
-
 
 class LogFormat(Enum):
     JSON = "json"
     CONSOLE = "console"
 
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger whose events carry values by name: `log.info("segment rolled", topic=topic, bytes=size)`."""
-    return cast(
-        structlog.stdlib.BoundLogger,
-        structlog.wrap_logger(
-            logging.getLogger(name),
-            wrapper_class=structlog.stdlib.BoundLogger,
-            processors=[
-                structlog.stdlib.filter_by_level,
-                structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-            ],
-        ),
-    )
-
-
 def configure(
     *, level: str = "info", log_format: LogFormat = LogFormat.JSON, stream: TextIO | None = None
 ) -> None:
-    """Send everything at `level` (one of LEVELS) and above to `stream` (stderr), replacing what was set."""
+    """Send what is at `level` (debug, info, warning or error) or above to `stream` (stderr), and only there."""
     out = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(out)
     handler.setFormatter(

@@ -12,9 +12,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector
 
-__all__ = ["Collector", "Counter", "Gauge", "Histogram", "Metrics", "MetricsEndpoint"]
+__all__ = ["Counter", "Gauge", "Histogram", "Metrics", "MetricsEndpoint"]
 
 PREFIX: Final = "streamkeep"
 MAX_REQUEST_BYTES: Final = 8 * 1024
@@ -24,7 +23,10 @@ EXCHANGE_TIMEOUT_S: Final = 10.0
 
 
 class Metrics:
-    """The metrics of one process. Names get the prefix `streamkeep_` and end in their unit."""
+    """The metrics of one process. Names get the prefix `streamkeep_` and end in their unit.
+
+    A value that is known anyway costs nothing if it is only asked for: `gauge(...).set_function(...)`.
+    """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
@@ -42,10 +44,6 @@ class Metrics:
         return Histogram(
             name, documentation, labels, namespace=PREFIX, registry=self._registry, buckets=buckets
         )
-
-    def collect_from(self, collector: Collector) -> None:
-        """Ask `collector` at each fetch: for values that are known anyway, which then cost nothing."""
-        self._registry.register(collector)
 
     def render(self) -> bytes:
         """All values in Prometheus's text format."""

@@ -24,7 +24,7 @@ from streamkeep_common.server.metrics import Metrics, MetricsEndpoint
 STOP_SLACK_S: Final = 1.0
 """What stopping may take beyond the time for requests to finish; the rest is left to recovery."""
 
-_log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class Component(Protocol):
@@ -123,7 +123,7 @@ class _Life:
         stopping = asyncio.ensure_future(component.stop())
         await asyncio.wait((stopping,), timeout=self._stop_timeout_s)
         if not stopping.done():
-            _log.warning("not stopped after %s s: the rest is left to recovery", self._stop_timeout_s)
+            _logger.warning("not stopped after %s s: the rest is left to recovery", self._stop_timeout_s)
             return False
         stopping.result()
         return True

@@ -27,7 +27,7 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     SessionResponse,
 )
 
-_log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 SessionStream = ServerStream[SessionRequest, SessionResponse]
 
@@ -63,7 +63,7 @@ class SessionService:
         try:
             session = await self._register(stream, request)
         except StreamkeepError as error:
-            _log.warning("a broker at %s was refused: %s", stream.info.peer, error)
+            _logger.warning("a broker at %s was refused: %s", stream.info.peer, error)
             await stream.send(SessionResponse(error=to_proto(error)))
             return
         await session.run()
@@ -96,7 +96,7 @@ class SessionService:
             heartbeat_interval_ms=self._heartbeat_interval_ms,
         )
         await stream.send(SessionResponse(registered=registered))
-        _log.info("broker %d at epoch %d is in session", broker.broker_id, broker.broker_epoch)
+        _logger.info("broker %d at epoch %d is in session", broker.broker_id, broker.broker_epoch)
         return BrokerSession(
             stream,
             self._controller,

@@ -53,7 +53,7 @@ HALF_CLOSE_SETTLES_S: Final = 0.02
 """grpc.aio reads the same end of messages from a client that half-closed and from one that died, and
 cancels the handler of the latter up to some milliseconds later. Waiting tells them apart."""
 
-_log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 async def listen(address: str, services: Sequence[Service]) -> GrpcListener:
@@ -121,7 +121,7 @@ class _RunningCalls:
             task.uncancel()
             await _abort(context, Status.UNAVAILABLE, "the server is stopping")
         except Exception:
-            _log.exception("a handler failed")
+            _logger.exception("a handler failed")
             await _abort(context, Status.INTERNAL, "internal error; the server's log has it")
         finally:
             del self._tasks[task]
