@@ -1,7 +1,7 @@
 """Messages and segments serialized by earlier versions still mean what they meant.
 
-A sample is never rewritten. `STREAMKEEP_WRITE_SAMPLES=1 pytest tests/golden` adds one for each message that
-has none with all its fields; review what it adds and commit it with the change.
+A sample is never rewritten. `REWRITE=1 pytest tests/golden` adds one for each message that has none with
+all its fields; review what it adds and commit it with the change.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.golden.populate import variants
 
 SAMPLES = Path(__file__).parent / "samples"
 MODULES = (records_pb2, errors_pb2, metadata_pb2, coordinator_pb2, broker_pb2)
-WRITE = os.environ.get("STREAMKEEP_WRITE_SAMPLES") == "1"
+WRITE = os.environ.get("REWRITE") == "1"
 
 
 def messages() -> dict[str, Descriptor]:
@@ -70,7 +70,7 @@ def test_every_field_of_every_message_stands_in_a_sample(name: str) -> None:
         if WRITE and as_text(message) not in texts:
             write_sample(descriptor, variant, message)
             continue
-        assert as_text(message) in texts, "run with STREAMKEEP_WRITE_SAMPLES=1 and commit what it adds"
+        assert as_text(message) in texts, "run with REWRITE=1 and commit what it adds"
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.rglob("*.bin")), ids=lambda path: path.stem)
