@@ -182,7 +182,7 @@ class Partitions:
     def storage_failed(self, directory: LogDirectory) -> None:
         """A directory went offline: nothing that waits for it will ever be flushed."""
         for partition in self:
-            if partition.log.path.parent == directory.path:
+            if self._logs.directory_of(partition.log) is directory:
                 partition.storage_failed(StorageFailedError(f"{partition.name}: {directory.reason}"))
 
     def storage_recovered(self) -> None:

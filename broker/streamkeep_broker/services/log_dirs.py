@@ -32,7 +32,7 @@ class LogDirsService:
             reason=directory.reason,
             total_bytes=directory.space.total,
             free_bytes=directory.space.free,
-            replicas=[_replica(log) for log in self._logs if log.path.parent == directory.path],
+            replicas=[_replica(log) for log in self._logs if self._logs.directory_of(log) is directory],
         )
 
 
