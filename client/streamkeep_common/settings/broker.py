@@ -86,7 +86,7 @@ BROKER_SETTINGS = SettingsTable(
             "max_connection_in_flight_bytes",
             size(MAX_MESSAGE_BYTES, 64 * GIB),
             str(32 * MIB),
-            "As max_in_flight_bytes, for one connection.",
+            "As max_in_flight_bytes, for one produce stream.",
         ),
         (
             "max_open_files",
