@@ -1,4 +1,4 @@
-"""The name of a partition, as users write it."""
+"""The name of a partition, as users write it; a variable that holds one is called `place`."""
 
 from __future__ import annotations
 

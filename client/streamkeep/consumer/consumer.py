@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 from streamkeep.client import Client
 from streamkeep.consumer.fetcher import Fetcher, Reset
-from streamkeep.consumer.partition_reader import PartitionReader
+from streamkeep.consumer.partition_reader import UNKNOWN, PartitionReader
 from streamkeep.consumer.records import ConsumedBatch, Record
 from streamkeep.offsets import AtTime, OffsetQuestion, list_offsets
 from streamkeep.topic_partition import Place, TopicPartition
@@ -152,13 +152,13 @@ class Consumer:
 
     def lag(self, place: tuple[str, int]) -> int | None:
         """Records between the position and the end of what may be read; None until the broker has said."""
-        high_watermark = self._reader(place).high_watermark
-        return None if high_watermark < 0 else max(0, high_watermark - self.position(place))
+        high_watermark = self.high_watermark(place)
+        return None if high_watermark is None else max(0, high_watermark - self.position(place))
 
     def high_watermark(self, place: tuple[str, int]) -> int | None:
         """First offset that may not be read yet, as last heard; None until the broker has said."""
         high_watermark = self._reader(place).high_watermark
-        return None if high_watermark < 0 else high_watermark
+        return None if high_watermark == UNKNOWN else high_watermark
 
     def pause(self, *places: tuple[str, int]) -> None:
         """Hand out nothing more of these partitions until `resume`. At most their share is fetched ahead."""

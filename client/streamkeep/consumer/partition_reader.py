@@ -56,11 +56,6 @@ class PartitionReader:
         self._buffered_bytes = 0
         self._handed_out_bytes = 0
 
-    @property
-    def lag(self) -> int | None:
-        """Records between the position and the high watermark; None while that is not known."""
-        return None if self.high_watermark == UNKNOWN else max(0, self.high_watermark - self.position)
-
     def has_outcome(self) -> bool:
         """`take` would give a batch or raise."""
         return not (self.paused or self.held) and (bool(self._buffer) or self.failure is not None)

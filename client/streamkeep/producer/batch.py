@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from streamkeep.producer.delivery import Delivery, Receipt
-from streamkeep_common.records import Codec, decode_batch, encode_batch, records_crc
+from streamkeep_common.limits import MAX_SEQUENCE
+from streamkeep_common.records import Codec, decode_batch, encode_batch, produced_values, records_crc
 from streamkeep_proto.v1.records_pb2 import RecordBatch
 
 Headers = Sequence[tuple[str, bytes]]
@@ -180,20 +181,10 @@ class Batch:
 
 def sequence_after(sequence: int | None, count: int) -> int | None:
     """The sequence `count` records later: 2147483647 is followed by 0."""
-    return None if sequence is None else (sequence + count) & 0x7FFFFFFF
+    return None if sequence is None else (sequence + count) & MAX_SEQUENCE
 
 
 def _restamp(batch: RecordBatch, epoch: int, sequence: int) -> None:
     """The same records under another epoch and sequence; their checksum covers both."""
     batch.producer_epoch, batch.base_sequence = epoch, sequence
-    values = (
-        batch.attributes,
-        batch.last_offset_delta,
-        batch.record_count,
-        batch.base_timestamp_ms,
-        batch.max_timestamp_ms,
-        batch.producer_id,
-        epoch,
-        sequence,
-    )
-    batch.records_crc32c = records_crc(values, batch.records)
+    batch.records_crc32c = records_crc(produced_values(batch), batch.records)

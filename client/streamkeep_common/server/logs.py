@@ -32,7 +32,7 @@ class LogFormat(Enum):
 def configure(
     *, level: str = "info", log_format: LogFormat = LogFormat.JSON, stream: TextIO | None = None
 ) -> None:
-    """Send what is at `level` (debug, info, warning or error) or above to `stream` (stderr), and only there."""
+    """Send what is at `level` (debug, info, warning, error) or above to `stream` (stderr), nowhere else."""
     out = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(out)
     handler.setFormatter(
