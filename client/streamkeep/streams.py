@@ -7,12 +7,14 @@ a heartbeat on every idle stream at least every 500 ms.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from streamkeep_common.errors import StreamkeepError, UnavailableError, from_rpc
+from streamkeep_common.errors import StreamkeepError, UnavailableError, UnknownServerError, from_rpc
+from streamkeep_common.retry import RetryPolicy
 from streamkeep_common.seams.clock import Clock
 from streamkeep_common.seams.network import ClientStream, RpcError, Status
 
@@ -24,6 +26,11 @@ DOUBT_INTERVAL_S = 1.0
 
 _BROKEN = (Status.INTERNAL, Status.UNKNOWN)
 """gRPC and proxies report some broken connections so; to open the stream again tells."""
+
+RECONNECT = RetryPolicy(first_wait_ms=20, max_wait_ms=250)
+"""How to wait before a stream that ended is opened again. There is always a next try: no budget counts."""
+
+_logger = logging.getLogger(__name__)
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
@@ -45,6 +52,24 @@ class Conversation(Protocol[Q_co, R_contra]):
     def on_silence(self) -> None:
         """Nothing was heard for SILENCE_S; called again each time that passes."""
         ...
+
+
+async def hold(
+    name: str, open_stream: Callable[[], Awaitable[ClientStream[Q, R]]], conversation: Conversation[Q, R]
+) -> StreamkeepError:
+    """Open a stream, called `name` in the log, and `converse` on it; returns why it ended, or never began.
+
+    Never raises: whoever sends or reads waits for this stream, and would wait for ever.
+    """
+    try:
+        return await converse(await open_stream(), conversation)
+    except RpcError as error:
+        return from_rpc(error)
+    except StreamkeepError as error:
+        return error
+    except Exception:
+        _logger.exception("the %s failed for a reason nobody foresaw", name)
+        return UnknownServerError("unforeseen; see the log")
 
 
 async def converse(stream: ClientStream[Q, R], conversation: Conversation[Q, R]) -> StreamkeepError:

@@ -12,17 +12,15 @@ from typing import Protocol
 from streamkeep.client import Client
 from streamkeep.connections import Purpose
 from streamkeep.consumer.partition_reader import NOT_SUBSCRIBED, PartitionReader
-from streamkeep.streams import Doubt, converse
-from streamkeep_common.errors import StreamkeepError, UnknownServerError, from_rpc
+from streamkeep.streams import RECONNECT, Doubt, hold
+from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.methods import FETCH
-from streamkeep_common.retry import Backoff, RetryPolicy
-from streamkeep_common.seams.network import ClientStream, RpcError
+from streamkeep_common.retry import Backoff
+from streamkeep_common.seams.network import ClientStream
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.broker_pb2 import FetchCredit, FetchedPartition, FetchRequest, FetchResponse
 
 _logger = logging.getLogger(__name__)
-
-_RECONNECT = RetryPolicy(first_wait_ms=20, max_wait_ms=250)
 
 
 class FetchEvents(Protocol):
@@ -66,8 +64,9 @@ class FetchLink:
         self._to_stop: list[int] = []
         self._leaving = False
         self._doubt = Doubt(client.clock)
-        self._backoff = Backoff(_RECONNECT, client.rng)
+        self._backoff = Backoff(RECONNECT, client.rng)
         self._woken = asyncio.Event()
+        self._name = f"fetch stream from broker {address}"
         self._running = asyncio.create_task(self._run(), name=f"streamkeep-fetch-{address}")
 
     def start(self, reader: PartitionReader) -> None:
@@ -159,27 +158,15 @@ class FetchLink:
             while not (self._to_start or self._subscriptions):
                 self._woken.clear()
                 await self._woken.wait()
-            error = await self._connect()
-            _logger.info("fetch stream from broker %s ended: %s", self.address, error.message)
+            self._leaving = False
+            error = await hold(self._name, self._open, self)
+            _logger.info("%s ended: %s", self._name, error.message)
             self._start_over(error)
             self._events.on_trouble()
             await self._client.clock.sleep(self._backoff.next_wait_s())
 
-    async def _connect(self) -> StreamkeepError:
-        """Open the stream and use it until it ends; returns why it did."""
-        self._leaving = False
-        try:
-            channel = self._client.connections.channel(self.address, Purpose.FETCH)
-            return await converse(channel.open(FETCH), self)
-        except RpcError as error:
-            return from_rpc(error)
-        except StreamkeepError as error:
-            return error
-        except Exception:
-            _logger.exception(
-                "the fetch stream from broker %s failed for a reason nobody foresaw", self.address
-            )
-            return UnknownServerError("unforeseen; see the log")
+    async def _open(self) -> ClientStream[FetchRequest, FetchResponse]:
+        return self._client.connections.channel(self.address, Purpose.FETCH).open(FETCH)
 
     def _start_over(self, error: StreamkeepError) -> None:
         """Every subscription ended with the stream: each reader goes on from where it stands.

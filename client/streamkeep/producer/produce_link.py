@@ -12,17 +12,15 @@ from typing import Protocol
 from streamkeep.client import Client
 from streamkeep.connections import Purpose
 from streamkeep.producer.dispatch import Dispatch, Sent
-from streamkeep.streams import Doubt, converse
-from streamkeep_common.errors import StreamkeepError, UnknownServerError, from_rpc
+from streamkeep.streams import RECONNECT, Doubt, hold
+from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.methods import PRODUCE
 from streamkeep_common.records import Codec
-from streamkeep_common.retry import Backoff, RetryPolicy
-from streamkeep_common.seams.network import ClientStream, RpcError
+from streamkeep_common.retry import Backoff
+from streamkeep_common.seams.network import ClientStream
 from streamkeep_proto.v1.broker_pb2 import ProduceRequest, ProduceResponse, ProduceResult
 
 _logger = logging.getLogger(__name__)
-
-_RECONNECT = RetryPolicy(first_wait_ms=20, max_wait_ms=250)
 
 
 class ProduceEvents(Protocol):
@@ -67,8 +65,9 @@ class ProduceLink:
         self._producer_id = 0
         self._leaving = False
         self._doubt = Doubt(client.clock)
-        self._backoff = Backoff(_RECONNECT, client.rng)
+        self._backoff = Backoff(RECONNECT, client.rng)
         self._woken = asyncio.Event()
+        self._name = f"produce stream to broker {address}"
         self._running = asyncio.create_task(self._run(), name=f"streamkeep-produce-{address}")
 
     def wake(self) -> None:
@@ -117,27 +116,15 @@ class ProduceLink:
             while not self.dispatch.has_work():
                 self._woken.clear()
                 await self._woken.wait()
-            error = await self._connect()
-            _logger.info("produce stream to broker %s ended: %s", self.address, error.message)
+            self._leaving = False
+            error = await hold(self._name, self._open, self)
+            _logger.info("%s ended: %s", self._name, error.message)
             self._events.on_lost(self.address, self.dispatch.take_unanswered(), error)
             await self._client.clock.sleep(self._backoff.next_wait_s())
 
-    async def _connect(self) -> StreamkeepError:
-        """Open the stream and use it until it ends; returns why it did."""
-        self._leaving = False
-        try:
-            self._producer_id = await self._events.producer_id(self.address)
-            channel = self._client.connections.channel(self.address, Purpose.PRODUCE)
-            return await converse(channel.open(PRODUCE), self)
-        except RpcError as error:
-            return from_rpc(error)
-        except StreamkeepError as error:
-            return error
-        except Exception:
-            _logger.exception(
-                "the produce stream to broker %s failed for a reason nobody foresaw", self.address
-            )
-            return UnknownServerError("unforeseen; see the log")
+    async def _open(self) -> ClientStream[ProduceRequest, ProduceResponse]:
+        self._producer_id = await self._events.producer_id(self.address)
+        return self._client.connections.channel(self.address, Purpose.PRODUCE).open(PRODUCE)
 
     def _encode(self, request_id: int, batches: list[Sent]) -> ProduceRequest:
         request = ProduceRequest(request_id=request_id)
