@@ -46,16 +46,11 @@ murmur2 = _choose()
 """The hash of a key as an unsigned number: murmur2(data: bytes) -> int."""
 
 
-def partition_for_key(key: bytes, partitions: int) -> int:
-    """The partition of a key, among all partitions of its topic, available or not. Null keys have none."""
-    return (murmur2(key) & _POSITIVE) % partitions
-
-
 class KeyHashes(dict[bytes, int]):
-    """`hashes[key] % partitions` is the key's partition; what was computed is remembered within a bound.
+    """`hashes[key] % partitions` is the key's partition, among all of its topic, available or not.
 
-    A hit costs a quarter of the hash. When the memory is full it is emptied, which is cheaper than to keep
-    track of what was used last.
+    What was computed is remembered within a bound: a hit costs a quarter of the hash. When the memory is full
+    it is emptied, which is cheaper than to keep track of what was used last. Null keys have no partition.
     """
 
     def __missing__(self, key: bytes) -> int:

@@ -70,10 +70,6 @@ class FrameHeader(NamedTuple):
         return FRAME_HEADER_BYTES + self.records_bytes
 
     @property
-    def last_offset(self) -> int:
-        return self.base_offset + self.last_offset_delta
-
-    @property
     def next_offset(self) -> int:
         """The offset after the batch's last."""
         return self.base_offset + self.last_offset_delta + 1
