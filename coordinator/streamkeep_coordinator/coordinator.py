@@ -136,9 +136,9 @@ class Coordinator:
     async def _serve(self, images: Images, controller: Controller) -> None:
         settings = self._settings
         times = SessionTimes(
-            timeout=settings.session_timeout_ms / 1000,
-            grace=settings.session_grace_ms / 1000,
-            reopen=settings.session_reopen_ms / 1000,
+            timeout_s=settings.session_timeout_ms / 1000,
+            grace_s=settings.session_grace_ms / 1000,
+            reopen_s=settings.session_reopen_ms / 1000,
         )
         keeper = self._keeper = SessionKeeper(controller, self._clock, times)
         self._metrics.watch(image=lambda: images.committed, open_sessions=lambda: keeper.sessions.open_count)

@@ -3,11 +3,11 @@
 A broken stream is a hint and a missed deadline is proof (DESIGN 4):
 
   state     what happened                       the broker is fenced
-  OPEN      heartbeats come                     `timeout` after the last one
-  BROKEN    the stream broke                    `grace` after that, unless it is opened again
-  DOUBTED   it broke with most of the others    `timeout` after the last heartbeat, unless opened again
-  AWAITED   this coordinator became active      `reopen` after that, if more than half of the awaited have
-                                                come by then; else `timeout` after it
+  OPEN      heartbeats come                     `timeout_s` after the last one
+  BROKEN    the stream broke                    `grace_s` after that, unless it is opened again
+  DOUBTED   it broke with most of the others    `timeout_s` after the last heartbeat, unless opened again
+  AWAITED   this coordinator became active      `reopen_s` after that, if more than half of the awaited have
+                                                come by then; else `timeout_s` after it
 
 A judge that loses more than half of its sessions within one grace is itself the likely one to be cut off,
 so all that broke become DOUBTED. AWAITED are the brokers that were not fenced when this coordinator became
@@ -52,11 +52,11 @@ class _Session:
 
 @dataclass(frozen=True, slots=True)
 class SessionTimes:
-    """Seconds; defaults as in the settings table."""
+    """Defaults as in the settings table."""
 
-    timeout: float = 3.0
-    grace: float = 0.3
-    reopen: float = 0.7
+    timeout_s: float = 3.0
+    grace_s: float = 0.3
+    reopen_s: float = 0.7
 
 
 class Sessions:
@@ -140,11 +140,11 @@ class Sessions:
         return [(session.broker_id, session.broker_epoch) for session in due]
 
     def _deadline(self, session: _Session) -> float:
-        silent = session.heard_at + self._times.timeout
+        silent = session.heard_at + self._times.timeout_s
         if session.state is State.BROKEN:
-            return min(silent, session.broken_at + self._times.grace)
+            return min(silent, session.broken_at + self._times.grace_s)
         if session.state is State.AWAITED and self._came * 2 > self._awaited:
-            return min(silent, self._started_at + self._times.reopen)
+            return min(silent, self._started_at + self._times.reopen_s)
         return silent
 
     def _doubt(self) -> None:
