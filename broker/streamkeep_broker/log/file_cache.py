@@ -17,7 +17,6 @@ from pathlib import Path
 
 from streamkeep_common.seams import Disk, DiskFile
 
-DEFAULT_CAPACITY = 512
 OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
@@ -32,7 +31,7 @@ class FileCache:
     than open and close.
     """
 
-    def __init__(self, disk: Disk, *, capacity: int = DEFAULT_CAPACITY) -> None:
+    def __init__(self, disk: Disk, *, capacity: int) -> None:
         assert capacity >= 1
         self._disk = disk
         self._capacity = capacity

@@ -1,7 +1,7 @@
 """Names of a partition log's files, and the provider of open ones. Knows nothing of what is in them.
 
 00000000000000000100.log            frames; parses as LogSegment
-00000000000000000100.index          where frames stand, once the segment is sealed (see `seals`)
+00000000000000000100.index          where frames stand, once the segment is sealed (see `segment_files`)
 00000000000000000100.index.open     the same, as long as it is not
 00000000000000000100.timeindex      which timestamps stand where
 00000000000000000100.snapshot       producer states as of that offset

@@ -16,7 +16,7 @@ from pathlib import Path
 from streamkeep_broker.log.files import OUT_OF_SPACE
 from streamkeep_broker.log.sealed_text import BrokenSealError, seal, unseal
 from streamkeep_common.errors import ClusterMismatchError, StreamkeepError
-from streamkeep_common.seams import Disk, DiskLock
+from streamkeep_common.seams import Disk, DiskLock, make_directories_durably
 from streamkeep_proto.v1 import errors_pb2
 
 LOCK_NAME = "lock"
@@ -72,7 +72,7 @@ def claim(disk: Disk, path: Path, *, broker_id: int, rng: random.Random) -> Clai
     Raises DirectoryRefusedError when a person must decide, and OSError when the disk fails.
     """
     try:
-        _make_durably(disk, path)
+        make_directories_durably(disk, path)
         lock = disk.lock(path / LOCK_NAME)
     except BlockingIOError as error:
         raise DirectoryRefusedError(
@@ -115,13 +115,6 @@ def read_boot_id(disk: Disk) -> str:
         return disk.read_file(BOOT_ID_PATH).decode("ascii", "replace").strip()
     except OSError:
         return ""
-
-
-def _make_durably(disk: Disk, path: Path) -> None:
-    missing = [ancestor for ancestor in (path, *path.parents) if not disk.exists(ancestor)]
-    disk.make_directories(path)
-    for made in missing:
-        disk.sync_directory(made.parent)
 
 
 def _take_over(disk: Disk, path: Path, lock: DiskLock, broker_id: int, rng: random.Random) -> Claim:

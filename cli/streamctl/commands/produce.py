@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamctl.invocation import Invocation, cluster_options, pass_invocation
+from streamctl.invocation import Invocation, cluster_options, named_values, pass_invocation
 from streamctl.output import emit, note
 
 if TYPE_CHECKING:
@@ -23,13 +23,7 @@ CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 def _header(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, bytes]:
-    headers = {}
-    for text in values:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise click.BadParameter(f"'{text}' is not NAME=VALUE")
-        headers[name] = os.fsencode(value)
-    return headers
+    return {name: os.fsencode(value) for name, value in named_values(values).items()}
 
 
 def _separator(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:

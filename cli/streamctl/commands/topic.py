@@ -10,7 +10,7 @@ from uuid import UUID
 import click
 
 from streamctl.groups import NounGroup
-from streamctl.invocation import Invocation, cluster_options, pass_invocation
+from streamctl.invocation import Invocation, cluster_options, named_values, pass_invocation
 from streamctl.output import Cell, Table, emit, note
 
 if TYPE_CHECKING:
@@ -26,13 +26,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen, 
 def _settings(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:
-    settings = {}
-    for text in values:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise click.BadParameter(f"'{text}' is not NAME=VALUE")
-        settings[name] = value
-    return settings
+    return named_values(values)
 
 
 @click.group(cls=NounGroup)

@@ -43,6 +43,11 @@ class TopicImage(NamedTuple):
     partitions: tuple[PartitionImage, ...] = ()
     settings: Mapping[str, str] = {}
 
+    @property
+    def replication_factor(self) -> int:
+        """Replicas of a partition; of the one that has most, if they differ."""
+        return max((len(partition.replicas) for partition in self.partitions), default=0)
+
 
 class BrokerImage(NamedTuple):
     """One registered broker; fenced, it neither leads nor is in sync. `registration` must not be changed."""

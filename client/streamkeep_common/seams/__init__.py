@@ -6,7 +6,14 @@ Every component takes these through its constructor. `seams.real` implements the
 """
 
 from streamkeep_common.seams.clock import Clock
-from streamkeep_common.seams.disk import Disk, DiskFile, DiskLock, FileSystem, FileSystemSpace
+from streamkeep_common.seams.disk import (
+    Disk,
+    DiskFile,
+    DiskLock,
+    FileSystem,
+    FileSystemSpace,
+    make_directories_durably,
+)
 from streamkeep_common.seams.network import (
     CallInfo,
     Channel,
@@ -42,4 +49,5 @@ __all__ = [
     "UnaryMethod",
     "Worker",
     "Workers",
+    "make_directories_durably",
 ]

@@ -133,3 +133,11 @@ class Disk(Protocol):
     def file_system(self, path: Path) -> FileSystem:
         """The file system of an existing directory, held open until closed."""
         ...
+
+
+def make_directories_durably(disk: Disk, path: Path) -> None:
+    """Make a directory with its parents so that a power cut does not take them away again. Raises OSError."""
+    missing = [ancestor for ancestor in (path, *path.parents) if not disk.exists(ancestor)]
+    disk.make_directories(path)
+    for made in missing:
+        disk.sync_directory(made.parent)

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from streamkeep_common.errors import InvalidSettingError, StreamkeepError
-from streamkeep_common.settings.table import SettingsTable
-
-PREFIX = "STREAMKEEP_"
+from streamkeep_common.settings.table import SettingsTable, environment_prefix
 
 
 def load(
@@ -44,7 +42,7 @@ def load(
 
 
 def _from_environment(table: SettingsTable, environment: Mapping[str, str]) -> dict[str, str]:
-    prefix = f"{PREFIX}{table.scope}_".upper()
+    prefix = environment_prefix(table.scope)
     return {
         name.removeprefix(prefix).lower(): environment[name]
         for name in sorted(environment)

@@ -12,6 +12,11 @@ from streamkeep_common.limits import MAX_SETTING_TEXT
 from streamkeep_common.settings.types import SettingType
 
 
+def environment_prefix(scope: str) -> str:
+    """How the environment variables of a scope's settings begin."""
+    return f"STREAMKEEP_{scope}_".upper()
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One setting. Its name ends in its unit; `default` is canonical text, None if it has to be given."""
@@ -25,7 +30,7 @@ class Setting:
     @property
     def environment(self) -> str:
         """The environment variable that sets it, e.g. STREAMKEEP_BROKER_LISTEN."""
-        return f"STREAMKEEP_{self.scope}_{self.name}".upper()
+        return environment_prefix(self.scope) + self.name.upper()
 
     @property
     def flag(self) -> str:

@@ -19,10 +19,9 @@ def outcome_of(name: str, act: Callable[[], TopicOutcome]) -> TopicOutcome:
 
 def success(topic: TopicImage) -> TopicOutcome:
     """The topic as it is now."""
-    replicas = max((len(partition.replicas) for partition in topic.partitions), default=0)
     return TopicOutcome(
         name=topic.name,
         topic_id=topic.topic_id,
         partitions=len(topic.partitions),
-        replication_factor=replicas,
+        replication_factor=topic.replication_factor,
     )

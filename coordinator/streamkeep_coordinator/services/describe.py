@@ -48,7 +48,7 @@ def topic_listing(topic: TopicImage) -> TopicListing:
         name=topic.name,
         topic_id=topic.topic_id,
         partitions=len(topic.partitions),
-        replication_factor=max((len(each.replicas) for each in topic.partitions), default=0),
+        replication_factor=topic.replication_factor,
     )
 
 

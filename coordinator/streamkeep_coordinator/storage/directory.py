@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from streamkeep_common.seams import Disk, DiskLock
+from streamkeep_common.seams import Disk, DiskLock, make_directories_durably
 from streamkeep_coordinator.storage.errors import DataDirectoryError
 
 _FORMAT = 1
@@ -58,7 +58,7 @@ class DataDirectory:
             self._lock = None
 
     def _open(self, coordinator_id: int, new_cluster_id: str) -> Identity:
-        self._make()
+        make_directories_durably(self._disk, self.path)
         self._lock = self._disk.lock(self.path / _LOCK)
         identity = self._read_identity() or self._write_identity(new_cluster_id, coordinator_id)
         if identity.coordinator_id != coordinator_id:
@@ -67,13 +67,6 @@ class DataDirectory:
                 f"{coordinator_id}: give each its own data_dir"
             )
         return identity
-
-    def _make(self) -> None:
-        """Make the directory so that a power cut does not take it away again."""
-        missing = [path for path in (self.path, *self.path.parents) if not self._disk.exists(path)]
-        self._disk.make_directories(self.path)
-        for path in missing:
-            self._disk.sync_directory(path.parent)
 
     def _read_identity(self) -> Identity | None:
         path = self.path / _IDENTITY

@@ -79,7 +79,7 @@ class Bench:
         self.disk = SimDisk(random.Random(1))
         self.disk.make_directories(ROOT)
         self.disk.sync_directory(Path("/"))
-        self.cache = FileCache(self.disk)
+        self.cache = FileCache(self.disk, capacity=512)
         self.worker = HandWorker()
         self.observer = Observer()
         self.flusher = Flusher(
