@@ -1,6 +1,6 @@
 """Who is alive, as the active coordinator judges it. Pure: events and the time in, who is to be fenced out.
 
-A broken stream is a hint and a missed deadline is proof (DESIGN 4):
+A broken stream is a hint and a missed deadline is proof:
 
   state     what happened                       the broker is fenced
   OPEN      heartbeats come                     `timeout_s` after the last one

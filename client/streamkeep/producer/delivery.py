@@ -197,7 +197,7 @@ class Deliveries(Sequence[Delivery]):
         if self._items is None:
             by_input: dict[int, Delivery] = {}
             for receipt, first, inputs in self._spans:
-                for place, index in enumerate(inputs):
-                    by_input[index] = Delivery(receipt, first + place)
+                for at, index in enumerate(inputs, start=first):
+                    by_input[index] = Delivery(receipt, at)
             self._items = [by_input[index] for index in range(self._count)]
         return self._items

@@ -109,10 +109,10 @@ class Sequencer:
         """Go on with parts of a batch, which keep its sequences. False if the answer is stale."""
         if attempt != self.attempt:
             return False
-        place = self.pending.index(batch)
-        del self.pending[place]
+        at = self.pending.index(batch)
+        del self.pending[at]
         for part in reversed(list(parts)):
-            self.pending.insert(place, part)
+            self.pending.insert(at, part)
         self.recover()
         return True
 

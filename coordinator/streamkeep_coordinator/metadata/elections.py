@@ -1,4 +1,4 @@
-"""Who is in sync and who leads, given who is alive: DESIGN "Who may lead" and KIP-966.
+"""Who is in sync and who leads, given who is alive (KIP-966).
 
 `settle` looks at one partition and says how it ought to stand now. It is declarative: called after any
 change of brokers it gives the same result in whatever order the changes came, and none if nothing changes.
