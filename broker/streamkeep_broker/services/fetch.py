@@ -15,11 +15,11 @@ from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_broker.services.fetch_response import RESPONSE_BYTES, ResponseBuilder
 from streamkeep_broker.services.fetch_session import MAX_SUBSCRIPTIONS, FetchSession, Subscription
 from streamkeep_broker.services.limits import HEARTBEAT_S
+from streamkeep_broker.services.stream_service import StreamService
 from streamkeep_broker.streams import Bell, run_halves
 from streamkeep_common.errors import InvalidRequestError, StorageFailedError, StreamkeepError, to_proto
 from streamkeep_common.seams import Clock, RpcError, ServerStream, Status
 from streamkeep_proto.v1.broker_pb2 import (
-    Closing,
     FetchedPartition,
     FetchRequest,
     FetchResponse,
@@ -37,7 +37,7 @@ class Observer(Protocol):
     def fetch_streams(self, count: int) -> None: ...
 
 
-class FetchService:
+class FetchService(StreamService):
     """Serves fetch streams and ends them when the broker stops."""
 
     def __init__(
@@ -48,29 +48,15 @@ class FetchService:
         unconfirmed: Callable[[], bool],
         observer: Observer,
     ) -> None:
+        super().__init__(observer.fetch_streams)
         self.partitions = partitions
         self.clock = clock
         self.unconfirmed = unconfirmed
         self.observer = observer
-        self.closing: Closing | None = None
-        self._streams: dict[FetchStream, None] = {}
 
     async def handle(self, stream: FetchServerStream) -> None:
         """One client's stream, until it half-closes, goes away, or the broker stops."""
-        fetch = FetchStream(self, stream)
-        self._streams[fetch] = None
-        self.observer.fetch_streams(len(self._streams))
-        try:
-            await fetch.run()
-        finally:
-            del self._streams[fetch]
-            self.observer.fetch_streams(len(self._streams))
-
-    def close(self, closing: Closing) -> None:
-        """Say `closing` and end the streams."""
-        self.closing = closing
-        for stream in self._streams:
-            stream.wake()
+        await self.serve(FetchStream(self, stream))
 
 
 class ReadingAlong:

@@ -20,11 +20,11 @@ from streamkeep_broker.services.limits import (
     RESULT_BYTES,
     UNREAD_ANSWERS_S,
 )
+from streamkeep_broker.services.stream_service import StreamService
 from streamkeep_broker.streams import Bell, run_halves
 from streamkeep_common.errors import InvalidRequestError, StreamkeepError, to_proto
 from streamkeep_common.seams import Clock, RpcError, ServerStream, Status
 from streamkeep_proto.v1.broker_pb2 import (
-    Closing,
     PartitionBatch,
     ProduceRequest,
     ProduceResponse,
@@ -44,7 +44,7 @@ class Observer(Protocol):
     def produce_streams(self, count: int) -> None: ...
 
 
-class ProduceService:
+class ProduceService(StreamService):
     """Serves produce streams and ends them when the broker stops."""
 
     def __init__(
@@ -56,30 +56,16 @@ class ProduceService:
         unconfirmed: Callable[[], bool],
         observer: Observer,
     ) -> None:
+        super().__init__(observer.produce_streams)
         self.partitions = partitions
         self.budget = budget
         self.clock = clock
         self.unconfirmed = unconfirmed
         self.observer = observer
-        self.closing: Closing | None = None
-        self._streams: dict[ProduceStream, None] = {}
 
     async def handle(self, stream: ProduceServerStream) -> None:
         """One client's stream, until it half-closes, goes away, or the broker stops."""
-        produce = ProduceStream(self, stream)
-        self._streams[produce] = None
-        self.observer.produce_streams(len(self._streams))
-        try:
-            await produce.run()
-        finally:
-            del self._streams[produce]
-            self.observer.produce_streams(len(self._streams))
-
-    def close(self, closing: Closing) -> None:
-        """Take no more requests; answer what waits, say `closing`, end the streams."""
-        self.closing = closing
-        for stream in self._streams:
-            stream.wake()
+        await self.serve(ProduceStream(self, stream))
 
 
 class PendingResult(PendingAppend):
