@@ -143,18 +143,16 @@ class PartitionLog:
         """
         if self._defects or self._failure:
             raise self._refusal()
-        settings, segments = self.settings, self._segments
-        log_append_time = settings.timestamp_type == "append"
+        log_append_time = self.settings.timestamp_type == "append"
         timestamp_ms = now_ms if log_append_time else batch.max_timestamp_ms
-        frame_bytes = FRAME_HEADER_BYTES + len(payload)
         last_offset_delta = batch.last_offset_delta
-        if segments.must_roll(
-            settings,
-            frame_bytes=frame_bytes,
+        if self._segments.must_roll(
+            self.settings,
+            frame_bytes=FRAME_HEADER_BYTES + len(payload),
             timestamp_ms=timestamp_ms,
             last_offset_delta=last_offset_delta,
         ):
-            segments.roll(self.producers)
+            self._segments.roll(self.producers)
         base_offset = self.log_end_offset
         next_offset = base_offset + last_offset_delta + 1
         header = stamp(
@@ -166,20 +164,7 @@ class PartitionLog:
             log_append_time=log_append_time,
         )
         self.leader_epochs.assign(leader_epoch, base_offset)
-        active = segments.active
-        try:
-            active.append(
-                header,
-                payload,
-                next_offset=next_offset,
-                timestamp_ms=timestamp_ms,
-                interval_bytes=settings.index_interval_bytes,
-            )
-        except OSError:
-            self._cut_back(active)
-            raise
-        segments.size_bytes += frame_bytes
-        self.log_end_offset = next_offset
+        self._write(header, payload, next_offset, timestamp_ms)
         self.producers.record(
             batch.producer_id,
             batch.producer_epoch,
@@ -233,6 +218,23 @@ class PartitionLog:
         removed = self._segments.remove_first(count, self.producers)
         self._raise_log_start(self._segments.all[0].base_offset)
         return removed
+
+    def _write(self, header: bytes, payload: bytes, next_offset: int, timestamp_ms: int) -> None:
+        """The frame at the end of the log, or nothing of it and OSError."""
+        active = self._segments.active
+        try:
+            active.append(
+                header,
+                payload,
+                next_offset=next_offset,
+                timestamp_ms=timestamp_ms,
+                interval_bytes=self.settings.index_interval_bytes,
+            )
+        except OSError:
+            self._cut_back(active)
+            raise
+        self._segments.size_bytes += len(header) + len(payload)
+        self.log_end_offset = next_offset
 
     def _refusal(self) -> Exception:
         return StorageFailedError(self._failure) if self._failure else CorruptLogError(str(self._defects[0]))
