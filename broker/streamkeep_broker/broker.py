@@ -23,13 +23,13 @@ from streamkeep_broker.services.producers import ProducersService
 from streamkeep_broker.services.service import broker_service
 from streamkeep_common.errors import ShuttingDownError, to_proto
 from streamkeep_common.image import MAX_FEATURE_LEVEL, MIN_FEATURE_LEVEL, ImageDelta
+from streamkeep_common.limits import ID_BYTES
 from streamkeep_common.seams import Clock, Disk, Listener, Network, Service, Workers
 from streamkeep_common.server.metrics import Metrics
 from streamkeep_common.settings import BrokerSettings
 from streamkeep_proto.v1.broker_pb2 import ONLINE, Closing
 from streamkeep_proto.v1.coordinator_pb2 import BrokerRegistered, RegisterBroker
 
-INCARNATION_ID_BYTES = 16
 LEAVE_TIMEOUT_S = 0.3
 
 
@@ -55,7 +55,7 @@ class Broker:
         self.settings = settings
         self._clock, self._rng, self._network = clock, rng, network
         self._on_failure = on_failure
-        self._incarnation_id = rng.randbytes(INCARNATION_ID_BYTES)
+        self._incarnation_id = rng.randbytes(ID_BYTES)
         self._listener: Listener | None = None
         self._started = AsyncExitStack()
         self._has_begun = False

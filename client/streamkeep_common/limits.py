@@ -9,6 +9,9 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
+ID_BYTES = 16
+"""Of topics, log directories and incarnations of brokers: random, never the same twice."""
+
 # --- record batches ---
 
 MAX_BATCH_BYTES = 8 * MIB

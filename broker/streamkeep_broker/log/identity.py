@@ -16,6 +16,7 @@ from pathlib import Path
 from streamkeep_broker.log.files import OUT_OF_SPACE
 from streamkeep_broker.log.sealed_text import BrokenSealError, seal, unseal
 from streamkeep_common.errors import ClusterMismatchError, StreamkeepError
+from streamkeep_common.limits import ID_BYTES
 from streamkeep_common.seams import Disk, DiskLock, make_directories_durably
 from streamkeep_proto.v1 import errors_pb2
 
@@ -23,7 +24,6 @@ LOCK_NAME = "lock"
 IDENTITY_NAME = "identity"
 CLEAN_NAME = "clean-shutdown"
 BOOT_ID_PATH = Path("/proc/sys/kernel/random/boot_id")
-DIRECTORY_ID_BYTES = 16
 
 _TITLE = "streamkeep log directory 1"
 # What may lie in a directory that is to become a log directory: the file system's own, and what a
@@ -122,7 +122,7 @@ def _take_over(disk: Disk, path: Path, lock: DiskLock, broker_id: int, rng: rand
     found = _read(disk, path)
     if found is None:
         _check_empty(disk, path)
-        new = Identity(rng.randbytes(DIRECTORY_ID_BYTES), broker_id, cluster_id="", boot_id=boot_id)
+        new = Identity(rng.randbytes(ID_BYTES), broker_id, cluster_id="", boot_id=boot_id)
         _write(disk, path, new)
         disk.sync_directory(path.parent)
         return Claim(new, lock, is_new=True, was_stopped_cleanly=True, same_boot=True)

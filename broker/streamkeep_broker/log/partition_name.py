@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from streamkeep_common.limits import ID_BYTES
+
 DELETED_SUFFIX = ".deleted"
 
 # File systems end names at 255 bytes, and a topic may have 249: beyond this the name is cut and marked.
@@ -28,7 +30,7 @@ class PartitionName(NamedTuple):
 
 def directory_name(topic_id: bytes, topic: str, partition: int) -> str:
     """The name of the directory of one partition's log."""
-    assert len(topic_id) == 16
+    assert len(topic_id) == ID_BYTES
     if len(topic) > _MAX_TOPIC_CHARACTERS:
         topic = topic[:_MAX_TOPIC_CHARACTERS] + _CUT_MARK
     return f"{topic}-{partition}.{topic_id.hex()}"

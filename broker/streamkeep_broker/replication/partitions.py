@@ -24,12 +24,12 @@ from streamkeep_common.errors import (
     UnknownTopicError,
 )
 from streamkeep_common.image import ClusterImage, ImageDelta, PartitionImage, TopicImage, difference
+from streamkeep_common.limits import ID_BYTES
 from streamkeep_common.seams import Clock
 from streamkeep_common.settings import TopicSettings
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
 
 Key = tuple[bytes, int]
-TOPIC_ID_BYTES = 16
 
 _logger = logging.getLogger(__name__)
 
@@ -217,7 +217,7 @@ class Partitions:
         topic = self._image.topics.get(topic_id)
         if topic is None:
             return UnknownTopicError(
-                f"broker {self._broker_id} knows no topic with id {topic_id[:TOPIC_ID_BYTES].hex()}"
+                f"broker {self._broker_id} knows no topic with id {topic_id[:ID_BYTES].hex()}"
             )
         if number >= len(topic.partitions):
             return UnknownPartitionError(

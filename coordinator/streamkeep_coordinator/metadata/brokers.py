@@ -15,10 +15,10 @@ from streamkeep_common.errors import (
     UnsupportedFeatureError,
 )
 from streamkeep_common.image import BrokerImage, ClusterImage
+from streamkeep_common.limits import ID_BYTES
 from streamkeep_coordinator.metadata.decision import Decision, Draft
 from streamkeep_coordinator.metadata.elections import settle_replicas_of
 from streamkeep_coordinator.metadata.limits import (
-    ID_BYTES,
     MAX_BROKERS,
     MAX_DIRECTORIES_PER_BROKER,
     MAX_TEXT,

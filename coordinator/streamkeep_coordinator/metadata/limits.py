@@ -20,7 +20,4 @@ MAX_DIRECTORIES_PER_BROKER = 64
 MAX_TEXT = 255
 """Characters of an address, a rack or a boot id."""
 
-ID_BYTES = 16
-"""Topic, directory and incarnation ids."""
-
 PRODUCER_ID_BLOCK = 1_000

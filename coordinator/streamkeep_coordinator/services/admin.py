@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from streamkeep_common.image import ClusterImage
+from streamkeep_common.limits import ID_BYTES
 from streamkeep_common.methods import (
     ADD_PARTITIONS,
     ADMIN_SERVICE,
@@ -23,7 +24,6 @@ from streamkeep_common.seams.network import UnaryHandler
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
 from streamkeep_coordinator.metadata.create import TopicDefaults, add_partitions, create_topics
-from streamkeep_coordinator.metadata.limits import ID_BYTES
 from streamkeep_coordinator.services.describe import (
     broker_infos,
     named_topic_info,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streamkeep_common.errors import UnknownTopicError, to_proto
 from streamkeep_common.image import BrokerImage, ClusterImage, PartitionImage, TopicImage
+from streamkeep_common.limits import ID_BYTES
 from streamkeep_coordinator.metadata.topic_settings import all_settings
 from streamkeep_proto.v1.coordinator_pb2 import BrokerInfo, PartitionInfo, TopicInfo, TopicListing
 
@@ -38,7 +39,7 @@ def identified_topic_info(image: ClusterImage, topic_id: bytes) -> TopicInfo:
     """The topic, or the error that there is none."""
     topic = image.topics.get(topic_id)
     if topic is None:
-        error = UnknownTopicError(f"there is no topic with id {topic_id[:16].hex()}")
+        error = UnknownTopicError(f"there is no topic with id {topic_id[:ID_BYTES].hex()}")
         return TopicInfo(topic_id=topic_id, error=to_proto(error))
     return topic_info(topic)
 
