@@ -336,6 +336,24 @@ def test_a_send_that_comes_too_late_loses_neither_last_words_nor_status(
     run(scenario)
 
 
+def test_a_handler_that_fails_while_it_sends_tells_its_client(run: RunScenario) -> None:
+    async def scenario(world: World) -> None:
+        async def give_up(stream: Stream) -> None:
+            sending = asyncio.ensure_future(stream.send(value(b"cut short")))
+            await asyncio.sleep(0)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            raise RpcError(Status.INVALID_ARGUMENT, "enough")
+
+        async with serving(world, talk=give_up) as channel:
+            stream = channel.open(TALK)
+            async with fails_with(Status.INVALID_ARGUMENT):
+                while await stream.receive() is not None:
+                    pass
+
+    run(scenario)
+
+
 def test_a_bug_in_a_stream_handler_is_an_internal_error(
     run: RunScenario, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -144,6 +144,7 @@ class GrpcServerStream(Generic[Q, R]):
         self._context = context
         self._request_type = method.request_type
         self._reader = Reader(self._read)
+        self._writing: asyncio.Future[None] | None = None
         self._broken = False
 
     async def receive(self) -> Q | None:
@@ -156,13 +157,20 @@ class GrpcServerStream(Generic[Q, R]):
         data = to_bytes(message)
         if self._broken:
             raise RpcError(Status.CANCELLED, "an earlier send was cancelled")
+        self._writing = asyncio.ensure_future(self._context.write(data))
         try:
-            await self._context.write(data)
+            await asyncio.shield(self._writing)
         except asyncio.CancelledError:
             self._broken = True
             raise
         except grpc.aio.BaseError:
             raise _client_gone() from None
+
+    async def settle(self) -> None:
+        """Wait for the message whose `send` was cancelled: before it is out gRPC takes no status, and the
+        client would wait for the end of the stream for ever."""
+        if self._writing is not None:
+            await asyncio.wait((self._writing,))
 
     def close(self) -> None:
         self._reader.close()
@@ -210,10 +218,16 @@ def _unary(
 def _stream(
     method: StreamMethod[Any, Any], handler: StreamHandler, calls: _RunningCalls
 ) -> Callable[[Any, Context], Awaitable[None]]:
+    async def talk(stream: GrpcServerStream[Any, Any]) -> None:
+        try:
+            await handler(stream)
+        finally:
+            await stream.settle()
+
     async def serve(_requests: Any, context: Context) -> None:
         stream: GrpcServerStream[Any, Any] = GrpcServerStream(context, method)
         try:
-            await calls.run(handler(stream), context)
+            await calls.run(talk(stream), context)
         finally:
             stream.close()
 
