@@ -144,10 +144,10 @@ class Partition:
             needed_end = self._append(batch, payload, leader_epoch, pending)
         except DuplicateSequenceError as error:
             # The client counts it as done, so whatever it repeats must be safe: all that is here, then.
-            pending.error = error
+            pending.refuse(error)
             needed_end = self.log.log_end_offset
         except StreamkeepError as error:
-            pending.error = error
+            pending.refuse(error)
         if self._failure is not None and needed_end > self.log.high_watermark:
             pending.error, needed_end = self._failure, 0
         self._waiters.add(pending, needed_end)

@@ -20,6 +20,12 @@ class PendingAppend(ABC):
         self.needed_end = 0
         self.error: StreamkeepError | None = None
 
+    def refuse(self, error: StreamkeepError) -> None:
+        """Set `error` without the frames it came through: they hold the batch as it was opened, which may be
+        a thousand times what the budget was charged for it."""
+        error.__context__ = None
+        self.error = error.with_traceback(None)
+
     @abstractmethod
     def done(self) -> None:
         """Called once: `error` is set, or the batch stands at `base_offset` below the high watermark."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import tracemalloc
 
 import pytest
 
 from streamkeep_broker.services.limits import RESULT_BYTES, UNREAD_ANSWERS_S
+from streamkeep_common.limits import MIB
 from streamkeep_common.records import Codec
+from streamkeep_common.records.frame import produced_values, records_crc
 from streamkeep_common.seams import RpcError, Status
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.broker_pb2 import ProduceRequest
@@ -161,6 +164,24 @@ async def test_a_request_with_too_many_partitions_ends_its_stream(world: World) 
     with pytest.raises(RpcError, match="at most 10000"):
         while await producer.receive():
             pass
+
+
+@simulated
+async def test_a_refused_batch_is_not_kept_as_it_was_opened_while_it_waits_for_its_turn(world: World) -> None:
+    await world.start(broker={"disk_stall_ms": "60000"})
+    producer = world.producer()
+    bomb = make_batch([bytes(40 * MIB)], codec=Codec.ZSTD)
+    bomb.records *= 2
+    bomb.records_crc32c = records_crc(produced_values(bomb), bomb.records)
+    world.machine.workers.stall()
+    tracemalloc.start()
+    try:
+        await producer.send(item(TOPIC, make_batch([b"a"])), item(TOPIC, bomb))
+        await producer.receive()
+        assert not producer.results
+        assert tracemalloc.get_traced_memory()[0] < MIB
+    finally:
+        tracemalloc.stop()
 
 
 # --- idempotence ---
