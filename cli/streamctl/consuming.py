@@ -26,37 +26,45 @@ class Spans:
 
 
 async def find_spans(
-    consumer: Consumer, places: Sequence[TopicPartition], wanted: OffsetRange, *, until_end: bool
+    consumer: Consumer, topic_partitions: Sequence[TopicPartition], wanted: OffsetRange, *, until_end: bool
 ) -> Spans:
     """What `wanted` means in each partition now; `until_end` stops at what is the end now."""
-    log_starts = await consumer.beginning_offsets(places)
-    ends = await consumer.end_offsets(places)
+    log_starts = await consumer.beginning_offsets(topic_partitions)
+    ends = await consumer.end_offsets(topic_partitions)
     _refuse_offset_out_of_range(wanted.start, log_starts, ends)
 
     async def offsets_of(position: Position) -> Offsets:
-        times = dict.fromkeys(places, position.value) if needs_time(position) else {}
+        times = dict.fromkeys(topic_partitions, position.value) if needs_time(position) else {}
         found = await consumer.offsets_for_times(times)
         return {
-            place: resolve(
-                position, log_start=log_starts[place], end=ends[place], time_offset=found.get(place)
+            topic_partition: resolve(
+                position,
+                log_start=log_starts[topic_partition],
+                end=ends[topic_partition],
+                time_offset=found.get(topic_partition),
             )
-            for place in places
+            for topic_partition in topic_partitions
         }
 
     stops = ends if until_end else None
     if wanted.stop is not None:
         asked = await offsets_of(wanted.stop)
-        stops = {place: min(asked[place], ends[place]) if until_end else asked[place] for place in places}
+        stops = {
+            topic_partition: min(asked[topic_partition], ends[topic_partition])
+            if until_end
+            else asked[topic_partition]
+            for topic_partition in topic_partitions
+        }
     return Spans(await offsets_of(wanted.start), stops)
 
 
 def _refuse_offset_out_of_range(position: Position, log_starts: Offsets, ends: Offsets) -> None:
     """Also where reading would end before it asked the broker for that offset."""
-    for place, log_start in log_starts.items():
-        if position.kind is Kind.OFFSET and not log_start <= position.value <= ends[place]:
+    for topic_partition, log_start in log_starts.items():
+        if position.kind is Kind.OFFSET and not log_start <= position.value <= ends[topic_partition]:
+            number, end = topic_partition.partition, ends[topic_partition]
             raise OffsetOutOfRangeError(
-                f"partition {place.partition} has offsets {log_start} up to {ends[place]},"
-                f" and not {position.value}"
+                f"partition {number} has offsets {log_start} up to {end}, and not {position.value}"
             )
 
 

@@ -55,10 +55,10 @@ class ClusterView:
         self.addresses: dict[int, str] = {}
         self.topics: dict[str, TopicView] = {}
 
-    def knows(self, place: TopicPartition) -> bool:
+    def knows(self, topic_partition: TopicPartition) -> bool:
         """The coordinators have said that there is such a partition."""
-        topic = self.topics.get(place.topic)
-        return topic is not None and place.partition < len(topic.partitions)
+        topic = self.topics.get(topic_partition.topic)
+        return topic is not None and topic_partition.partition < len(topic.partitions)
 
     def apply(self, response: GetMetadataResponse) -> list[str]:
         """Take in an answer. Returns the names of topics that it says do not exist."""
@@ -77,12 +77,12 @@ class ClusterView:
         self._refresh_addresses()
         return missing
 
-    def apply_hint(self, place: TopicPartition | tuple[str, int], hint: LeaderHint) -> bool:
+    def apply_hint(self, topic_partition: TopicPartition | tuple[str, int], hint: LeaderHint) -> bool:
         """A broker named another leader. False if that is no news."""
-        topic = self.topics.get(place[0])
-        if topic is None or place[1] >= len(topic.partitions) or not hint.address:
+        topic = self.topics.get(topic_partition[0])
+        if topic is None or topic_partition[1] >= len(topic.partitions) or not hint.address:
             return False
-        partition = topic.partitions[place[1]]
+        partition = topic.partitions[topic_partition[1]]
         if hint.leader_epoch <= partition.leader_epoch:
             return False
         partition.leader, partition.leader_epoch = hint.broker_id, hint.leader_epoch

@@ -37,7 +37,7 @@ R = TypeVar("R", bound=Item)
 class Asked(NamedTuple, Generic[T]):
     """One partition, with what a request says of it."""
 
-    place: TopicPartition
+    topic_partition: TopicPartition
     topic_id: bytes
     leader_epoch: int
     question: T
@@ -67,21 +67,23 @@ async def ask_leaders(
         for answered in await asyncio.gather(*calls):
             outcomes.update(answered)
         unanswered = {
-            place: questions[place] for place in unanswered if _may_change(client, place, outcomes[place])
+            topic_partition: questions[topic_partition]
+            for topic_partition in unanswered
+            if _may_change(client, topic_partition, outcomes[topic_partition])
         }
         wait_s = backoff.next_wait_s()
         if not unanswered or client.clock.monotonic() + wait_s > deadline_s:
-            return {place: outcomes[place] for place in questions}
+            return {topic_partition: outcomes[topic_partition] for topic_partition in questions}
         client.metadata.refresh_soon()
         await client.clock.sleep(wait_s)
 
 
-def _may_change(client: Client, place: TopicPartition, outcome: R | StreamkeepError) -> bool:
+def _may_change(client: Client, topic_partition: TopicPartition, outcome: R | StreamkeepError) -> bool:
     """Ask again? A broker that does not know a topic which the coordinators know has not heard of it yet."""
     if not isinstance(outcome, StreamkeepError):
         return False
     unheard_of = isinstance(outcome, UnknownTopicError | UnknownPartitionError)
-    return outcome.retriable or (unheard_of and client.metadata.view.knows(place))
+    return outcome.retriable or (unheard_of and client.metadata.view.knows(topic_partition))
 
 
 def _left_s(client: Client, deadline_s: float) -> float:
@@ -95,17 +97,17 @@ async def _find_leaders(
     """What to ask at each address, and what there is nobody to ask about."""
     known: dict[str, list[Asked[T]]] = {}
     unknown: dict[TopicPartition, StreamkeepError] = {}
-    for place, question in questions.items():
+    for topic_partition, question in questions.items():
         try:
-            topic = await client.metadata.topic(place.topic, timeout_s=_left_s(client, deadline_s))
-            partition = topic.partition(place.partition)
+            topic = await client.metadata.topic(topic_partition.topic, timeout_s=_left_s(client, deadline_s))
+            partition = topic.partition(topic_partition.partition)
         except StreamkeepError as error:
-            unknown[place] = error
+            unknown[topic_partition] = error
             continue
         if partition.address == NO_ADDRESS:
-            unknown[place] = LeaderNotAvailableError(f"{place} has no leader")
+            unknown[topic_partition] = LeaderNotAvailableError(f"{topic_partition} has no leader")
         else:
-            asked = Asked(place, topic.topic_id, partition.leader_epoch, question)
+            asked = Asked(topic_partition, topic.topic_id, partition.leader_epoch, question)
             known.setdefault(partition.address, []).append(asked)
     return known, unknown
 
@@ -116,15 +118,16 @@ async def _ask_leader(
     try:
         answers = await ask(address, asked, timeout_s)
     except StreamkeepError as error:
-        return {item.place: error for item in asked}
+        return {item.topic_partition: error for item in asked}
     return {
-        item.place: _outcome(client, item.place, answer) for item, answer in zip(asked, answers, strict=True)
+        item.topic_partition: _outcome(client, item.topic_partition, answer)
+        for item, answer in zip(asked, answers, strict=True)
     }
 
 
-def _outcome(client: Client, place: TopicPartition, answer: R) -> R | StreamkeepError:
+def _outcome(client: Client, topic_partition: TopicPartition, answer: R) -> R | StreamkeepError:
     if answer.error.code == errors_pb2.NONE:
         return answer
     error = from_proto(answer.error)
-    client.metadata.hint(place.topic, place.partition, error.leader)
+    client.metadata.hint(topic_partition.topic, topic_partition.partition, error.leader)
     return error

@@ -57,7 +57,7 @@ async def delete_records(
     async def ask(address: str, asked: list[Asked[int]], call_s: float) -> Sequence[DeletedRecords]:
         partitions = [
             DeleteRecordsPartition(
-                topic_id=item.topic_id, partition=item.place.partition, before_offset=item.question
+                topic_id=item.topic_id, partition=item.topic_partition.partition, before_offset=item.question
             )
             for item in asked
         ]
@@ -69,7 +69,7 @@ async def delete_records(
 
 def _listed(asked: Asked[OffsetQuestion]) -> ListOffsetsPartition:
     partition = ListOffsetsPartition(
-        topic_id=asked.topic_id, partition=asked.place.partition, leader_epoch=asked.leader_epoch
+        topic_id=asked.topic_id, partition=asked.topic_partition.partition, leader_epoch=asked.leader_epoch
     )
     if isinstance(asked.question, AtTime):
         partition.position, partition.timestamp_ms = BY_TIMESTAMP, asked.question.timestamp_ms

@@ -1,4 +1,4 @@
-"""The name of a partition, as users write it; a variable that holds one is called `place`."""
+"""The name of a partition, as users write it; a variable that holds one is called `topic_partition`."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ class TopicPartition(NamedTuple):
         return f"{self.topic}-{self.partition}"
 
 
-Place = TypeVar("Place", bound=tuple[str, int])
+AnyTopicPartition = TypeVar("AnyTopicPartition", bound=tuple[str, int])
 """A TopicPartition or a plain tuple, as keys of what users pass."""

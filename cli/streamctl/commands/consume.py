@@ -125,9 +125,9 @@ async def _consume(invocation: Invocation, topic: str, reading: Reading) -> None
     from streamkeep import Consumer
 
     async with connected(invocation) as cluster:
-        places = _places(await cluster.topic(topic), reading.partitions)
+        topic_partitions = _places(await cluster.topic(topic), reading.partitions)
         async with Consumer(cluster.client) as consumer:
-            spans = await find_spans(consumer, places, reading.wanted, until_end=reading.until_end)
+            spans = await find_spans(consumer, topic_partitions, reading.wanted, until_end=reading.until_end)
             written = await copy_records(
                 consumer,
                 spans,

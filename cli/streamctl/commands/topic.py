@@ -143,20 +143,22 @@ async def _described(cluster: Cluster, name: str) -> tuple[TopicInfo, dict[int, 
 
     topic = await cluster.topic(name)
     ends: dict[int, LogEnds] = {}
-    places = [TopicPartition(name, partition.partition) for partition in topic.partitions if partition.leader]
+    topic_partitions = [
+        TopicPartition(name, partition.partition) for partition in topic.partitions if partition.leader
+    ]
     starts, latest = await asyncio.gather(
-        cluster.admin.list_offsets(dict.fromkeys(places, "earliest")),
-        cluster.admin.list_offsets(dict.fromkeys(places, "latest")),
+        cluster.admin.list_offsets(dict.fromkeys(topic_partitions, "earliest")),
+        cluster.admin.list_offsets(dict.fromkeys(topic_partitions, "latest")),
     )
-    for place, start in starts.items():
-        end = latest[place]
-        ends[place.partition] = (
+    for topic_partition, start in starts.items():
+        end = latest[topic_partition]
+        ends[topic_partition.partition] = (
             None if isinstance(start, StreamkeepError) else start.offset,
             None if isinstance(end, StreamkeepError) else end.offset,
         )
         for outcome in (start, end):
             if isinstance(outcome, StreamkeepError):
-                note(f"partition {place.partition}: {outcome.message or outcome}")
+                note(f"partition {topic_partition.partition}: {outcome.message or outcome}")
                 break
     return topic, ends
 

@@ -94,21 +94,21 @@ async def _acknowledged(deliveries: Deliveries, count: int, advance: Advance) ->
 
 async def _consume(client: Client, total: int) -> list[ConsumedBatch]:
     """Two consumers side by side, each with every other partition, up to what is the end now."""
-    places = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
+    topic_partitions = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
     batches: list[ConsumedBatch] = []
     with progress_bar("departures read", total) as advance:
         async with asyncio.TaskGroup() as group:
             for number in range(CONSUMERS):
-                group.create_task(_read(client, places[number::CONSUMERS], batches, advance))
+                group.create_task(_read(client, topic_partitions[number::CONSUMERS], batches, advance))
     return batches
 
 
 async def _read(
-    client: Client, places: Sequence[TopicPartition], batches: list[ConsumedBatch], advance: Advance
+    client: Client, topic_partitions: Sequence[TopicPartition], batches: list[ConsumedBatch], advance: Advance
 ) -> None:
     async with Consumer(client) as consumer:
-        ends = await consumer.end_offsets(places)
-        await consumer.assign(places, start="earliest")
+        ends = await consumer.end_offsets(topic_partitions)
+        await consumer.assign(topic_partitions, start="earliest")
         async for batch in consumer.batches(until=ends):
             batches.append(batch)
             advance(len(batch))

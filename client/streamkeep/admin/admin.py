@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from streamkeep.client import Client
 from streamkeep.leader_calls import Item
 from streamkeep.offsets import OffsetQuestion, delete_records, list_offsets
-from streamkeep.topic_partition import Place, TopicPartition
+from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
 from streamkeep_common.errors import StreamkeepError, UnknownBrokerError, from_proto, raise_if_error
 from streamkeep_common.methods import (
     ADD_PARTITIONS,
@@ -135,11 +135,13 @@ class Admin:
         does not exist.
         """
         timeout_s = self._timeout_s if timeout_ms is None else timeout_ms / 1_000
-        places: dict[TopicPartition, OffsetQuestion] = {}
+        topic_partitions: dict[TopicPartition, OffsetQuestion] = {}
         for name in names:
             view = await self._client.metadata.topic(name, timeout_s=timeout_s)
-            places.update((TopicPartition(name, number), "latest") for number in range(len(view.partitions)))
-        for outcome in (await list_offsets(self._client, places, timeout_s=timeout_s)).values():
+            topic_partitions.update(
+                (TopicPartition(name, number), "latest") for number in range(len(view.partitions))
+            )
+        for outcome in (await list_offsets(self._client, topic_partitions, timeout_s=timeout_s)).values():
             if isinstance(outcome, StreamkeepError):
                 raise outcome
 
@@ -211,20 +213,24 @@ class Admin:
     # --- records ---
 
     async def list_offsets(
-        self, questions: Mapping[Place, OffsetQuestion]
+        self, questions: Mapping[AnyTopicPartition, OffsetQuestion]
     ) -> dict[TopicPartition, ListedOffset | StreamkeepError]:
         """For each partition the offset asked for, or why there is no answer."""
-        named = {TopicPartition(*place): question for place, question in questions.items()}
+        named = {
+            TopicPartition(*topic_partition): question for topic_partition, question in questions.items()
+        }
         return await list_offsets(self._client, named, timeout_s=self._timeout_s)
 
     async def delete_records(
-        self, before_offsets: Mapping[Place, int]
+        self, before_offsets: Mapping[AnyTopicPartition, int]
     ) -> dict[TopicPartition, DeletedRecords | StreamkeepError]:
         """Move each partition's log start up to an offset; -1 stands for the high watermark.
 
         The records before it are gone for good. One outcome a partition.
         """
-        named = {TopicPartition(*place): offset for place, offset in before_offsets.items()}
+        named = {
+            TopicPartition(*topic_partition): offset for topic_partition, offset in before_offsets.items()
+        }
         return await delete_records(self._client, named, timeout_s=self._timeout_s)
 
     # --- the cluster ---

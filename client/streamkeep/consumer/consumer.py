@@ -15,7 +15,7 @@ from streamkeep.consumer.fetcher import Fetcher, Reset
 from streamkeep.consumer.partition_reader import UNKNOWN, PartitionReader
 from streamkeep.consumer.records import ConsumedBatch, Record
 from streamkeep.offsets import AtTime, OffsetQuestion, list_offsets
-from streamkeep.topic_partition import Place, TopicPartition
+from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
 from streamkeep_common.errors import ClosedError, StreamkeepError, UnknownPartitionError
 from streamkeep_common.limits import MIB
 from streamkeep_common.seams.clock import Clock
@@ -106,7 +106,10 @@ class Consumer:
         return [TopicPartition(topic, number) for number in range(len(view.partitions))]
 
     async def assign(
-        self, places: Iterable[tuple[str, int]] | Mapping[Place, Start], *, start: Start = "earliest"
+        self,
+        topic_partitions: Iterable[tuple[str, int]] | Mapping[AnyTopicPartition, Start],
+        *,
+        start: Start = "earliest",
     ) -> None:
         """Read these partitions and no others: each from its own start, or all from `start`.
 
@@ -114,15 +117,19 @@ class Consumer:
         read. Raises UnknownTopicError, UnknownPartitionError, or why a start could not be found.
         """
         self._check_open()
-        starts = places if isinstance(places, Mapping) else dict.fromkeys(places, start)
-        named = {TopicPartition(*place): begin for place, begin in starts.items()}
+        starts = (
+            topic_partitions
+            if isinstance(topic_partitions, Mapping)
+            else dict.fromkeys(topic_partitions, start)
+        )
+        named = {TopicPartition(*topic_partition): begin for topic_partition, begin in starts.items()}
         window_bytes = min(MAX_WINDOW_BYTES, max(1, self._fetch_buffer_bytes // max(1, len(named))))
         offsets = await self._find(named)
-        topic_ids = {place: await self._topic_id(place) for place in named}
+        topic_ids = {topic_partition: await self._topic_id(topic_partition) for topic_partition in named}
         self._check_open()
         readers = [
-            PartitionReader(place, topic_ids[place], offset, window_bytes)
-            for place, offset in offsets.items()
+            PartitionReader(topic_partition, topic_ids[topic_partition], offset, window_bytes)
+            for topic_partition, offset in offsets.items()
         ]
         self._drop_records()
         if self._fetcher is None:
@@ -133,62 +140,72 @@ class Consumer:
         """The assigned partitions, in the order given."""
         return list(self._running().readers)
 
-    async def seek(self, place: tuple[str, int], start: Start) -> None:
+    async def seek(self, topic_partition: tuple[str, int], start: Start) -> None:
         """Read a partition on from there; what was fetched of it is dropped. Takes away its error, if any."""
-        reader = self._reader(place)
-        offset = (await self._find({reader.place: start}))[reader.place]
-        if self._batch is not None and self._batch.place == reader.place:
+        reader = self._reader(topic_partition)
+        offset = (await self._find({reader.topic_partition: start}))[reader.topic_partition]
+        if self._batch is not None and self._batch.topic_partition == reader.topic_partition:
             self._drop_records()
         self._running().seek(reader, offset)
 
-    def position(self, place: tuple[str, int]) -> int:
+    def position(self, topic_partition: tuple[str, int]) -> int:
         """Offset of the next record to be handed out."""
-        reader = self._reader(place)
-        if self._batch is not None and self._batch.place == reader.place:
+        reader = self._reader(topic_partition)
+        if self._batch is not None and self._batch.topic_partition == reader.topic_partition:
             left = length_hint(self._records)
             if left:
                 return self._batch.offsets[len(self._batch) - left]
         return reader.position
 
-    def lag(self, place: tuple[str, int]) -> int | None:
+    def lag(self, topic_partition: tuple[str, int]) -> int | None:
         """Records between the position and the end of what may be read; None until the broker has said."""
-        high_watermark = self.high_watermark(place)
-        return None if high_watermark is None else max(0, high_watermark - self.position(place))
+        high_watermark = self.high_watermark(topic_partition)
+        return None if high_watermark is None else max(0, high_watermark - self.position(topic_partition))
 
-    def high_watermark(self, place: tuple[str, int]) -> int | None:
+    def high_watermark(self, topic_partition: tuple[str, int]) -> int | None:
         """First offset that may not be read yet, as last heard; None until the broker has said."""
-        high_watermark = self._reader(place).high_watermark
+        high_watermark = self._reader(topic_partition).high_watermark
         return None if high_watermark == UNKNOWN else high_watermark
 
-    def pause(self, *places: tuple[str, int]) -> None:
+    def pause(self, *topic_partitions: tuple[str, int]) -> None:
         """Hand out nothing more of these partitions until `resume`. At most their share is fetched ahead."""
-        for place in places:
-            reader = self._reader(place)
-            if self._batch is not None and self._batch.place == reader.place:
+        for topic_partition in topic_partitions:
+            reader = self._reader(topic_partition)
+            if self._batch is not None and self._batch.topic_partition == reader.topic_partition:
                 self._put_back_records()
             reader.paused = True
 
-    def resume(self, *places: tuple[str, int]) -> None:
+    def resume(self, *topic_partitions: tuple[str, int]) -> None:
         """Hand out again what `pause` held back."""
-        for place in places:
-            reader = self._reader(place)
+        for topic_partition in topic_partitions:
+            reader = self._reader(topic_partition)
             reader.paused = False
             self._running().offer(reader)
 
     # --- offsets ---
 
-    async def beginning_offsets(self, places: Iterable[tuple[str, int]]) -> dict[TopicPartition, int]:
+    async def beginning_offsets(
+        self, topic_partitions: Iterable[tuple[str, int]]
+    ) -> dict[TopicPartition, int]:
         """The first offset of each partition that can still be read."""
-        return await self._ask({TopicPartition(*place): "earliest" for place in places})
+        return await self._ask(
+            {TopicPartition(*topic_partition): "earliest" for topic_partition in topic_partitions}
+        )
 
-    async def end_offsets(self, places: Iterable[tuple[str, int]]) -> dict[TopicPartition, int]:
+    async def end_offsets(self, topic_partitions: Iterable[tuple[str, int]]) -> dict[TopicPartition, int]:
         """The high watermark of each partition: the offset of the next record to become readable."""
-        return await self._ask({TopicPartition(*place): "latest" for place in places})
+        return await self._ask(
+            {TopicPartition(*topic_partition): "latest" for topic_partition in topic_partitions}
+        )
 
-    async def offsets_for_times(self, times_ms: Mapping[Place, int]) -> dict[TopicPartition, int | None]:
+    async def offsets_for_times(
+        self, times_ms: Mapping[AnyTopicPartition, int]
+    ) -> dict[TopicPartition, int | None]:
         """For each partition the first offset with that timestamp or a later one; None if there is none."""
-        found = await self._ask({TopicPartition(*place): AtTime(time) for place, time in times_ms.items()})
-        return {place: None if offset < 0 else offset for place, offset in found.items()}
+        found = await self._ask(
+            {TopicPartition(*topic_partition): AtTime(time) for topic_partition, time in times_ms.items()}
+        )
+        return {topic_partition: None if offset < 0 else offset for topic_partition, offset in found.items()}
 
     # --- reading ---
 
@@ -205,7 +222,7 @@ class Consumer:
                 return record
 
     async def batches(
-        self, *, until: Mapping[Place, int] | None = None
+        self, *, until: Mapping[AnyTopicPartition, int] | None = None
     ) -> AsyncGenerator[ConsumedBatch, None]:
         """Batches of records as columns, for ever, or up to the offsets `until` (not included).
 
@@ -216,7 +233,7 @@ class Consumer:
         if until is None:
             while True:
                 yield await self._next_batch()
-        ends = {TopicPartition(*place): offset for place, offset in until.items()}
+        ends = {TopicPartition(*topic_partition): offset for topic_partition, offset in until.items()}
         fetcher = self._running()
         self._put_back_records()
         try:
@@ -224,7 +241,7 @@ class Consumer:
                 self._put_back_records()
                 batch = fetcher.take()
                 if batch is not None:
-                    batch = self._up_to(ends[batch.place], batch)
+                    batch = self._up_to(ends[batch.topic_partition], batch)
                     if len(batch):
                         yield batch
                 elif self._hold_reached(ends):
@@ -234,7 +251,7 @@ class Consumer:
                 reader.held = False
                 fetcher.offer(reader)
 
-    async def records(self, *, until: Mapping[Place, int]) -> AsyncGenerator[Record, None]:
+    async def records(self, *, until: Mapping[AnyTopicPartition, int]) -> AsyncGenerator[Record, None]:
         """Records up to the offsets `until`, as `batches` does it."""
         async with aclosing(self.batches(until=until)) as batches:
             async for self._batch in batches:
@@ -255,17 +272,17 @@ class Consumer:
     def _hold_reached(self, ends: Mapping[TopicPartition, int]) -> bool:
         """Hand out only what lies before these ends. False if there is nothing left before any."""
         fetcher = self._running()
-        for place, reader in fetcher.readers.items():
-            reader.held = place not in ends or reader.position >= ends[place]
+        for topic_partition, reader in fetcher.readers.items():
+            reader.held = topic_partition not in ends or reader.position >= ends[topic_partition]
             fetcher.offer(reader)
-        return not all(self._reader(place).held for place in ends)
+        return not all(self._reader(topic_partition).held for topic_partition in ends)
 
     def _up_to(self, end: int, batch: ConsumedBatch) -> ConsumedBatch:
         """The records before an end; the others are put back."""
         if batch.next_offset <= end:
             return batch
         wanted, rest = batch.split(end)
-        self._reader(batch.place).put_back(rest)
+        self._reader(batch.topic_partition).put_back(rest)
         return wanted
 
     def _put_back_records(self) -> None:
@@ -273,8 +290,8 @@ class Consumer:
         left = length_hint(self._records)
         if self._batch is not None and left:
             rest = self._batch.split(self._batch.offsets[len(self._batch) - left])[1]
-            self._reader(self._batch.place).put_back(rest)
-            self._running().offer(self._reader(self._batch.place))
+            self._reader(self._batch.topic_partition).put_back(rest)
+            self._running().offer(self._reader(self._batch.topic_partition))
         self._drop_records()
 
     def _drop_records(self) -> None:
@@ -287,29 +304,40 @@ class Consumer:
             if isinstance(start, int) and start < 0:
                 raise ValueError(f"an offset is never negative, but {start} is")
         found = await self._ask(
-            {place: start for place, start in starts.items() if not isinstance(start, int)}
+            {
+                topic_partition: start
+                for topic_partition, start in starts.items()
+                if not isinstance(start, int)
+            }
         )
         too_late: dict[TopicPartition, OffsetQuestion] = {
             p: "latest" for p, offset in found.items() if offset < 0
         }
         found.update(await self._ask(too_late))
-        return {place: start if isinstance(start, int) else found[place] for place, start in starts.items()}
+        return {
+            topic_partition: start if isinstance(start, int) else found[topic_partition]
+            for topic_partition, start in starts.items()
+        }
 
     async def _ask(self, questions: Mapping[TopicPartition, OffsetQuestion]) -> dict[TopicPartition, int]:
         self._check_open()
         answers = await list_offsets(self._client, questions, timeout_s=self._client.request_timeout_s)
-        return {place: _offset(answer) for place, answer in answers.items()}
+        return {topic_partition: _offset(answer) for topic_partition, answer in answers.items()}
 
-    async def _topic_id(self, place: TopicPartition) -> bytes:
+    async def _topic_id(self, topic_partition: TopicPartition) -> bytes:
         """The id of the partition's topic. Raises UnknownTopicError or UnknownPartitionError."""
-        topic = await self._client.metadata.topic(place.topic, timeout_s=self._client.request_timeout_s)
-        topic.partition(place.partition)
+        topic = await self._client.metadata.topic(
+            topic_partition.topic, timeout_s=self._client.request_timeout_s
+        )
+        topic.partition(topic_partition.partition)
         return topic.topic_id
 
-    def _reader(self, place: tuple[str, int]) -> PartitionReader:
-        reader = self._running().readers.get(TopicPartition(*place))
+    def _reader(self, topic_partition: tuple[str, int]) -> PartitionReader:
+        reader = self._running().readers.get(TopicPartition(*topic_partition))
         if reader is None:
-            raise UnknownPartitionError(f"{TopicPartition(*place)} is not assigned to this consumer")
+            raise UnknownPartitionError(
+                f"{TopicPartition(*topic_partition)} is not assigned to this consumer"
+            )
         return reader
 
     def _running(self) -> Fetcher:

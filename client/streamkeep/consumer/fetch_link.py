@@ -79,8 +79,7 @@ class FetchLink:
         self._to_start.pop(reader, None)
         self._to_credit.pop(reader, None)
         if self._subscriptions.get(reader.subscription) is reader:
-            del self._subscriptions[reader.subscription]
-            self._to_stop.append(reader.subscription)
+            self._end(reader.subscription)
         reader.subscription = NOT_SUBSCRIBED
         self._woken.set()
 
@@ -128,13 +127,20 @@ class FetchLink:
             return  # it was stopped while this was on its way
         if fetched.error.code != errors_pb2.NONE:
             del self._subscriptions[fetched.subscription]
-            reader.subscription = NOT_SUBSCRIBED
-            self._events.on_ended(reader, fetched)
+            if reader.subscription == fetched.subscription:
+                reader.subscription = NOT_SUBSCRIBED
+                self._events.on_ended(reader, fetched)
             return
-        reader.receive(fetched)
-        if reader.failure is not None:
-            self.stop(reader)
-        self._events.on_data(reader)
+        if reader.subscription == fetched.subscription:
+            reader.receive(fetched)
+            self._events.on_data(reader)
+        if reader.subscription != fetched.subscription:  # it met damage, now or when it opened a batch
+            self._end(fetched.subscription)
+
+    def _end(self, subscription: int) -> None:
+        del self._subscriptions[subscription]
+        self._to_stop.append(subscription)
+        self._woken.set()
 
     def _fill(self, request: FetchRequest) -> None:
         """All that changed since the last request."""
@@ -174,7 +180,10 @@ class FetchLink:
         Unless the broker refuses the stream as such, or the client was closed: trying again would never end,
         and nobody would know.
         """
-        readers = [*self._subscriptions.values(), *self._to_start]
+        subscribed = [
+            reader for number, reader in self._subscriptions.items() if reader.subscription == number
+        ]
+        readers = [*subscribed, *self._to_start]
         self._subscriptions.clear()
         self._to_start.clear()
         self._to_stop.clear()

@@ -74,7 +74,7 @@ class Fetcher:
             self._let_go(reader)
         self._turns.clear()
         self._in_turns.clear()
-        self.readers = {reader.place: reader for reader in readers}
+        self.readers = {reader.topic_partition: reader for reader in readers}
         for reader in readers:
             self._routes[reader] = _Route(Backoff(_RETRY, self._client.rng))
         self._follow_leaders()
@@ -143,14 +143,14 @@ class Fetcher:
 
     def on_ended(self, reader: PartitionReader, fetched: FetchedPartition) -> None:
         error = from_proto(fetched.error)
-        place = reader.place
+        topic_partition = reader.topic_partition
         if isinstance(error, OffsetOutOfRangeError) and self._reset != "error":
             route = self._routes[reader]
             route.resetting = asyncio.create_task(self._reset_position(reader, error, self._reset))
         elif error.retriable or isinstance(error, UnknownTopicError | UnknownPartitionError):
             # An unknown topic may only be news that the broker has not heard, or a deletion that we have not.
             self._try_again(reader)
-            if not self._client.metadata.hint(place.topic, place.partition, error.leader):
+            if not self._client.metadata.hint(topic_partition.topic, topic_partition.partition, error.leader):
                 self._client.metadata.refresh_soon()
         else:
             self._fail(reader, error)
@@ -180,9 +180,9 @@ class Fetcher:
     ) -> None:
         """The chosen answer to an offset that is gone, or not there yet."""
         asked = await list_offsets(
-            self._client, {reader.place: target}, timeout_s=self._client.request_timeout_s
+            self._client, {reader.topic_partition: target}, timeout_s=self._client.request_timeout_s
         )
-        answer = asked[reader.place]
+        answer = asked[reader.topic_partition]
         if isinstance(answer, StreamkeepError):
             if answer.retriable:
                 self._try_again(reader)
@@ -190,7 +190,11 @@ class Fetcher:
                 self._fail(reader, answer)
             return
         _logger.warning(
-            "%s: %s reset from %d to %d", error.message, reader.place, reader.fetch_offset, answer.offset
+            "%s: %s reset from %d to %d",
+            error.message,
+            reader.topic_partition,
+            reader.fetch_offset,
+            answer.offset,
         )
         reader.reset(answer.offset)
         self._restart(reader)
@@ -203,14 +207,14 @@ class Fetcher:
     def _follow_leaders(self) -> None:
         """Read every partition from its leader by the latest view."""
         leaderless = False
-        for place, reader in list(self.readers.items()):
-            topic = self._client.metadata.view.topics.get(place.topic)
+        for topic_partition, reader in list(self.readers.items()):
+            topic = self._client.metadata.view.topics.get(topic_partition.topic)
             if topic is None or topic.topic_id != reader.topic_id:
                 self._route(reader, NO_ADDRESS, 0)
                 if reader.failure is None:
-                    self._fail(reader, UnknownTopicError(f"topic '{place.topic}' was deleted"))
+                    self._fail(reader, UnknownTopicError(f"topic '{topic_partition.topic}' was deleted"))
                 continue
-            partition = topic.partitions[place.partition]
+            partition = topic.partitions[topic_partition.partition]
             self._route(reader, partition.address, partition.leader_epoch)
             leaderless = leaderless or partition.address == NO_ADDRESS
         if leaderless:
@@ -239,7 +243,7 @@ class Fetcher:
         self._stop_waiting(route)
         if route.link is not None:
             route.link.stop(reader)
-        del self.readers[reader.place]
+        del self.readers[reader.topic_partition]
 
     @staticmethod
     def _stop_waiting(route: _Route) -> None:

@@ -38,8 +38,10 @@ class _Fetched:
 class PartitionReader:
     """What a consumer knows of one partition."""
 
-    def __init__(self, place: TopicPartition, topic_id: bytes, offset: int, window_bytes: int) -> None:
-        self.place = place
+    def __init__(
+        self, topic_partition: TopicPartition, topic_id: bytes, offset: int, window_bytes: int
+    ) -> None:
+        self.topic_partition = topic_partition
         self.topic_id = topic_id
         self.position = offset
         self.fetch_offset = offset
@@ -83,7 +85,7 @@ class PartitionReader:
         return FetchStart(
             subscription=subscription,
             topic_id=self.topic_id,
-            partition=self.place.partition,
+            partition=self.topic_partition.partition,
             offset=self.fetch_offset,
             leader_epoch=leader_epoch,
             last_read_epoch=self._last_read_epoch,
@@ -155,7 +157,7 @@ class PartitionReader:
         try:
             columns = decode_batch(batch, check=False)
             opened = ConsumedBatch.of(
-                self.place, columns, next_offset=next_offset, size_bytes=fetched.size_bytes
+                self.topic_partition, columns, next_offset=next_offset, size_bytes=fetched.size_bytes
             )
         except CorruptDataError as error:
             damage = self._damage(error, self.position, batch.base_offset, next_offset)
@@ -173,9 +175,9 @@ class PartitionReader:
         """Names what cannot be read. What a damaged header says of its end is believed if it is plausible."""
         plausible = base_offset <= offset < next_offset <= base_offset + MAX_RECORDS_PER_BATCH
         return CorruptDataError(
-            f"{self.place} at offset {offset}: {error.message}",
-            topic=self.place.topic,
-            partition=self.place.partition,
+            f"{self.topic_partition} at offset {offset}: {error.message}",
+            topic=self.topic_partition.topic,
+            partition=self.topic_partition.partition,
             offset=offset,
             next_offset=next_offset if plausible else UNKNOWN,
         )

@@ -30,11 +30,11 @@ class Record:
 
     @property
     def topic(self) -> str:
-        return self._batch.place.topic
+        return self._batch.topic_partition.topic
 
     @property
     def partition(self) -> int:
-        return self._batch.place.partition
+        return self._batch.topic_partition.partition
 
     @property
     def headers(self) -> Headers:
@@ -48,7 +48,7 @@ class Record:
 
     def __repr__(self) -> str:
         return (
-            f"Record({self._batch.place} offset={self.offset} timestamp_ms={self.timestamp_ms} "
+            f"Record({self._batch.topic_partition} offset={self.offset} timestamp_ms={self.timestamp_ms} "
             f"key={self.key!r} value={self.value!r})"
         )
 
@@ -66,15 +66,15 @@ class ConsumedBatch:
         "leader_epoch",
         "next_offset",
         "offsets",
-        "place",
         "size_bytes",
         "timestamps_ms",
+        "topic_partition",
         "values",
     )
 
     def __init__(
         self,
-        place: TopicPartition,
+        topic_partition: TopicPartition,
         *,
         offsets: Sequence[int],
         timestamps_ms: Sequence[int],
@@ -85,7 +85,7 @@ class ConsumedBatch:
         next_offset: int,
         size_bytes: int,
     ) -> None:
-        self.place = place
+        self.topic_partition = topic_partition
         self.offsets = offsets
         self.timestamps_ms = timestamps_ms
         self.keys = keys
@@ -97,7 +97,7 @@ class ConsumedBatch:
 
     @classmethod
     def of(
-        cls, place: TopicPartition, columns: RecordColumns, *, next_offset: int, size_bytes: int
+        cls, topic_partition: TopicPartition, columns: RecordColumns, *, next_offset: int, size_bytes: int
     ) -> ConsumedBatch:
         """CorruptDataError if the columns do not agree with each other."""
         count = len(columns.offsets)
@@ -109,7 +109,7 @@ class ConsumedBatch:
         if lengths != {count}:
             raise CorruptDataError(f"batch at offset {columns.base_offset}: its columns do not agree")
         return cls(
-            place,
+            topic_partition,
             offsets=columns.offsets,
             timestamps_ms=columns.timestamps_ms,
             keys=columns.keys,
@@ -122,11 +122,11 @@ class ConsumedBatch:
 
     @property
     def topic(self) -> str:
-        return self.place.topic
+        return self.topic_partition.topic
 
     @property
     def partition(self) -> int:
-        return self.place.partition
+        return self.topic_partition.partition
 
     def __len__(self) -> int:
         return len(self.values)
@@ -151,7 +151,7 @@ class ConsumedBatch:
 
     def _part(self, start: int, stop: int, next_offset: int, size_bytes: int) -> ConsumedBatch:
         return ConsumedBatch(
-            self.place,
+            self.topic_partition,
             offsets=self.offsets[start:stop],
             timestamps_ms=self.timestamps_ms[start:stop],
             keys=None if self.keys is None else self.keys[start:stop],

@@ -56,16 +56,19 @@ async def until_acknowledged(workload: Workload, count: int) -> None:
 async def read_all(bootstrap: str) -> list[list[tuple[int, int, bytes]]]:
     """(offset, number, value) of every record, by partition, in the order in which they were read."""
     seen: list[list[tuple[int, int, bytes]]] = [[] for _ in range(PARTITIONS)]
-    places = [("t", partition) for partition in range(PARTITIONS)]
+    topic_partitions = [("t", partition) for partition in range(PARTITIONS)]
     async with Consumer(bootstrap) as consumer:
-        await consumer.assign(places)
-        ends = await consumer.end_offsets(places)
+        await consumer.assign(topic_partitions)
+        ends = await consumer.end_offsets(topic_partitions)
         async with asyncio.timeout(DEADLINE_S):
             async for batch in consumer.batches():
                 for offset, value in zip(batch.offsets, batch.values, strict=True):
                     assert value is not None
-                    seen[batch.place.partition].append((offset, int(value[7:19]), value))
-                if all(consumer.position(place) >= ends[place] for place in places):
+                    seen[batch.topic_partition.partition].append((offset, int(value[7:19]), value))
+                if all(
+                    consumer.position(topic_partition) >= ends[topic_partition]
+                    for topic_partition in topic_partitions
+                ):
                     return seen
     raise AssertionError("the consumer ended early")
 

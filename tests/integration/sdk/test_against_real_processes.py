@@ -40,9 +40,9 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 
 async def read_all(client: Client, topic: str) -> list[bytes | None]:
     async with Consumer(client) as consumer:
-        places = await consumer.partitions_for(topic)
-        await consumer.assign(places)
-        ends = await consumer.end_offsets(places)
+        topic_partitions = await consumer.partitions_for(topic)
+        await consumer.assign(topic_partitions)
+        ends = await consumer.end_offsets(topic_partitions)
         return [record.value async for record in consumer.records(until=ends)]
 
 
@@ -59,7 +59,13 @@ async def test_what_goes_in_comes_out_with_every_codec_and_column(cluster: Clust
         async with Consumer(client) as consumer:
             await consumer.assign(await consumer.partitions_for("t"))
             for partition in range(len(CODECS)):
-                consumer.pause(*(place for place in consumer.assignment() if place.partition != partition))
+                consumer.pause(
+                    *(
+                        topic_partition
+                        for topic_partition in consumer.assignment()
+                        if topic_partition.partition != partition
+                    )
+                )
                 consumer.resume(("t", partition))
                 records = [await anext(consumer) for _ in range(5_002)]
                 assert [record.offset for record in records] == list(range(5_002))
@@ -74,22 +80,22 @@ async def test_offsets_times_and_deleted_records(cluster: Cluster) -> None:
         await admin.create_topic("t", partitions=1)
         stamps = list(range(1_000, 1_100))
         await (await producer.send_many("t", [b"%d" % stamp for stamp in stamps], timestamps_ms=stamps))
-        place = ("t", 0)
+        topic_partition = ("t", 0)
         async with Consumer(client) as consumer:
-            assert await consumer.offsets_for_times({place: 1_040}) == {place: 40}
-            assert await consumer.offsets_for_times({place: 5_000}) == {place: None}
-            deleted = await admin.delete_records({place: 30, ("t", 9): 1})
-            assert deleted[place].log_start_offset == 30  # type: ignore[union-attr, index]
+            assert await consumer.offsets_for_times({topic_partition: 1_040}) == {topic_partition: 40}
+            assert await consumer.offsets_for_times({topic_partition: 5_000}) == {topic_partition: None}
+            deleted = await admin.delete_records({topic_partition: 30, ("t", 9): 1})
+            assert deleted[topic_partition].log_start_offset == 30  # type: ignore[union-attr, index]
             assert isinstance(deleted["t", 9], UnknownPartitionError)  # type: ignore[index]
-            assert await consumer.beginning_offsets([place]) == {place: 30}
-            assert await consumer.end_offsets([place]) == {place: 100}
-            await consumer.assign({place: 3})
+            assert await consumer.beginning_offsets([topic_partition]) == {topic_partition: 30}
+            assert await consumer.end_offsets([topic_partition]) == {topic_partition: 100}
+            await consumer.assign({topic_partition: 3})
             with pytest.raises(OffsetOutOfRangeError):
                 await anext(consumer)
-            await consumer.seek(place, AtTime(1_099))
+            await consumer.seek(topic_partition, AtTime(1_099))
             assert (await anext(consumer)).value == b"1099"
-        offsets = await admin.list_offsets({place: "max_timestamp"})
-        assert offsets[place].offset == 99  # type: ignore[union-attr, index]
+        offsets = await admin.list_offsets({topic_partition: "max_timestamp"})
+        assert offsets[topic_partition].offset == 99  # type: ignore[union-attr, index]
 
 
 async def test_topics_are_administered_with_an_outcome_each(cluster: Cluster) -> None:
@@ -137,7 +143,9 @@ async def test_a_producer_uses_new_partitions_and_survives_the_end_of_its_topic(
         assert (await (await producer.send("t", b"x", partition=1))).partition == 1
         await admin.delete_topic("t")
         with pytest.raises(UnknownTopicError):
-            await (await producer.send("t", b"x"))
+            async with asyncio.timeout(30):
+                while True:  # the broker hears of it a moment after the coordinator has decided
+                    await (await producer.send("t", b"x"))
         await admin.create_topic("t", partitions=1)
         assert (await (await producer.send("t", b"new"))).offset == 0
         assert await read_all(client, "t") == [b"new"]

@@ -158,15 +158,17 @@ def test_reading_up_to_given_ends_stops_there_and_can_go_on() -> None:
         async with world.client() as client, Consumer(client) as consumer:
             for partition in range(2):
                 await produce(client, "t", 30, partition=partition)
-            places = await consumer.partitions_for("t")
-            assert places == [TopicPartition("t", number) for number in range(3)]
-            await consumer.assign(places)
+            topic_partitions = await consumer.partitions_for("t")
+            assert topic_partitions == [TopicPartition("t", number) for number in range(3)]
+            await consumer.assign(topic_partitions)
             ends = {("t", 0): 15, ("t", 1): 30, ("t", 2): 0}
             values = [record.value async for record in consumer.records(until=ends)]
             assert sorted(v for v in values if v) == sorted(numbered(0, 15) + numbered(0, 30))
-            assert [consumer.position(place) for place in places] == [15, 30, 0]
+            assert [consumer.position(topic_partition) for topic_partition in topic_partitions] == [15, 30, 0]
             assert await read(consumer, 15) == numbered(15, 30)
-            assert [batch async for batch in consumer.batches(until=await consumer.end_offsets(places))] == []
+            assert [
+                batch async for batch in consumer.batches(until=await consumer.end_offsets(topic_partitions))
+            ] == []
 
     in_world(story)
 
