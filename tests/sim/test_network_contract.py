@@ -354,6 +354,29 @@ def test_a_handler_that_fails_while_it_sends_tells_its_client(run: RunScenario) 
     run(scenario)
 
 
+def test_a_send_that_is_cut_short_by_a_client_that_goes_is_no_complaint(run: RunScenario) -> None:
+    async def scenario(world: World) -> None:
+        given_up = asyncio.Event()
+
+        async def give_up(stream: Stream) -> None:
+            sent: list[int] = []
+            sending = asyncio.ensure_future(fill(stream.send, sent))
+            await blocks(sent)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            given_up.set()
+            await never()
+
+        handler = Witness(give_up)
+        async with serving(world, talk=handler) as channel:
+            stream = channel.open(TALK)
+            await given_up.wait()
+            stream.cancel()
+            await eventually(lambda: handler.cancelled == 1)
+
+    run(scenario)
+
+
 def test_a_bug_in_a_stream_handler_is_an_internal_error(
     run: RunScenario, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -162,6 +162,7 @@ class GrpcServerStream(Generic[Q, R]):
             await asyncio.shield(self._writing)
         except asyncio.CancelledError:
             self._broken = True
+            self._writing.add_done_callback(_ignore_outcome)
             raise
         except grpc.aio.BaseError:
             raise _client_gone() from None
@@ -236,6 +237,12 @@ def _stream(
 
 async def _abort(context: Context, status: Status, detail: str) -> NoReturn:
     await context.abort(code_of(status), detail[:MAX_DETAIL_CHARACTERS])
+
+
+def _ignore_outcome(writing: asyncio.Future[None]) -> None:
+    """Nobody waits for it any more: whether the client was there to take it is not worth a complaint."""
+    if not writing.cancelled():
+        writing.exception()
 
 
 def _client_gone() -> RpcError:
