@@ -192,7 +192,8 @@ def _bound_of(segment: Segment, position: int, max_bytes: int, end_offset: int) 
     for defect in segment.defects:
         if defect.position > position:
             limit = min(limit, defect.position)
-    if limit >= segment.size and segment.next_offset <= end_offset:
+    # Where an old segment ends is found by walking its frames: the file may have been cut short.
+    if segment.index is not None and limit >= segment.size and segment.next_offset <= end_offset:
         return _Bound(segment.size, end_offset, segment.next_offset)
     return _Bound(min(limit, segment.size), end_offset, None)
 

@@ -154,6 +154,26 @@ async def test_the_last_segment_that_vanished_is_named_by_the_seal_before_it() -
     assert "missing" in defect.reason
 
 
+@pytest.mark.parametrize("lost", ["all", "a byte", "a frame"])
+async def test_an_old_segment_that_lost_something_is_named_to_who_reads_up_to_there(lost: str) -> None:
+    """It is not scanned after a clean stop. Whole frames are served, and nothing is skipped."""
+    disk, checkpoint = stopped()
+    path = segment_files(disk)[1]
+    batches = LogSegment.FromString(disk.read_file(path)).batches
+    if lost == "all":
+        disk.remove_file(path)
+    else:
+        cut(disk, path, 1 if lost == "a byte" else FRAME_HEADER_BYTES + len(batches[-1].records))
+    log = open_log(disk, checkpoint=checkpoint, clean=True)
+    offset, values = 0, []
+    with pytest.raises(CorruptLogError, match="byte"):
+        while offset < log.log_end_offset:
+            data, offset = await log.read(offset, max_bytes=1 << 20, end_offset=log.log_end_offset)
+            values += [batch.base_offset for batch in LogSegment.FromString(data).batches]
+    assert values == list(range(len(values)))
+    assert batches[0].base_offset <= offset <= batches[-1].base_offset
+
+
 async def test_after_a_tear_in_an_unsealed_segment_what_follows_was_never_acknowledged() -> None:
     disk = make_disk()
     log = open_log(disk)
