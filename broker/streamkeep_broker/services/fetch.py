@@ -6,6 +6,7 @@ client that does not read blocks only its own writing task, which then holds one
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,7 +18,13 @@ from streamkeep_broker.services.fetch_session import MAX_SUBSCRIPTIONS, FetchSes
 from streamkeep_broker.services.limits import HEARTBEAT_S
 from streamkeep_broker.services.stream_service import StreamService
 from streamkeep_broker.streams import Bell, run_halves
-from streamkeep_common.errors import InvalidRequestError, StorageFailedError, StreamkeepError, to_proto
+from streamkeep_common.errors import (
+    CorruptLogError,
+    InvalidRequestError,
+    StorageFailedError,
+    StreamkeepError,
+    to_proto,
+)
 from streamkeep_common.seams import Clock, RpcError, ServerStream, Status
 from streamkeep_proto.v1.broker_pb2 import (
     FetchedPartition,
@@ -25,6 +32,8 @@ from streamkeep_proto.v1.broker_pb2 import (
     FetchResponse,
     FetchStart,
 )
+
+_logger = logging.getLogger(__name__)
 
 FetchServerStream = ServerStream[FetchRequest, FetchResponse]
 
@@ -233,7 +242,9 @@ class FetchStream:
 
 def _read_failure(partition: Partition, error: StreamkeepError | OSError) -> StreamkeepError:
     if isinstance(error, OSError):
-        return StorageFailedError(f"cannot read {partition.name}: {error}")
+        error = StorageFailedError(f"cannot read {partition.name}: {error}")
+    if isinstance(error, CorruptLogError | StorageFailedError):
+        _logger.error("a reader of %s was stopped: %s", partition.name, error.message)
     return error
 
 

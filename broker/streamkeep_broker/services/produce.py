@@ -23,6 +23,7 @@ from streamkeep_broker.services.limits import (
 from streamkeep_broker.services.stream_service import StreamService
 from streamkeep_broker.streams import Bell, run_halves
 from streamkeep_common.errors import InvalidRequestError, StreamkeepError, to_proto
+from streamkeep_common.records import CODEC_MASK
 from streamkeep_common.seams import Clock, RpcError, ServerStream, Status
 from streamkeep_proto.v1.broker_pb2 import (
     PartitionBatch,
@@ -131,7 +132,7 @@ class ProduceStream:
                 request = await self._stream.receive()
                 if request is None or self._service.closing is not None:
                     return
-                self._append_all(request)
+                await self._append_all(request)
                 del request  # its bytes are on their way to the disk; the next one may be long in coming
         finally:
             self._reading = False
@@ -148,7 +149,7 @@ class ProduceStream:
             await self._room.wait(HEARTBEAT_S)
         return False
 
-    def _append_all(self, request: ProduceRequest) -> None:
+    async def _append_all(self, request: ProduceRequest) -> None:
         batches = request.batches
         if len(batches) > MAX_PARTITIONS_PER_REQUEST:
             raise RpcError(
@@ -160,6 +161,10 @@ class ProduceStream:
         size_bytes = 0
         for item in batches:
             size_bytes += self._append(item, PendingResult(self, item, request_id, received_at))
+            if item.batch.attributes & CODEC_MASK:
+                # To open what swells to the limit takes 200 ms, and a request may carry thousands of these:
+                # everybody else, the broker's own session too, gets a turn in between.
+                await asyncio.sleep(0)
         self._service.observer.produced(len(batches), size_bytes)
 
     def _append(self, item: PartitionBatch, pending: PendingResult) -> int:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import tracemalloc
+from typing import Any
+from unittest import mock
 
 import pytest
 
+from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.services.limits import RESULT_BYTES, UNREAD_ANSWERS_S
 from streamkeep_common.limits import MIB
 from streamkeep_common.records import Codec
@@ -182,6 +185,25 @@ async def test_a_refused_batch_is_not_kept_as_it_was_opened_while_it_waits_for_i
         assert tracemalloc.get_traced_memory()[0] < MIB
     finally:
         tracemalloc.stop()
+
+
+@simulated
+async def test_others_get_a_turn_between_the_compressed_batches_of_a_request(world: World) -> None:
+    await world.start(partitions=5)
+    producer = world.producer()
+    loop = world.simulation.loop
+    appended_at: list[int] = []
+    append = Partition.append
+
+    def note_the_step(*arguments: Any, **options: Any) -> None:
+        appended_at.append(loop.steps)
+        append(*arguments, **options)
+
+    batches = [item(TOPIC, make_batch([b"x"], codec=Codec.ZSTD), partition=number) for number in range(5)]
+    with mock.patch.object(Partition, "append", note_the_step):
+        results = await producer.produce(*batches)
+    assert [result.error.code for result in results] == [errors_pb2.NONE] * 5
+    assert len(set(appended_at)) == 5
 
 
 # --- idempotence ---
