@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -36,7 +37,7 @@ def parse(message_type: type[M], data: bytes, fault: Status) -> M:
         raise RpcError(fault, f"not a {message_type.DESCRIPTOR.full_name}: {error}") from error
 
 
-class _End:
+class _End(ABC):
     """What both ends do: an inbox in order, and a count of what the other has not taken yet."""
 
     peer: Any
@@ -83,8 +84,8 @@ class _End:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
 
-    def _may_send(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _may_send(self) -> bool: ...
 
 
 class SimClientStream(_End, Generic[Q, R]):

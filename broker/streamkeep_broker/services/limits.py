@@ -6,7 +6,8 @@ HEARTBEAT_S = 0.4
 """An idle stream says something this often; clients expect it within 0.5 s."""
 
 UNREAD_ANSWERS_S = 60.0
-"""A producer that takes no answer for so long is cut off: what it has in flight is room of all others."""
+"""A producer that takes no answer for so long is served no more, and its room goes to all others. Its stream,
+with the one answer that it does not take, ends when it reads on or goes."""
 
 MAX_PARTITIONS_PER_REQUEST = 10_000
 """However cheap each is, the loop must come round for other clients."""

@@ -49,6 +49,8 @@ CANCELLATION_S: Final = 0.5
 MAX_DETAIL_CHARACTERS: Final = 1_000
 """Trailing metadata that is too large would replace the status by another."""
 NEVER_S: Final = 3_600.0
+STRANGERS_GRACE_S: Final = 0.1
+"""What a stopping server leaves to calls that are not ours, such as a watch on the health service."""
 HALF_CLOSE_SETTLES_S: Final = 0.02
 """grpc.aio reads the same end of messages from a client that half-closed and from one that died, and
 cancels the handler of the latter up to some milliseconds later. Waiting tells them apart."""
@@ -93,8 +95,8 @@ class GrpcListener:
         # The grace is ours to give. gRPC's own must not run out meanwhile: if it does so while another
         # `stop` completes, the C core crashes.
         refusing = asyncio.ensure_future(self._server.stop(grace_s + NEVER_S))
-        await self._calls.end(grace_s)
-        # Only strangers are left now, such as a watch on the health service: not worth waiting for.
+        # A watch on the health service never ends by itself, but what it was just told has to get out.
+        await asyncio.gather(self._calls.end(grace_s), asyncio.sleep(min(grace_s, STRANGERS_GRACE_S)))
         await self._server.stop(None)
         await refusing
 
@@ -169,7 +171,8 @@ class GrpcServerStream(Generic[Q, R]):
 
     async def settle(self) -> None:
         """Wait for the message whose `send` was cancelled: before it is out gRPC takes no status, and the
-        client would wait for the end of the stream for ever."""
+        client would wait for the end of the stream for ever. One that never reads keeps the call, and that
+        message, until it goes: gRPC's servers cannot end a stream past a message."""
         if self._writing is not None:
             await asyncio.wait((self._writing,))
 
