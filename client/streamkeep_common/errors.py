@@ -19,16 +19,21 @@ from streamkeep_proto.v1.errors_pb2 import ErrorCode, LeaderHint
 
 
 class StreamkeepError(Exception):
-    """Base of all. `leader` is who leads the partition now, where the server knew better than the caller."""
+    """Base of all. `leader` is who leads the partition now, where the server knew better than the caller;
+    `active_address` is the host:port of the active coordinator, where another one knew it ("" = it did not).
+    """
 
     code: ClassVar[ErrorCode.ValueType] = errors_pb2.UNKNOWN_SERVER_ERROR
     retriable: ClassVar[bool] = False
     advice: ClassVar[str] = "Look for the story in the server's log."
 
-    def __init__(self, message: str = "", *, leader: LeaderHint | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, leader: LeaderHint | None = None, active_address: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.leader = leader
+        self.active_address = active_address
 
     def __str__(self) -> str:
         if not self.message:
@@ -271,6 +276,39 @@ class UnsupportedFeatureError(StreamkeepError):
     advice = "Upgrade this process to a version that knows the feature."
 
 
+class NoQuorumError(StreamkeepError):
+    code = errors_pb2.NO_QUORUM
+    retriable = True
+    advice = (
+        "Start the coordinators that are down: more than half of them must reach each other "
+        "(`streamctl quorum status`). Produce and fetch go on meanwhile."
+    )
+
+
+class WrongDirectoryError(StreamkeepError):
+    code = errors_pb2.WRONG_DIRECTORY
+    advice = "It is let in again by itself as a new member, if its old directory is not in use elsewhere."
+
+
+class RemovedError(StreamkeepError):
+    code = errors_pb2.REMOVED
+    advice = "Stop it, or let it in again with `streamctl quorum add`."
+
+
+class InvalidQuorumChangeError(StreamkeepError):
+    code = errors_pb2.INVALID_QUORUM_CHANGE
+    advice = "Look at `streamctl quorum status`; one member is added or removed at a time."
+
+
+class NotInitializedError(StreamkeepError):
+    code = errors_pb2.NOT_INITIALIZED
+    retriable = True
+    advice = (
+        "Set initial_members on every coordinator, or make the cluster with `streamctl cluster init`; "
+        "to join a cluster that exists, use `streamctl quorum add`."
+    )
+
+
 # --- raised by the SDK, never sent ---
 
 
@@ -304,12 +342,13 @@ class CorruptDataError(StreamkeepError):
         message: str = "",
         *,
         leader: LeaderHint | None = None,
+        active_address: str = "",
         topic: str = "",
         partition: int = -1,
         offset: int = -1,
         next_offset: int = -1,
     ) -> None:
-        super().__init__(message, leader=leader)
+        super().__init__(message, leader=leader, active_address=active_address)
         self.topic = topic
         self.partition = partition
         self.offset = offset
@@ -336,7 +375,9 @@ _BY_STATUS: dict[Status, type[StreamkeepError]] = {
 
 def to_proto(error: StreamkeepError) -> errors_pb2.Error:
     """The error as it travels inside a response, with the advice in its message."""
-    return errors_pb2.Error(code=error.code, message=str(error), leader=error.leader)
+    return errors_pb2.Error(
+        code=error.code, message=str(error), leader=error.leader, active_address=error.active_address
+    )
 
 
 def from_proto(error: errors_pb2.Error) -> StreamkeepError:
@@ -344,7 +385,8 @@ def from_proto(error: errors_pb2.Error) -> StreamkeepError:
     assert error.code != errors_pb2.NONE, "success is not an error"
     kind = BY_CODE.get(error.code, UnknownServerError)
     message = error.message.removesuffix(kind.advice).rstrip()
-    return kind(message, leader=error.leader if error.HasField("leader") else None)
+    leader = error.leader if error.HasField("leader") else None
+    return kind(message, leader=leader, active_address=error.active_address)
 
 
 def raise_if_error(error: errors_pb2.Error) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from streamkeep_common.seams.network import StreamMethod, UnaryMethod
 from streamkeep_proto.v1 import broker_pb2 as broker
 from streamkeep_proto.v1 import coordinator_pb2 as coordinator
+from streamkeep_proto.v1 import raft_pb2 as raft
 
 BROKER_SERVICE = "streamkeep.v1.BrokerService"
 METADATA_SERVICE = "streamkeep.v1.MetadataService"
 ADMIN_SERVICE = "streamkeep.v1.AdminService"
 SESSION_SERVICE = "streamkeep.v1.SessionService"
+RAFT_SERVICE = "streamkeep.v1.RaftService"
+QUORUM_SERVICE = "streamkeep.v1.QuorumService"
 
 # --- BrokerService ---
 INIT_PRODUCER = UnaryMethod(
@@ -60,10 +63,40 @@ DESCRIBE_CLUSTER = UnaryMethod(
     coordinator.DescribeClusterResponse,
 )
 
+UPGRADE_FEATURES = UnaryMethod(
+    f"/{ADMIN_SERVICE}/UpgradeFeatures",
+    coordinator.UpgradeFeaturesRequest,
+    coordinator.UpgradeFeaturesResponse,
+)
+
 # --- SessionService ---
 SESSION = StreamMethod(f"/{SESSION_SERVICE}/Session", coordinator.SessionRequest, coordinator.SessionResponse)
 ALLOCATE_PRODUCER_IDS = UnaryMethod(
     f"/{SESSION_SERVICE}/AllocateProducerIds",
     coordinator.AllocateProducerIdsRequest,
     coordinator.AllocateProducerIdsResponse,
+)
+
+# --- RaftService ---
+EXCHANGE = StreamMethod(f"/{RAFT_SERVICE}/Exchange", raft.RaftEnvelope, raft.RaftRefusal)
+INSTALL_SNAPSHOT = StreamMethod(
+    f"/{RAFT_SERVICE}/InstallSnapshot", raft.SnapshotChunk, raft.SnapshotInstalled
+)
+PROBE = UnaryMethod(f"/{RAFT_SERVICE}/Probe", raft.ProbeRequest, raft.ProbeResponse)
+
+# --- QuorumService ---
+INITIALIZE_CLUSTER = UnaryMethod(
+    f"/{QUORUM_SERVICE}/InitializeCluster", raft.InitializeClusterRequest, raft.InitializeClusterResponse
+)
+DESCRIBE_QUORUM = UnaryMethod(
+    f"/{QUORUM_SERVICE}/DescribeQuorum", raft.DescribeQuorumRequest, raft.DescribeQuorumResponse
+)
+ADD_COORDINATOR = UnaryMethod(
+    f"/{QUORUM_SERVICE}/AddCoordinator", raft.AddCoordinatorRequest, raft.ChangeQuorumResponse
+)
+REMOVE_COORDINATOR = UnaryMethod(
+    f"/{QUORUM_SERVICE}/RemoveCoordinator", raft.RemoveCoordinatorRequest, raft.ChangeQuorumResponse
+)
+TRANSFER_LEADERSHIP = UnaryMethod(
+    f"/{QUORUM_SERVICE}/TransferLeadership", raft.TransferLeadershipRequest, raft.ChangeQuorumResponse
 )

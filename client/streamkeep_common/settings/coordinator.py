@@ -10,7 +10,7 @@ from typing import Literal
 from streamkeep_common.limits import MAX_PARTITIONS_PER_TOPIC, MAX_REPLICATION_FACTOR
 from streamkeep_common.settings.common import ADVERTISED, LOG_FORMAT, LOG_LEVEL, METRICS_LISTEN, process_id
 from streamkeep_common.settings.table import SettingsTable
-from streamkeep_common.settings.types import Address, Directory, Integer, duration
+from streamkeep_common.settings.types import Address, Directory, Integer, MemberList, duration
 
 _MINUTE_MS = 60_000
 
@@ -27,6 +27,14 @@ COORDINATOR_SETTINGS = SettingsTable(
         ),
         ADVERTISED,
         ("data_dir", Directory(), None, "Where the metadata log is kept."),
+        (
+            "initial_members",
+            MemberList(),
+            "",
+            "The coordinators with which a new cluster begins, the same on each of them. Looked at only "
+            "while the data_dir belongs to no cluster, and only if no coordinator named here belongs to one. "
+            "Empty = wait for `streamctl cluster init` or `streamctl quorum add`.",
+        ),
         METRICS_LISTEN,
         LOG_LEVEL,
         LOG_FORMAT,
@@ -53,6 +61,19 @@ COORDINATOR_SETTINGS = SettingsTable(
             duration(20, _MINUTE_MS),
             "500",
             "How often brokers report on their sessions.",
+        ),
+        (
+            "raft_heartbeat_ms",
+            duration(20, 10_000),
+            "100",
+            "How often the active coordinator tells the others that it lives.",
+        ),
+        (
+            "election_timeout_ms",
+            duration(100, 60_000),
+            "600",
+            "A coordinator that has heard no active one for so long, or up to twice as long (drawn each "
+            "time), asks to become it. At least four times raft_heartbeat_ms.",
         ),
         (
             "default_partitions",
@@ -96,6 +117,7 @@ class CoordinatorSettings:
     listen: str
     advertised: str
     data_dir: Path
+    initial_members: tuple[tuple[int, str], ...]
     metrics_listen: str
     log_level: Literal["debug", "info", "warning", "error"]
     log_format: Literal["json", "console"]
@@ -103,6 +125,8 @@ class CoordinatorSettings:
     session_grace_ms: int
     session_reopen_ms: int
     heartbeat_interval_ms: int
+    raft_heartbeat_ms: int
+    election_timeout_ms: int
     default_partitions: int
     default_replication_factor: int
     default_min_insync_replicas: int

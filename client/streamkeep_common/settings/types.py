@@ -16,6 +16,7 @@ from streamkeep_common.limits import GIB, KIB, MIB
 _DURATIONS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SIZES_BYTES = {"B": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": 1024 * GIB}
 _QUANTITY = re.compile(r"(-?[0-9]{1,19})\s*([A-Za-z]*)")
+_MEMBER_ID = re.compile(r"[1-9][0-9]{0,8}")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
@@ -138,6 +139,38 @@ class Address:
 
     def format(self, value: str) -> str:
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class MemberList:
+    """Coordinators by id with their addresses; a cluster's only one may leave its own out. Also empty."""
+
+    max_members: int = 7
+
+    @property
+    def description(self) -> str:
+        return (
+            f"`id@host:port`, 1 to {self.max_members} separated by commas; "
+            "`id` alone if there is one; or empty"
+        )
+
+    def parse(self, text: str) -> tuple[tuple[int, str], ...]:
+        """Id and address of each, by id; address "" = its own, whatever it is."""
+        members = dict(self._member(part.strip()) for part in text.split(",")) if text.strip() else {}
+        count = text.count(",") + 1 if members else 0
+        if len(members) != count or count > self.max_members or (count > 1 and "" in members.values()):
+            raise ValueError(f"it takes {self.description}; each id once")
+        return tuple(sorted(members.items()))
+
+    def format(self, value: Sequence[tuple[int, str]]) -> str:
+        return ",".join(f"{number}@{address}" if address else str(number) for number, address in value)
+
+    def _member(self, part: str) -> tuple[int, str]:
+        number, _, address = part.partition("@")
+        match = _ADDRESS.fullmatch(address)
+        if not _MEMBER_ID.fullmatch(number) or (address and (match is None or int(match[2]) > 65_535)):
+            raise ValueError(f"it takes {self.description}")
+        return int(number), address
 
 
 @dataclass(frozen=True, slots=True)

@@ -433,12 +433,17 @@ class NewTopic(_message.Message):
     PARTITIONS_FIELD_NUMBER: _builtins.int
     REPLICATION_FACTOR_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
+    TOPIC_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """By the rules of INVALID_TOPIC_NAME."""
     partitions: _builtins.int
     """0 = the cluster's default."""
     replication_factor: _builtins.int
     """0 = the cluster's default, or as many as there are brokers if those are fewer."""
+    topic_id: _builtins.bytes
+    """16 random bytes chosen by the client, so that a request made again after a lost answer finds its own topic
+    and succeeds; zero-length = the coordinator chooses.
+    """
     @_builtins.property
     def settings(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Settings other than the defaults."""
@@ -450,10 +455,11 @@ class NewTopic(_message.Message):
         partitions: _builtins.int = ...,
         replication_factor: _builtins.int = ...,
         settings: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        topic_id: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "partitions", b"partitions", "replication_factor", b"replication_factor", "settings", b"settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "partitions", b"partitions", "replication_factor", b"replication_factor", "settings", b"settings", "topic_id", b"topic_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -465,7 +471,12 @@ class CreateTopicsResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ERROR_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Why nothing at all was done: NOT_ACTIVE, NO_QUORUM and the like; absent = see the outcomes."""
+
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicOutcome]:
         """One a topic."""
@@ -473,11 +484,12 @@ class CreateTopicsResponse(_message.Message):
     def __init__(
         self,
         *,
+        error: _errors_pb2.Error | None = ...,
         outcomes: _abc.Iterable[Global___TopicOutcome] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcomes", b"outcomes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -567,7 +579,12 @@ class DeleteTopicsResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ERROR_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Why nothing at all was done: NOT_ACTIVE, NO_QUORUM and the like; absent = see the outcomes."""
+
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicOutcome]:
         """Names, then ids."""
@@ -575,11 +592,12 @@ class DeleteTopicsResponse(_message.Message):
     def __init__(
         self,
         *,
+        error: _errors_pb2.Error | None = ...,
         outcomes: _abc.Iterable[Global___TopicOutcome] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcomes", b"outcomes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -645,7 +663,12 @@ class AddPartitionsResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ERROR_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Why nothing at all was done: NOT_ACTIVE, NO_QUORUM and the like; absent = see the outcomes."""
+
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicOutcome]:
         """One a topic."""
@@ -653,11 +676,12 @@ class AddPartitionsResponse(_message.Message):
     def __init__(
         self,
         *,
+        error: _errors_pb2.Error | None = ...,
         outcomes: _abc.Iterable[Global___TopicOutcome] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcomes", b"outcomes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -751,7 +775,12 @@ class AlterTopicSettingsResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ERROR_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Why nothing at all was done: NOT_ACTIVE, NO_QUORUM and the like; absent = see the outcomes."""
+
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicOutcome]:
         """One a topic."""
@@ -759,11 +788,12 @@ class AlterTopicSettingsResponse(_message.Message):
     def __init__(
         self,
         *,
+        error: _errors_pb2.Error | None = ...,
         outcomes: _abc.Iterable[Global___TopicOutcome] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcomes", b"outcomes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -792,7 +822,12 @@ class ListTopicsResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ERROR_FIELD_NUMBER: _builtins.int
     TOPICS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Why there is no answer: NO_QUORUM and the like; else absent."""
+
     @_builtins.property
     def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicListing]:
         """By name."""
@@ -800,11 +835,12 @@ class ListTopicsResponse(_message.Message):
     def __init__(
         self,
         *,
+        error: _errors_pb2.Error | None = ...,
         topics: _abc.Iterable[Global___TopicListing] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["topics", b"topics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "topics", b"topics"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -874,7 +910,12 @@ class DescribeTopicsResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ERROR_FIELD_NUMBER: _builtins.int
     TOPICS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Why there is no answer: NO_QUORUM and the like; else absent."""
+
     @_builtins.property
     def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicInfo]:
         """In the request's order, or by name."""
@@ -882,11 +923,12 @@ class DescribeTopicsResponse(_message.Message):
     def __init__(
         self,
         *,
+        error: _errors_pb2.Error | None = ...,
         topics: _abc.Iterable[Global___TopicInfo] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["topics", b"topics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "topics", b"topics"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -924,6 +966,9 @@ class DescribeClusterResponse(_message.Message):
     TOPICS_FIELD_NUMBER: _builtins.int
     PARTITIONS_FIELD_NUMBER: _builtins.int
     OFFLINE_PARTITIONS_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    SUPPORTED_FEATURE_LEVEL_FIELD_NUMBER: _builtins.int
+    CLUSTER_EPOCH_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     """22 characters."""
     metadata_index: _builtins.int
@@ -938,6 +983,12 @@ class DescribeClusterResponse(_message.Message):
     """Number of partitions of all topics."""
     offline_partitions: _builtins.int
     """Partitions without a leader."""
+    stale: _builtins.bool
+    """There is no quorum: this is what the coordinator that was asked knows."""
+    supported_feature_level: _builtins.int
+    """Feature level that every process of the cluster supports; what `upgrade` would raise the level to."""
+    cluster_epoch: _builtins.int
+    """Rises when the cluster is recovered by force."""
     @_builtins.property
     def coordinators(self) -> _containers.RepeatedCompositeFieldContainer[Global___CoordinatorInfo]:
         """By id."""
@@ -958,14 +1009,75 @@ class DescribeClusterResponse(_message.Message):
         topics: _builtins.int = ...,
         partitions: _builtins.int = ...,
         offline_partitions: _builtins.int = ...,
+        stale: _builtins.bool = ...,
+        supported_feature_level: _builtins.int = ...,
+        cluster_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brokers", b"brokers", "cluster_id", b"cluster_id", "coordinators", b"coordinators", "feature_level", b"feature_level", "metadata_index", b"metadata_index", "offline_partitions", b"offline_partitions", "partitions", b"partitions", "term", b"term", "topics", b"topics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brokers", b"brokers", "cluster_epoch", b"cluster_epoch", "cluster_id", b"cluster_id", "coordinators", b"coordinators", "feature_level", b"feature_level", "metadata_index", b"metadata_index", "offline_partitions", b"offline_partitions", "partitions", b"partitions", "stale", b"stale", "supported_feature_level", b"supported_feature_level", "term", b"term", "topics", b"topics"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DescribeClusterResponse: _TypeAlias = DescribeClusterResponse  # noqa: Y015
+
+@_typing.final
+class UpgradeFeaturesRequest(_message.Message):
+    """The level to work at from now on. There is no way back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    level: _builtins.int
+    """0 = the highest that every process supports."""
+    validate_only: _builtins.bool
+    """Say what would happen, do nothing."""
+    def __init__(
+        self,
+        *,
+        level: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpgradeFeaturesRequest: _TypeAlias = UpgradeFeaturesRequest  # noqa: Y015
+
+@_typing.final
+class UpgradeFeaturesResponse(_message.Message):
+    """The level, or why it cannot be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERROR_FIELD_NUMBER: _builtins.int
+    PREVIOUS_LEVEL_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    previous_level: _builtins.int
+    """As it was."""
+    level: _builtins.int
+    """As it is or would be."""
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Absent = success."""
+
+    def __init__(
+        self,
+        *,
+        error: _errors_pb2.Error | None = ...,
+        previous_level: _builtins.int = ...,
+        level: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "level", b"level", "previous_level", b"previous_level"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpgradeFeaturesResponse: _TypeAlias = UpgradeFeaturesResponse  # noqa: Y015
 
 @_typing.final
 class SessionRequest(_message.Message):
@@ -1018,6 +1130,7 @@ class RegisterBroker(_message.Message):
     MIN_FEATURE_LEVEL_FIELD_NUMBER: _builtins.int
     MAX_FEATURE_LEVEL_FIELD_NUMBER: _builtins.int
     CLEAN_START_FIELD_NUMBER: _builtins.int
+    CLUSTER_EPOCH_FIELD_NUMBER: _builtins.int
     broker_id: _builtins.int
     """At least 1."""
     incarnation_id: _builtins.bytes
@@ -1036,6 +1149,8 @@ class RegisterBroker(_message.Message):
     """Highest feature level the process supports."""
     clean_start: _builtins.bool
     """The last stop was clean."""
+    cluster_epoch: _builtins.int
+    """The newest cluster epoch the broker has seen; 0 = none. A coordinator of an older one refuses."""
     @_builtins.property
     def directory_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """16 bytes each, usable directories."""
@@ -1053,10 +1168,11 @@ class RegisterBroker(_message.Message):
         min_feature_level: _builtins.int = ...,
         max_feature_level: _builtins.int = ...,
         clean_start: _builtins.bool = ...,
+        cluster_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "boot_id", b"boot_id", "broker_id", b"broker_id", "clean_start", b"clean_start", "cluster_id", b"cluster_id", "directory_ids", b"directory_ids", "incarnation_id", b"incarnation_id", "max_feature_level", b"max_feature_level", "min_feature_level", b"min_feature_level", "rack", b"rack"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "boot_id", b"boot_id", "broker_id", b"broker_id", "clean_start", b"clean_start", "cluster_epoch", b"cluster_epoch", "cluster_id", b"cluster_id", "directory_ids", b"directory_ids", "incarnation_id", b"incarnation_id", "max_feature_level", b"max_feature_level", "min_feature_level", b"min_feature_level", "rack", b"rack"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1143,6 +1259,7 @@ class BrokerRegistered(_message.Message):
     METADATA_INDEX_FIELD_NUMBER: _builtins.int
     SESSION_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    CLUSTER_EPOCH_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     """22 characters; new directories are marked with it."""
     broker_epoch: _builtins.int
@@ -1153,6 +1270,8 @@ class BrokerRegistered(_message.Message):
     """A broker silent for so long is fenced."""
     heartbeat_interval_ms: _builtins.int
     """Time between heartbeats."""
+    cluster_epoch: _builtins.int
+    """At least 1; rises when the cluster is recovered by force."""
     def __init__(
         self,
         *,
@@ -1161,10 +1280,11 @@ class BrokerRegistered(_message.Message):
         metadata_index: _builtins.int = ...,
         session_timeout_ms: _builtins.int = ...,
         heartbeat_interval_ms: _builtins.int = ...,
+        cluster_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker_epoch", b"broker_epoch", "cluster_id", b"cluster_id", "heartbeat_interval_ms", b"heartbeat_interval_ms", "metadata_index", b"metadata_index", "session_timeout_ms", b"session_timeout_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker_epoch", b"broker_epoch", "cluster_epoch", b"cluster_epoch", "cluster_id", b"cluster_id", "heartbeat_interval_ms", b"heartbeat_interval_ms", "metadata_index", b"metadata_index", "session_timeout_ms", b"session_timeout_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -146,7 +146,8 @@ class MetadataService:
 
 
 class AdminServiceStub:
-    """Served by the active coordinator, to users; others answer NOT_ACTIVE.
+    """Served to users. What changes something is done by the active coordinator, others answer NOT_ACTIVE; what only
+    reads is answered by any, and contains all that was answered before (linearizable).
     """
 
     def __init__(self, channel):
@@ -190,10 +191,16 @@ class AdminServiceStub:
                 request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeClusterRequest.SerializeToString,
                 response_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeClusterResponse.FromString,
                 _registered_method=True)
+        self.UpgradeFeatures = channel.unary_unary(
+                '/streamkeep.v1.AdminService/UpgradeFeatures',
+                request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.UpgradeFeaturesRequest.SerializeToString,
+                response_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.UpgradeFeaturesResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
-    """Served by the active coordinator, to users; others answer NOT_ACTIVE.
+    """Served to users. What changes something is done by the active coordinator, others answer NOT_ACTIVE; what only
+    reads is answered by any, and contains all that was answered before (linearizable).
     """
 
     def CreateTopics(self, request, context):
@@ -245,6 +252,13 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpgradeFeatures(self, request, context):
+        """Raises the feature level once every process supports it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -283,6 +297,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeClusterRequest.FromString,
                     response_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeClusterResponse.SerializeToString,
             ),
+            'UpgradeFeatures': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpgradeFeatures,
+                    request_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.UpgradeFeaturesRequest.FromString,
+                    response_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.UpgradeFeaturesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'streamkeep.v1.AdminService', rpc_method_handlers)
@@ -292,7 +311,8 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """Served by the active coordinator, to users; others answer NOT_ACTIVE.
+    """Served to users. What changes something is done by the active coordinator, others answer NOT_ACTIVE; what only
+    reads is answered by any, and contains all that was answered before (linearizable).
     """
 
     @staticmethod
@@ -474,6 +494,33 @@ class AdminService:
             '/streamkeep.v1.AdminService/DescribeCluster',
             streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeClusterRequest.SerializeToString,
             streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeClusterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpgradeFeatures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/streamkeep.v1.AdminService/UpgradeFeatures',
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.UpgradeFeaturesRequest.SerializeToString,
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.UpgradeFeaturesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,7 +73,9 @@ class MetadataServiceServicer(metaclass=_abc_1.ABCMeta):
 def add_MetadataServiceServicer_to_server(servicer: MetadataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class AdminServiceStub:
-    """Served by the active coordinator, to users; others answer NOT_ACTIVE."""
+    """Served to users. What changes something is done by the active coordinator, others answer NOT_ACTIVE; what only
+    reads is answered by any, and contains all that was answered before (linearizable).
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -93,10 +95,14 @@ class AdminServiceStub:
     """Partitions and settings of topics."""
     DescribeCluster: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.DescribeClusterRequest, _coordinator_pb2.DescribeClusterResponse]
     """The processes of the cluster and its state in numbers."""
+    UpgradeFeatures: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.UpgradeFeaturesRequest, _coordinator_pb2.UpgradeFeaturesResponse]
+    """Raises the feature level once every process supports it."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """Served by the active coordinator, to users; others answer NOT_ACTIVE."""
+    """Served to users. What changes something is done by the active coordinator, others answer NOT_ACTIVE; what only
+    reads is answered by any, and contains all that was answered before (linearizable).
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTopics: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.CreateTopicsRequest, _coordinator_pb2.CreateTopicsResponse]  # type: ignore[assignment]
@@ -113,9 +119,13 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Partitions and settings of topics."""
     DescribeCluster: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.DescribeClusterRequest, _coordinator_pb2.DescribeClusterResponse]  # type: ignore[assignment]
     """The processes of the cluster and its state in numbers."""
+    UpgradeFeatures: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.UpgradeFeaturesRequest, _coordinator_pb2.UpgradeFeaturesResponse]  # type: ignore[assignment]
+    """Raises the feature level once every process supports it."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Served by the active coordinator, to users; others answer NOT_ACTIVE."""
+    """Served to users. What changes something is done by the active coordinator, others answer NOT_ACTIVE; what only
+    reads is answered by any, and contains all that was answered before (linearizable).
+    """
 
     @_abc_1.abstractmethod
     def CreateTopics(
@@ -172,6 +182,14 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_coordinator_pb2.DescribeClusterResponse, _abc.Awaitable[_coordinator_pb2.DescribeClusterResponse]]:
         """The processes of the cluster and its state in numbers."""
+
+    @_abc_1.abstractmethod
+    def UpgradeFeatures(
+        self,
+        request: _coordinator_pb2.UpgradeFeaturesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.UpgradeFeaturesResponse, _abc.Awaitable[_coordinator_pb2.UpgradeFeaturesResponse]]:
+        """Raises the feature level once every process supports it."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

@@ -104,7 +104,7 @@ class _ErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCode.V
     """Flushes of the log directory take too long."""
     NOT_ACTIVE: _ErrorCode.ValueType  # 100
     """--- cluster ---
-    This coordinator is not the active one; the message names the active one if known.
+    This coordinator is not the active one; active_address says who is, if known.
     """
     BROKER_ID_IN_USE: _ErrorCode.ValueType  # 101
     """Another live process has this broker id."""
@@ -116,6 +116,16 @@ class _ErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCode.V
     """The process belongs to another cluster."""
     UNSUPPORTED_FEATURE: _ErrorCode.ValueType  # 105
     """The cluster uses a feature that this process does not know."""
+    NO_QUORUM: _ErrorCode.ValueType  # 106
+    """No majority of the coordinators can be reached: nothing can be changed, and reads may be old."""
+    WRONG_DIRECTORY: _ErrorCode.ValueType  # 107
+    """The coordinator's data directory is not the one that is a member: it was emptied or exchanged."""
+    REMOVED: _ErrorCode.ValueType  # 108
+    """The coordinator was removed from the quorum."""
+    INVALID_QUORUM_CHANGE: _ErrorCode.ValueType  # 109
+    """The members of the quorum cannot be changed so; the message says why."""
+    NOT_INITIALIZED: _ErrorCode.ValueType  # 110
+    """The coordinator belongs to no cluster yet."""
     DELIVERY_TIMEOUT: _ErrorCode.ValueType  # 200
     """--- raised by the SDK, never sent ---
     The record was not acknowledged within delivery_timeout_ms.
@@ -206,7 +216,7 @@ DISK_STALLED: ErrorCode.ValueType  # 82
 """Flushes of the log directory take too long."""
 NOT_ACTIVE: ErrorCode.ValueType  # 100
 """--- cluster ---
-This coordinator is not the active one; the message names the active one if known.
+This coordinator is not the active one; active_address says who is, if known.
 """
 BROKER_ID_IN_USE: ErrorCode.ValueType  # 101
 """Another live process has this broker id."""
@@ -218,6 +228,16 @@ CLUSTER_MISMATCH: ErrorCode.ValueType  # 104
 """The process belongs to another cluster."""
 UNSUPPORTED_FEATURE: ErrorCode.ValueType  # 105
 """The cluster uses a feature that this process does not know."""
+NO_QUORUM: ErrorCode.ValueType  # 106
+"""No majority of the coordinators can be reached: nothing can be changed, and reads may be old."""
+WRONG_DIRECTORY: ErrorCode.ValueType  # 107
+"""The coordinator's data directory is not the one that is a member: it was emptied or exchanged."""
+REMOVED: ErrorCode.ValueType  # 108
+"""The coordinator was removed from the quorum."""
+INVALID_QUORUM_CHANGE: ErrorCode.ValueType  # 109
+"""The members of the quorum cannot be changed so; the message says why."""
+NOT_INITIALIZED: ErrorCode.ValueType  # 110
+"""The coordinator belongs to no cluster yet."""
 DELIVERY_TIMEOUT: ErrorCode.ValueType  # 200
 """--- raised by the SDK, never sent ---
 The record was not acknowledged within delivery_timeout_ms.
@@ -239,10 +259,13 @@ class Error(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     LEADER_FIELD_NUMBER: _builtins.int
+    ACTIVE_ADDRESS_FIELD_NUMBER: _builtins.int
     code: Global___ErrorCode.ValueType
     """NONE means success."""
     message: _builtins.str
     """One sentence for a person: what is wrong and what to do."""
+    active_address: _builtins.str
+    """With NOT_ACTIVE: host:port of the active coordinator, if known."""
     @_builtins.property
     def leader(self) -> Global___LeaderHint:
         """With NOT_LEADER and FENCED_LEADER_EPOCH: who leads now, if known."""
@@ -253,10 +276,11 @@ class Error(_message.Message):
         code: Global___ErrorCode.ValueType = ...,
         message: _builtins.str = ...,
         leader: Global___LeaderHint | None = ...,
+        active_address: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["leader", b"leader"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "leader", b"leader", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_address", b"active_address", "code", b"code", "leader", b"leader", "message", b"message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

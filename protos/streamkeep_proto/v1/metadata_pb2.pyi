@@ -107,6 +107,7 @@ class MetadataRecord(_message.Message):
     PARTITION_CHANGE_FIELD_NUMBER: _builtins.int
     SETTING_FIELD_NUMBER: _builtins.int
     PRODUCER_IDS_FIELD_NUMBER: _builtins.int
+    QUORUM_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def no_op(self) -> Global___NoOpRecord:
         """Nothing: the start of a term."""
@@ -151,6 +152,10 @@ class MetadataRecord(_message.Message):
     def producer_ids(self) -> Global___ProducerIdsRecord:
         """Producer ids that are handed out."""
 
+    @_builtins.property
+    def quorum(self) -> Global___QuorumRecord:
+        """The members of the quorum. From feature level 2 on."""
+
     def __init__(
         self,
         *,
@@ -165,12 +170,13 @@ class MetadataRecord(_message.Message):
         partition_change: Global___PartitionChangeRecord | None = ...,
         setting: Global___SettingRecord | None = ...,
         producer_ids: Global___ProducerIdsRecord | None = ...,
+        quorum: Global___QuorumRecord | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "broker_fenced", b"broker_fenced", "cluster", b"cluster", "feature_level", b"feature_level", "no_op", b"no_op", "partition", b"partition", "partition_change", b"partition_change", "producer_ids", b"producer_ids", "record", b"record", "setting", b"setting", "topic", b"topic", "topic_removed", b"topic_removed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "broker_fenced", b"broker_fenced", "cluster", b"cluster", "feature_level", b"feature_level", "no_op", b"no_op", "partition", b"partition", "partition_change", b"partition_change", "producer_ids", b"producer_ids", "quorum", b"quorum", "record", b"record", "setting", b"setting", "topic", b"topic", "topic_removed", b"topic_removed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "broker_fenced", b"broker_fenced", "cluster", b"cluster", "feature_level", b"feature_level", "no_op", b"no_op", "partition", b"partition", "partition_change", b"partition_change", "producer_ids", b"producer_ids", "record", b"record", "setting", b"setting", "topic", b"topic", "topic_removed", b"topic_removed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "broker_fenced", b"broker_fenced", "cluster", b"cluster", "feature_level", b"feature_level", "no_op", b"no_op", "partition", b"partition", "partition_change", b"partition_change", "producer_ids", b"producer_ids", "quorum", b"quorum", "record", b"record", "setting", b"setting", "topic", b"topic", "topic_removed", b"topic_removed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["no_op", "cluster", "feature_level", "broker", "broker_fenced", "topic", "topic_removed", "partition", "partition_change", "setting", "producer_ids"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["no_op", "cluster", "feature_level", "broker", "broker_fenced", "topic", "topic_removed", "partition", "partition_change", "setting", "producer_ids", "quorum"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
@@ -542,3 +548,75 @@ class ProducerIdsRecord(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProducerIdsRecord: _TypeAlias = ProducerIdsRecord  # noqa: Y015
+
+@_typing.final
+class QuorumRecord(_message.Message):
+    """Who keeps this log; replaces the earlier one. The entry with it holds nothing else but a no-op or the cluster's
+    birth, and differs from the one before by one voter at most. From feature level 2 on.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_EPOCH_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    cluster_epoch: _builtins.int
+    """Rises when the cluster is recovered by force from a lost quorum; first is 1."""
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuorumMember]:
+        """By id."""
+
+    def __init__(
+        self,
+        *,
+        cluster_epoch: _builtins.int = ...,
+        members: _abc.Iterable[Global___QuorumMember] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_epoch", b"cluster_epoch", "members", b"members"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuorumRecord: _TypeAlias = QuorumRecord  # noqa: Y015
+
+@_typing.final
+class QuorumMember(_message.Message):
+    """One coordinator that keeps the log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COORDINATOR_ID_FIELD_NUMBER: _builtins.int
+    DIRECTORY_ID_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    VOTER_FIELD_NUMBER: _builtins.int
+    MIN_FEATURE_LEVEL_FIELD_NUMBER: _builtins.int
+    MAX_FEATURE_LEVEL_FIELD_NUMBER: _builtins.int
+    coordinator_id: _builtins.int
+    """At least 1, chosen by the operator."""
+    directory_id: _builtins.bytes
+    """16 random bytes of its data directory. An emptied disk comes back with others, and is somebody else."""
+    address: _builtins.str
+    """host:port for everybody."""
+    voter: _builtins.bool
+    """False: a learner, which has no vote yet."""
+    min_feature_level: _builtins.int
+    """Lowest feature level the process supports."""
+    max_feature_level: _builtins.int
+    """Highest feature level the process supports."""
+    def __init__(
+        self,
+        *,
+        coordinator_id: _builtins.int = ...,
+        directory_id: _builtins.bytes = ...,
+        address: _builtins.str = ...,
+        voter: _builtins.bool = ...,
+        min_feature_level: _builtins.int = ...,
+        max_feature_level: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "coordinator_id", b"coordinator_id", "directory_id", b"directory_id", "max_feature_level", b"max_feature_level", "min_feature_level", b"min_feature_level", "voter", b"voter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuorumMember: _TypeAlias = QuorumMember  # noqa: Y015
