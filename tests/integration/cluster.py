@@ -4,6 +4,9 @@
         Producer(cluster.bootstrap) ...
         cluster.brokers[1].kill()
 
+    async with Cluster(tmp_path, coordinators=3, brokers=0, links=Links()) as cluster:
+        cluster.links.cut("coordinator-1", "coordinator-2")
+
 Each process has a data directory of its own and keeps its address over restarts.
 """
 
@@ -18,6 +21,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from streamkeep import Admin
+from tests.integration.links import Links
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
@@ -98,38 +104,56 @@ class ServerProcess:
 
 
 class Cluster:
-    """One coordinator and some brokers, numbered from 1."""
+    """Coordinators and brokers, each numbered from 1. `coordinator` is the first of them.
+
+    With `links` each coordinator is reached through a proxy, so that any two processes can be cut off from
+    each other; without, several coordinators are made a cluster as soon as they have addresses.
+    """
 
     def __init__(
-        self, folder: Path, *, brokers: int = 1, broker_flags: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        *,
+        coordinators: int = 1,
+        brokers: int = 1,
+        coordinator_flags: Mapping[str, str] | None = None,
+        broker_flags: Mapping[str, str] | None = None,
+        links: Links | None = None,
     ) -> None:
         self.folder = folder
-        self.coordinator = ServerProcess(
-            "streamkeep_coordinator",
-            "coordinator",
-            folder,
-            {"id": "1", "data-dir": str(folder / "coordinator-1")},
-        )
+        self.links = links
+        self.coordinators = {
+            number: _server(folder, "coordinator", number, "data-dir", coordinator_flags or {})
+            for number in range(1, coordinators + 1)
+        }
         self.brokers = {
-            number: ServerProcess(
-                "streamkeep_broker",
-                f"broker-{number}",
-                folder,
-                {"id": str(number), "data-dirs": str(folder / f"broker-{number}"), **(broker_flags or {})},
-            )
+            number: _server(folder, "broker", number, "data-dirs", broker_flags or {})
             for number in range(1, brokers + 1)
         }
+        self._addresses: dict[int, str] = {}
+
+    @property
+    def coordinator(self) -> ServerProcess:
+        return self.coordinators[1]
 
     @property
     def bootstrap(self) -> str:
-        return self.coordinator.address
+        return ",".join(self._addresses.values())
+
+    @property
+    def servers(self) -> Sequence[ServerProcess]:
+        return [*self.coordinators.values(), *self.brokers.values()]
+
+    def coordinator_address(self, number: int) -> str:
+        """Where everybody else reaches it."""
+        return self._addresses[number]
 
     async def __aenter__(self) -> Self:
         try:
-            await self.coordinator.start()
+            await self._start_coordinators()
             for broker in self.brokers.values():
                 broker.flags["coordinators"] = self.bootstrap
-            await asyncio.gather(*(broker.start() for broker in self.brokers.values()))
+            await asyncio.gather(*(self.start(broker) for broker in self.brokers.values()))
         except BaseException:
             await self.close()
             raise
@@ -140,11 +164,41 @@ class Cluster:
     ) -> None:
         await self.close()
 
+    async def start(self, server: ServerProcess) -> None:
+        """Start or restart one process; its links know it from then on."""
+        await server.start()
+        if self.links is not None:
+            self.links.pids = {each.pid: each.name for each in self.servers if each.is_running()}
+            self.links.forward(server.name, server.address)
+
     async def close(self) -> None:
         """End every process, whatever state it is in."""
-        for server in self._servers():
+        for server in self.servers:
             if server.is_running():
                 await server.kill()
+        if self.links is not None:
+            await self.links.close()
 
-    def _servers(self) -> Sequence[ServerProcess]:
-        return [*self.brokers.values(), self.coordinator]
+    async def _start_coordinators(self) -> None:
+        if self.links is not None:
+            for number, server in self.coordinators.items():
+                self._addresses[number] = server.flags["advertised"] = await self.links.open(server.name)
+            members = ",".join(f"{number}@{address}" for number, address in self._addresses.items())
+            for server in self.coordinators.values():
+                server.flags["initial-members"] = members
+        elif len(self.coordinators) == 1:
+            self.coordinator.flags["initial-members"] = "1"
+        await asyncio.gather(*(self.start(server) for server in self.coordinators.values()))
+        if self.links is None:
+            self._addresses = {number: server.address for number, server in self.coordinators.items()}
+        if self.links is None and len(self.coordinators) > 1:
+            async with Admin(self.bootstrap) as admin:
+                await admin.initialize_cluster(list(self._addresses.items()))
+
+
+def _server(
+    folder: Path, role: str, number: int, directory_flag: str, flags: Mapping[str, str]
+) -> ServerProcess:
+    name = f"{role}-{number}"
+    own = {"id": str(number), directory_flag: str(folder / name)}
+    return ServerProcess(f"streamkeep_{role}", name, folder, {**own, **flags})

@@ -25,7 +25,9 @@ class Streamkeep:
         shutil.rmtree(self._run, ignore_errors=True)
         self._run.mkdir(parents=True)
         began = time.perf_counter()
-        self.bootstrap = self._spawn("streamkeep_coordinator", "--data-dir", str(self._run / "coordinator"))
+        self.bootstrap = self._spawn(
+            "streamkeep_coordinator", "--initial-members", "1", "--data-dir", str(self._run / "coordinator")
+        )
         self._spawn(
             "streamkeep_broker", "--coordinators", self.bootstrap, "--data-dirs", str(self._run / "broker")
         )

@@ -55,7 +55,7 @@ async def launch(data_dir: Path, *flags: str) -> asyncio.subprocess.Process:
         sys.executable,
         "-m",
         "streamkeep_coordinator",
-        *("--id", "1", "--listen", "127.0.0.1:0", "--data-dir", str(data_dir)),
+        *("--id", "1", "--initial-members", "1", "--listen", "127.0.0.1:0", "--data-dir", str(data_dir)),
         *flags,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

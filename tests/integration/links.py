@@ -1,0 +1,161 @@
+"""Links between processes of one machine that can be cut: a proxy in front of each server.
+
+    links = Links()
+    address = await links.open("coordinator-1")      # what the server advertises
+    links.forward("coordinator-1", real_address)     # once it listens
+    links.cut("coordinator-1", "coordinator-2")      # both directions; "client" is this process
+
+Every connection of the loopback comes from the same address, so a proxy finds out who dialed by the socket's
+owner in /proc (Linux). A cut link is silent: connections stay open and carry nothing, as behind a pulled
+cable; `break_connections` closes them instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from pathlib import Path
+
+CHUNK_BYTES = 256 * 1024
+CLIENT = "client"
+
+
+class Links:
+    """All proxies of one cluster. `pids` says which process has which name now."""
+
+    def __init__(self) -> None:
+        self.pids: dict[int, str] = {}
+        self._servers: list[asyncio.Server] = []
+        self._targets: dict[str, str] = {}
+        self._cut: set[tuple[str, str]] = set()
+        self._moved = asyncio.Event()
+        self._connections: dict[_Connection, None] = {}
+        self._tasks: dict[asyncio.Task[None], None] = {}
+
+    async def open(self, name: str) -> str:
+        """Listen for the server of that name; host:port."""
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._serve(name, reader, writer)
+
+        server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=CHUNK_BYTES)
+        self._servers.append(server)
+        host, port = server.sockets[0].getsockname()
+        return f"{host}:{port}"
+
+    def forward(self, name: str, address: str) -> None:
+        """The server of that name listens there now."""
+        self._targets[name] = address
+
+    def cut(self, one: str, other: str) -> None:
+        """Nothing passes between the two any more."""
+        self.cut_one_way(one, other)
+        self.cut_one_way(other, one)
+
+    def cut_one_way(self, sender: str, receiver: str) -> None:
+        self._cut.add((sender, receiver))
+
+    def isolate(self, name: str, names: list[str]) -> None:
+        """Cut one off from all these."""
+        for other in names:
+            if other != name:
+                self.cut(name, other)
+
+    def heal(self) -> None:
+        """All links carry again, what waited first."""
+        self._cut.clear()
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def break_connections(self, name: str) -> None:
+        """Close every connection from and to it."""
+        for connection in list(self._connections):
+            if name in (connection.dialer, connection.server):
+                connection.close()
+
+    async def close(self) -> None:
+        for server in self._servers:
+            server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[task] = None
+        dialer = self._owner(writer.get_extra_info("peername")[1])
+        try:
+            await self._passable(dialer, name)
+            host, _, port = self._targets[name].rpartition(":")
+            upstream_reader, upstream_writer = await asyncio.open_connection(host, int(port))
+        except (OSError, asyncio.CancelledError):
+            writer.close()
+            del self._tasks[task]
+            return
+        connection = _Connection(dialer, name, writer, upstream_writer)
+        self._connections[connection] = None
+        try:
+            await asyncio.wait(
+                [
+                    asyncio.ensure_future(self._pump(dialer, name, reader, upstream_writer)),
+                    asyncio.ensure_future(self._pump(name, dialer, upstream_reader, writer)),
+                ],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        except asyncio.CancelledError:
+            pass
+        finally:
+            connection.close()
+            del self._connections[connection], self._tasks[task]
+
+    async def _pump(
+        self, sender: str, receiver: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        with suppress(OSError):
+            while data := await reader.read(CHUNK_BYTES):
+                await self._passable(sender, receiver)
+                writer.write(data)
+                await writer.drain()
+            await self._passable(sender, receiver)
+
+    async def _passable(self, sender: str, receiver: str) -> None:
+        while (sender, receiver) in self._cut:
+            await self._moved.wait()
+
+    def _owner(self, port: int) -> str:
+        """Whose socket has that local port; who is not known counts as a client."""
+        inode = _socket_inode(port)
+        return next((name for pid, name in self.pids.items() if inode in _socket_inodes(pid)), CLIENT)
+
+
+class _Connection:
+    def __init__(self, dialer: str, server: str, *writers: asyncio.StreamWriter) -> None:
+        self.dialer = dialer
+        self.server = server
+        self._writers = writers
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+def _socket_inode(port: int) -> str:
+    wanted = f"0100007F:{port:04X}"
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1] == wanted:
+            return fields[9]
+    return ""
+
+
+def _socket_inodes(pid: int) -> set[str]:
+    found = set()
+    with suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                target = str(Path(entry.path).readlink())
+                if target.startswith("socket:["):
+                    found.add(target[8:-1])
+    return found
