@@ -310,19 +310,25 @@ class WatchRequest(_message.Message):
 
     AFTER_INDEX_FIELD_NUMBER: _builtins.int
     CLUSTER_ID_FIELD_NUMBER: _builtins.int
+    CLUSTER_EPOCH_FIELD_NUMBER: _builtins.int
     after_index: _builtins.int
     """Last index the watcher has applied; 0 = none."""
     cluster_id: _builtins.str
     """The watcher's cluster; empty = any."""
+    cluster_epoch: _builtins.int
+    """Epoch of the cluster in the watcher's image; 0 = not known. After a recovery by force entries of the older
+    epoch may not exist any more: the watch then starts over from a snapshot, even at a lower index.
+    """
     def __init__(
         self,
         *,
         after_index: _builtins.int = ...,
         cluster_id: _builtins.str = ...,
+        cluster_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_index", b"after_index", "cluster_id", b"cluster_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_index", b"after_index", "cluster_epoch", b"cluster_epoch", "cluster_id", b"cluster_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
