@@ -14,7 +14,8 @@ from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.image import ClusterImage, PartitionImage, apply
 from streamkeep_coordinator.metadata import Decision, brokers, create
 from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
-from streamkeep_coordinator.metadata.cluster import begin_term
+from streamkeep_coordinator.metadata.cluster import begin_term, found_cluster
+from streamkeep_coordinator.metadata.upgrade import supported_feature_level, upgrade_features
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
     AllocateProducerIdsResponse,
@@ -26,9 +27,11 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     PartitionCount,
     RegisterBroker,
     TopicOutcome,
+    UpgradeFeaturesRequest,
+    UpgradeFeaturesResponse,
 )
 from streamkeep_proto.v1.errors_pb2 import ErrorCode
-from streamkeep_proto.v1.metadata_pb2 import MetadataRecord
+from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, QuorumMember, QuorumRecord
 
 Options = dict[str, str]
 
@@ -94,6 +97,23 @@ class Scenario:
     def begin(self, names: list[str], options: Options) -> list[str]:
         return self.commit(begin_term(self.image, names[0]))
 
+    def found(self, names: list[str], options: Options) -> list[str]:
+        return self.commit(found_cluster(names[0], _quorum(names[1:])))
+
+    def quorum(self, names: list[str], options: Options) -> list[str]:
+        """What membership changes write; which of them are allowed is Raft's."""
+        record = _quorum(names, int(options.get("cluster_epoch", 1)))
+        return self.commit(Decision((MetadataRecord(quorum=record),), None))
+
+    def upgrade(self, names: list[str], options: Options) -> list[str]:
+        request = UpgradeFeaturesRequest(
+            level=int(names[0]) if names else 0, validate_only=options.get("validate_only") == "yes"
+        )
+        return self.commit(upgrade_features(self.image, request))
+
+    def supported(self, names: list[str], options: Options) -> list[str]:
+        return [f"level {self.image.feature_level}, supported {supported_feature_level(self.image)}"]
+
     def allow_replicas(self, names: list[str], options: Options) -> list[str]:
         """As it will be when replication is there."""
         self._monkeypatch.setattr(create, "MAX_SUPPORTED_REPLICAS", int(names[0]))
@@ -131,9 +151,16 @@ class Scenario:
 
     def create(self, names: list[str], options: Options) -> list[str]:
         validate_only = options.pop("validate_only", "") == "yes"
+        chosen = options.pop("id", "")
         partitions, replicas = int(options.pop("partitions", 0)), int(options.pop("replicas", 0))
         topics = [
-            NewTopic(name=name, partitions=partitions, replication_factor=replicas, settings=options)
+            NewTopic(
+                name=name,
+                partitions=partitions,
+                replication_factor=replicas,
+                settings=options,
+                topic_id=padded(chosen) if chosen else b"",
+            )
             for name in names
         ]
         topic_ids = []
@@ -163,6 +190,9 @@ class Scenario:
             f"broker {each.broker_id} epoch {each.broker_epoch} {'fenced' if each.fenced else 'live'}"
             for each in self.image.brokers.values()
         ]
+        if self.image.quorum is not None:
+            members = " ".join(_member(each) for each in self.image.quorum.members)
+            lines.append(f"cluster epoch {self.image.quorum.cluster_epoch} members {members}")
         for name in sorted(self.image.topic_ids):
             topic = self.image.topics[self.image.topic_ids[name]]
             lines.append(f"topic {name} {short(topic.topic_id)} {dict(sorted(topic.settings.items()))}")
@@ -187,8 +217,34 @@ class Scenario:
     def _answer(self, answer: object) -> list[str]:
         if isinstance(answer, AllocateProducerIdsResponse):
             return [f"{answer.first_producer_id} and {answer.count - 1} more"]
+        if isinstance(answer, UpgradeFeaturesResponse):
+            return [f"from level {answer.previous_level} to {answer.level}"]
         outcomes = getattr(answer, "outcomes", None)
         return [str(answer)] if outcomes is None else [_outcome(each) for each in outcomes]
+
+
+def _quorum(members: list[str], cluster_epoch: int = 1) -> QuorumRecord:
+    """A member is `id:directory:voter|learner:lowest-highest`; what is left out is usual."""
+    record = QuorumRecord(cluster_epoch=cluster_epoch)
+    for member in members:
+        given = dict(enumerate(member.split(":")))
+        low, _, high = given.get(3, "1-2").partition("-")
+        record.members.add(
+            coordinator_id=int(given[0]),
+            directory_id=padded(given.get(1, f"disk-{given[0]}")),
+            address=f"host-{given[0]}:7101",
+            voter=given.get(2, "voter") == "voter",
+            min_feature_level=int(low),
+            max_feature_level=int(high),
+        )
+    return record
+
+
+def _member(member: QuorumMember) -> str:
+    return (
+        f"{member.coordinator_id}:{short(member.directory_id)}:{'voter' if member.voter else 'learner'}"
+        f":{member.min_feature_level}-{member.max_feature_level}"
+    )
 
 
 def _partition(partition: PartitionImage) -> str:
@@ -205,6 +261,8 @@ def _ids(ids: tuple[int, ...]) -> str:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, QuorumMember):
+        return _member(value)
     if isinstance(value, bytes):
         return short(value)
     if isinstance(value, str | int):
@@ -220,6 +278,10 @@ def _outcome(outcome: TopicOutcome) -> str:
 
 _COMMANDS: dict[str, Callable[[Scenario, list[str], Options], list[str]]] = {
     "begin": Scenario.begin,
+    "found": Scenario.found,
+    "quorum": Scenario.quorum,
+    "upgrade": Scenario.upgrade,
+    "supported": Scenario.supported,
     "allow-replicas": Scenario.allow_replicas,
     "register": Scenario.register,
     "unfence": Scenario.unfence,

@@ -9,6 +9,7 @@ from streamkeep_common.image.delta import ImageDelta, difference
 from streamkeep_common.image.features import (
     MAX_FEATURE_LEVEL,
     MIN_FEATURE_LEVEL,
+    QUORUM_FEATURE_LEVEL,
     check_feature_level,
     check_known,
 )
@@ -18,6 +19,7 @@ from streamkeep_common.image.records import to_records
 __all__ = [
     "MAX_FEATURE_LEVEL",
     "MIN_FEATURE_LEVEL",
+    "QUORUM_FEATURE_LEVEL",
     "BrokerImage",
     "ClusterImage",
     "ImageDelta",

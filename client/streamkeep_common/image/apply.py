@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 from streamkeep_common.image.delta import ImageDelta
 from streamkeep_common.image.edit import DoesNotFitError, ImageEdit
-from streamkeep_common.image.features import check_feature_level, check_known
+from streamkeep_common.image.features import QUORUM_FEATURE_LEVEL, check_feature_level, check_known
 from streamkeep_common.image.model import BrokerImage, ClusterImage, PartitionImage, TopicImage
+from streamkeep_common.limits import ID_BYTES
 from streamkeep_proto.v1.metadata_pb2 import (
     BrokerFencedRecord,
     BrokerRecord,
@@ -24,6 +25,7 @@ from streamkeep_proto.v1.metadata_pb2 import (
     PartitionChangeRecord,
     PartitionRecord,
     ProducerIdsRecord,
+    QuorumRecord,
     SettingRecord,
     TopicRecord,
     TopicRemovedRecord,
@@ -69,7 +71,23 @@ def _cluster(edit: ImageEdit, record: ClusterRecord) -> None:
 
 def _feature_level(edit: ImageEdit, record: FeatureLevelRecord) -> None:
     check_feature_level(record.level)
+    if record.level < edit.feature_level:
+        raise DoesNotFitError(f"the feature level goes back from {edit.feature_level} to {record.level}")
     edit.feature_level = record.level
+
+
+def _quorum(edit: ImageEdit, record: QuorumRecord) -> None:
+    if edit.feature_level < QUORUM_FEATURE_LEVEL:
+        raise DoesNotFitError(f"a quorum at feature level {edit.feature_level}")
+    if record.cluster_epoch < max(edit.quorum.cluster_epoch if edit.quorum else 0, 1):
+        raise DoesNotFitError(f"the cluster goes back to epoch {record.cluster_epoch}")
+    ids = [member.coordinator_id for member in record.members]
+    if ids != sorted(set(ids)) or not any(member.voter for member in record.members):
+        raise DoesNotFitError(f"members {ids} are not by id, each once, with a voter among them")
+    if any(len(member.directory_id) != ID_BYTES for member in record.members):
+        raise DoesNotFitError(f"directory ids of members have {ID_BYTES} bytes")
+    edit.quorum = QuorumRecord()
+    edit.quorum.CopyFrom(record)
 
 
 def _broker(edit: ImageEdit, record: BrokerRecord) -> None:
@@ -171,6 +189,7 @@ _HANDLERS: dict[str, Callable[[ImageEdit, Any], None]] = {
     "partition_change": _partition_change,
     "setting": _setting,
     "producer_ids": _producer_ids,
+    "quorum": _quorum,
 }
 
 

@@ -23,6 +23,7 @@ class ImageDelta:
     changed_partitions: tuple[PartitionImage, ...] = ()
     changed_settings: tuple[bytes, ...] = ()
     changed_brokers: tuple[int, ...] = ()
+    quorum_changed: bool = False
 
 
 def difference(before: ClusterImage, after: ClusterImage) -> ImageDelta:
@@ -48,6 +49,7 @@ def difference(before: ClusterImage, after: ClusterImage) -> ImageDelta:
             key for key in kept if before.topics[key].settings != after.topics[key].settings
         ),
         changed_brokers=tuple(key for key in broker_ids if before.brokers.get(key) != after.brokers.get(key)),
+        quorum_changed=before.quorum != after.quorum,
     )
 
 

@@ -72,6 +72,7 @@ class ImageEdit:
         self._image = image
         self.cluster_id = image.cluster_id
         self.feature_level = image.feature_level
+        self.quorum = image.quorum
         self.next_producer_id = image.next_producer_id
         self.topics = image.topics.edit()
         self.topic_ids = image.topic_ids.edit()
@@ -129,6 +130,7 @@ class ImageEdit:
             index=index,
             cluster_id=self.cluster_id,
             feature_level=self.feature_level,
+            quorum=self.quorum,
             next_producer_id=self.next_producer_id,
             brokers=brokers,
             topics=self.topics.freeze(),
@@ -158,4 +160,5 @@ class ImageEdit:
             changed_partitions=tuple(draft.partitions[n] for draft in drafts for n in draft.changed),
             changed_settings=tuple(draft.topic_id for draft in known if draft.settings_changed),
             changed_brokers=tuple(self._brokers),
+            quorum_changed=before.quorum != after.quorum,
         )

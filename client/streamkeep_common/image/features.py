@@ -10,10 +10,19 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from streamkeep_common.errors import UnsupportedFeatureError
-from streamkeep_proto.v1.metadata_pb2 import MetadataRecord
+from streamkeep_proto.v1.metadata_pb2 import DESCRIPTOR, MetadataRecord
 
 MIN_FEATURE_LEVEL = 1
-MAX_FEATURE_LEVEL = 1
+MAX_FEATURE_LEVEL = 2
+
+QUORUM_FEATURE_LEVEL = 2
+"""From this level on the log holds QuorumRecord: who keeps it."""
+
+_NESTING = frozenset(
+    name
+    for name, message in DESCRIPTOR.message_types_by_name.items()
+    if any(field.message_type is not None for field in message.fields)
+)
 
 
 def check_known(record: MetadataRecord, index: int) -> str:
@@ -22,7 +31,7 @@ def check_known(record: MetadataRecord, index: int) -> str:
     _check_fields(record, f"metadata entry {index} holds a record", "type")
     if kind is None:
         raise UnsupportedFeatureError(f"metadata entry {index} holds a record of no type")
-    _check_fields(getattr(record, kind), f"metadata entry {index}: a {kind} record holds a field", "field")
+    _check_all_fields(getattr(record, kind), f"metadata entry {index}: a {kind} record holds a field")
     return str(kind)
 
 
@@ -33,6 +42,17 @@ def check_feature_level(level: int) -> None:
             f"the cluster works at feature level {level}; this process supports "
             f"{MIN_FEATURE_LEVEL} to {MAX_FEATURE_LEVEL}"
         )
+
+
+def _check_all_fields(message: Message, what: str) -> None:
+    """The message and those inside it."""
+    _check_fields(message, what, "field")
+    if message.DESCRIPTOR.name not in _NESTING:
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for inner in value if field.is_repeated else (value,):
+                _check_all_fields(inner, what)
 
 
 def _check_fields(message: Message, what: str, noun: str) -> None:

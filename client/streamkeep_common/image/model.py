@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from streamkeep_common.image.persistent_map import PersistentMap
-from streamkeep_proto.v1.metadata_pb2 import BrokerRecord
+from streamkeep_proto.v1.metadata_pb2 import BrokerRecord, QuorumRecord
 
 
 class PartitionImage(NamedTuple):
@@ -76,14 +76,16 @@ class BrokerImage(NamedTuple):
 class ClusterImage:
     """Everything that the metadata log says up to `index`. Immutable; images share what did not change.
 
-    `brokers` is by id, ascending. The counts of partitions are kept along, since counting 200,000 of them for
-    a placement or a metric would stop the loop: by leader (0 = without one), and of replicas by broker and
-    by log directory. Counts of zero are left out.
+    `quorum` is who keeps the log (None: the log says nothing of it, below feature level 2); it must not be
+    changed. `brokers` is by id, ascending. The counts of partitions are kept along, since counting 200,000
+    of them for a placement or a metric would stop the loop: by leader (0 = without one), and of replicas by
+    broker and by log directory. Counts of zero are left out.
     """
 
     index: int = 0
     cluster_id: str = ""
     feature_level: int = 0
+    quorum: QuorumRecord | None = None
     next_producer_id: int = 1
     brokers: Mapping[int, BrokerImage] = field(default_factory=dict)
     topics: PersistentMap[bytes, TopicImage] = field(default_factory=PersistentMap)

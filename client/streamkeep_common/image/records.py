@@ -26,6 +26,8 @@ def to_records(image: ClusterImage) -> Iterator[MetadataRecord]:
         yield MetadataRecord(cluster=ClusterRecord(cluster_id=image.cluster_id))
     if image.feature_level:
         yield MetadataRecord(feature_level=FeatureLevelRecord(level=image.feature_level))
+    if image.quorum is not None:
+        yield MetadataRecord(quorum=image.quorum)
     if image.next_producer_id > 1:
         yield MetadataRecord(producer_ids=ProducerIdsRecord(next_producer_id=image.next_producer_id))
     for broker in image.brokers.values():

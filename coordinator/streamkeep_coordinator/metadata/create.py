@@ -9,11 +9,12 @@ from functools import partial
 from streamkeep_common.errors import (
     InvalidPartitionCountError,
     InvalidReplicationFactorError,
+    InvalidRequestError,
     TopicExistsError,
     UnknownTopicError,
 )
 from streamkeep_common.image import ClusterImage, TopicImage
-from streamkeep_common.limits import MAX_PARTITIONS_PER_TOPIC
+from streamkeep_common.limits import ID_BYTES, MAX_PARTITIONS_PER_TOPIC
 from streamkeep_common.settings import TOPIC_SETTINGS
 from streamkeep_common.topics import check_topic_name
 from streamkeep_coordinator.metadata.decision import Decision, Draft
@@ -49,10 +50,12 @@ class TopicDefaults:
 def create_topics(
     image: ClusterImage, request: CreateTopicsRequest, *, topic_ids: Sequence[bytes], defaults: TopicDefaults
 ) -> Decision[CreateTopicsResponse]:
-    """`topic_ids` has a new random id for each topic of the request, used or not."""
+    """`topic_ids` has a new random id for each topic of the request, for those whose id the client did not
+    choose. One that the client chose makes its request repeatable: the topic that it made is a success again.
+    """
     draft = Draft(image)
     outcomes = [
-        outcome_of(topic.name, partial(_create, draft, topic, topic_id, defaults))
+        outcome_of(topic.name, partial(_create, draft, topic, topic.topic_id or topic_id, defaults))
         for topic, topic_id in zip(request.topics, topic_ids, strict=True)
     ]
     if request.validate_only:
@@ -70,8 +73,9 @@ def add_partitions(image: ClusterImage, request: AddPartitionsRequest) -> Decisi
 
 def _create(draft: Draft, new: NewTopic, topic_id: bytes, defaults: TopicDefaults) -> TopicOutcome:
     check_topic_name(new.name)
-    if new.name in draft.image.topic_ids:
-        raise TopicExistsError(f"topic {new.name} exists")
+    known = _made_before(draft.image, new.name, topic_id)
+    if known is not None:
+        return success(known)
     settings = TOPIC_SETTINGS.validate(_with_default_min_isr(new, defaults))
     count = new.partitions or defaults.partitions
     _check_partitions(draft, count, count)
@@ -82,6 +86,18 @@ def _create(draft: Draft, new: NewTopic, topic_id: bytes, defaults: TopicDefault
         records.append(MetadataRecord(setting=SettingRecord(topic_id=topic_id, name=name, value=value)))
     draft.write(*records, *_new_partitions(draft.image, topic, count, replicas))
     return success(draft.image.topics[topic_id])
+
+
+def _made_before(image: ClusterImage, name: str, topic_id: bytes) -> TopicImage | None:
+    """The topic of that name and that id. Raises if there is one that has only one of the two."""
+    if len(topic_id) != ID_BYTES:
+        raise InvalidRequestError(f"topic_id has {len(topic_id)} bytes, not {ID_BYTES}")
+    known = image.topic(name)
+    if known is not None and known.topic_id != topic_id:
+        raise TopicExistsError(f"topic {name} exists")
+    if known is None and topic_id in image.topics:
+        raise InvalidRequestError(f"the id chosen for topic {name} is that of {image.topics[topic_id].name}")
+    return known
 
 
 def _add_partitions(draft: Draft, item: PartitionCount) -> TopicOutcome:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from streamkeep_proto.v1.metadata_pb2 import (
     BrokerFencedRecord,
     BrokerRecord,
+    FeatureLevelRecord,
     MetadataRecord,
     PartitionChangeRecord,
     PartitionRecord,
+    QuorumMember,
+    QuorumRecord,
     SettingRecord,
     TopicRecord,
     TopicRemovedRecord,
@@ -82,3 +85,22 @@ def fenced(broker_id: int, epoch: int = 1, *, is_fenced: bool) -> MetadataRecord
     return MetadataRecord(
         broker_fenced=BrokerFencedRecord(broker_id=broker_id, broker_epoch=epoch, fenced=is_fenced)
     )
+
+
+def quorum(*coordinator_ids: int, cluster_epoch: int = 1, voter: bool = True) -> MetadataRecord:
+    members = [
+        QuorumMember(
+            coordinator_id=coordinator_id,
+            directory_id=coordinator_id.to_bytes(16, "big"),
+            address=f"127.0.0.1:{7100 + coordinator_id}",
+            voter=voter,
+            min_feature_level=1,
+            max_feature_level=2,
+        )
+        for coordinator_id in coordinator_ids
+    ]
+    return MetadataRecord(quorum=QuorumRecord(cluster_epoch=cluster_epoch, members=members))
+
+
+def feature_level(level: int) -> MetadataRecord:
+    return MetadataRecord(feature_level=FeatureLevelRecord(level=level))

@@ -14,9 +14,11 @@ from streamkeep_proto.v1.metadata_pb2 import (
 from tests.unit.common.image.records import (
     broker,
     directory_id,
+    feature_level,
     fenced,
     partition,
     partition_change,
+    quorum,
     setting,
     topic,
     topic_id,
@@ -171,6 +173,56 @@ def test_a_no_op_moves_only_the_index() -> None:
     assert delta == ImageDelta(before, after)
 
 
+def test_the_quorum_is_part_of_the_image_from_level_2_on() -> None:
+    before, _ = build([feature_level(2)])
+    record = quorum(1, 2, 3)
+    after, delta = apply(before, [record], 2)
+    assert after.quorum == record.quorum
+    assert delta.quorum_changed
+
+    record.quorum.cluster_epoch = 7
+    assert after.quorum is not None
+    assert after.quorum.cluster_epoch == 1, "the image has a copy of its own"
+    _, again = apply(after, [quorum(1, 2, 3)], 3)
+    assert not again.quorum_changed
+
+
+def member_without_directory() -> MetadataRecord:
+    record = quorum(1)
+    record.quorum.members[0].directory_id = b""
+    return record
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [quorum(1, cluster_epoch=1)],
+        [quorum(2, 1, cluster_epoch=2)],
+        [quorum(1, 1, cluster_epoch=2)],
+        [quorum(cluster_epoch=2)],
+        [quorum(1, 2, cluster_epoch=2, voter=False)],
+        [member_without_directory()],
+        [feature_level(1)],
+    ],
+)
+def test_a_quorum_that_cannot_be_is_refused(records: list[MetadataRecord]) -> None:
+    before, _ = build([feature_level(2), quorum(1, 2, 3, cluster_epoch=2)])
+    with pytest.raises(InconsistentMetadataError, match="entry 2"):
+        apply(before, records, 2)
+
+
+def test_there_is_no_quorum_below_its_feature_level() -> None:
+    before, _ = build([feature_level(1)])
+    with pytest.raises(InconsistentMetadataError, match="feature level 1"):
+        apply(before, [quorum(1)], 2)
+
+
+def unknown_field_of_a_member() -> MetadataRecord:
+    record = quorum(1)
+    record.quorum.members[0].MergeFromString(bytes([0xF8, 0x06, 1]))  # field 111 = 1
+    return record
+
+
 def unknown_record_type() -> MetadataRecord:
     return MetadataRecord.FromString(bytes([0xFA, 0x06, 0]))  # field 111, empty
 
@@ -186,6 +238,7 @@ def unknown_field() -> MetadataRecord:
     [
         (unknown_record_type(), "type 111"),
         (unknown_field(), "a topic record holds a field .* 111"),
+        (unknown_field_of_a_member(), "a quorum record holds a field .* 111"),
         (MetadataRecord(), "no type"),
         (MetadataRecord(feature_level=FeatureLevelRecord(level=99)), "feature level 99"),
     ],

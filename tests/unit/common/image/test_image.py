@@ -7,9 +7,11 @@ from streamkeep_common.image.persistent_map import SHARDS, PersistentMap
 from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, ProducerIdsRecord
 from tests.unit.common.image.records import (
     broker,
+    feature_level,
     fenced,
     partition,
     partition_change,
+    quorum,
     setting,
     topic,
     topic_id,
@@ -18,7 +20,7 @@ from tests.unit.common.image.records import (
 
 
 def sample() -> ClusterImage:
-    records = [broker(1), broker(2), fenced(2, is_fenced=False)]
+    records = [feature_level(2), quorum(1, 2), broker(1), broker(2), fenced(2, is_fenced=False)]
     for number in range(1, 8):
         records += [topic(number), setting(number, "retention_ms", str(number))]
         records += [partition(number, each) for each in range(number)]
@@ -46,6 +48,7 @@ def test_the_difference_of_two_images_is_the_delta_between_them() -> None:
     before = sample()
     records = [topic_removed(2), topic(9), partition(9, 0), partition_change(3, 1, leader=1, epoch=3)]
     records += [partition(1, 1), setting(5, "retention_ms", None), fenced(2, is_fenced=True), broker(3)]
+    records += [quorum(1, 2, 3)]
     after, delta = apply(before, records, 2)
 
     found = difference(before, after)
@@ -55,6 +58,7 @@ def test_the_difference_of_two_images_is_the_delta_between_them() -> None:
     assert sorted(found.changed_partitions) == sorted(delta.changed_partitions)
     assert found.changed_settings == delta.changed_settings
     assert set(found.changed_brokers) == set(delta.changed_brokers)
+    assert found.quorum_changed and delta.quorum_changed
 
 
 def test_the_difference_of_rebuilt_images_is_nothing() -> None:
