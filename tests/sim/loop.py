@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
-from tests.sim.processes import PROCESS
+from tests.sim.processes import PROCESS, SimProcess
 
 
 class SimDeadlockError(AssertionError):
@@ -41,7 +41,8 @@ class _Task(asyncio.Task[Any]):
 class SimLoop(asyncio.BaseEventLoop):
     """`rng` orders callbacks; use another one for all else, so that one more message does not reorder tasks.
 
-    `after_step`, if set, is called after every callback: the place for checkers.
+    `after_step`, if set, is called after every callback, with the process to which that belongs (None = the
+    world itself): the place for checkers.
     """
 
     _ready: Any
@@ -55,7 +56,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._max_steps = max_steps
         self._tasks_made = 0
         self.steps = 0
-        self.after_step: Callable[[], None] | None = None
+        self.after_step: Callable[[SimProcess | None], None] | None = None
         self.set_task_factory(self._make_task)
 
     def time(self) -> float:
@@ -123,7 +124,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self.steps += 1
         handle._run()
         if self.after_step is not None:
-            self.after_step()
+            self.after_step(process)
 
     def _in_seeded_order(self, handles: list[Any]) -> list[Any]:
         if len(handles) == 1:

@@ -1,7 +1,8 @@
 """The simulated network: hosts, connections between them, and everything that can go wrong.
 
 Messages travel as bytes. Within a connection they arrive in order, as over TCP: what a bad network does
-is to delay them, to stop them while a pair of hosts is cut off, and to break the connection.
+is to delay them, to stop them while a pair of hosts is cut off, and to break the connection. For methods
+that promise to bear it, single messages are also lost, repeated and overtaken (see `network_weather`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import contextvars
 import errno
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -20,6 +20,7 @@ from streamkeep_common.seams.network import RpcError, Service, Status, StreamMet
 from tests.sim.network_connection import Connection
 from tests.sim.network_server import SimListener
 from tests.sim.network_stream import SimClientStream, parse
+from tests.sim.network_weather import Tap, Weather
 from tests.sim.processes import SimProcess
 from tests.sim.trace import Trace
 
@@ -31,21 +32,13 @@ KEEPALIVE_S = 15.0
 """How long an open connection survives a cut: as the real network's ping and its timeout together."""
 
 
-@dataclass
-class Weather:
-    """How bad the network is; may be changed at any moment. Times in seconds, odds per message."""
-
-    latency_s: tuple[float, float] = (0.1e-3, 1e-3)
-    spike_odds: float = 0.0
-    spike_s: float = 0.2
-    break_odds: float = 0.0
-
-
 class Fabric:
     """All hosts of one simulation and what lies between them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, rng: random.Random, trace: Trace) -> None:
         self.weather = Weather()
+        self.taps: dict[str, Tap] = {}
+        """By the path of a method: who sees each message as it is sent."""
         self._loop = loop
         self._rng = rng
         self._trace = trace
@@ -70,12 +63,17 @@ class Fabric:
         self.cut(one, other)
         self.cut(other, one)
 
+    def mend(self, source: str, target: str) -> None:
+        """End one cut, if there is one."""
+        if self._cuts.pop((source, target), None) is not None:
+            self.note("mend", f"{source}>{target}")
+            self._resume_all()
+
     def heal(self) -> None:
         """End all cuts."""
         self._cuts.clear()
         self.note("heal", "")
-        for connection in tuple(self._connections):
-            connection.resume()
+        self._resume_all()
 
     def break_connections(self, one: str, other: str) -> None:
         """Break all connections between two hosts; both may connect again at once."""
@@ -99,6 +97,16 @@ class Fabric:
     def breaks(self) -> bool:
         """Whether this message is the one that breaks its connection."""
         return self._rng.random() < self.weather.break_odds
+
+    def fates(self, path: str) -> list[float]:
+        """For each copy of a message that is going to arrive: how long it waits before it goes its way."""
+        weather = self.weather.of_messages.get(path)
+        return [0.0] if weather is None else weather.fates(self._rng)
+
+    def slowness_s(self, path: str) -> float:
+        """What a message of that method takes longer than others, and all behind it on its connection."""
+        weather = self.weather.of_messages.get(path)
+        return 0.0 if weather is None else weather.slowness_s(self._rng)
 
     def later(self, delay_s: float, action: Callable[[], None]) -> None:
         self._loop.call_later(delay_s, action, context=self._context)
@@ -132,6 +140,10 @@ class Fabric:
 
     def stop_listening(self, address: str) -> None:
         self._listeners.pop(address, None)
+
+    def _resume_all(self) -> None:
+        for connection in tuple(self._connections):
+            connection.resume()
 
     def _close_all_of(self, process: SimProcess) -> None:
         self.note("kill", process.name)

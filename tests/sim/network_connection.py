@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from tests.sim.network import Fabric
 
 
+Arrive = Callable[[bytes], None]
+
+
 class Wire:
     """Carries actions from host to host, in order, each after its latency. Stands still while cut."""
 
@@ -24,8 +27,8 @@ class Wire:
         self._actions: deque[tuple[float, str, Callable[[], None]]] = deque()
         self._armed = False
 
-    def send(self, label: str, action: Callable[[], None]) -> None:
-        self._actions.append((self._fabric.time() + self._fabric.latency_s(), label, action))
+    def send(self, label: str, action: Callable[[], None], slowness_s: float = 0.0) -> None:
+        self._actions.append((self._fabric.time() + self._fabric.latency_s() + slowness_s, label, action))
         self.resume()
 
     def resume(self) -> None:
@@ -65,9 +68,9 @@ class Connection:
         self._server_ends: dict[SimServerStream[Any, Any], None] = {}
 
     def open(self, method: UnaryMethod[Any, Any] | StreamMethod[Any, Any]) -> SimClientStream[Any, Any]:
-        client_end: SimClientStream[Any, Any] = SimClientStream(self, method.response_type)
+        client_end: SimClientStream[Any, Any] = SimClientStream(self, method)
         server_end: SimServerStream[Any, Any] = SimServerStream(
-            self, method.request_type, CallInfo(f"sim:{self.client_host}")
+            self, method, CallInfo(f"sim:{self.client_host}")
         )
         client_end.peer, server_end.peer = server_end, client_end
         self._client_ends[client_end] = None
@@ -79,6 +82,16 @@ class Connection:
 
     def to_client(self, label: str, action: Callable[[], None]) -> None:
         self._send(self._to_client, label, action)
+
+    def message_to_server(self, path: str, number: int, data: bytes, arrive: Arrive) -> int:
+        """A stream's message of that number, from 0. Answers how many copies of it are going to arrive."""
+        self._tap(path, self.client_host, self.server_host, data)
+        return self._send_message(self._to_server, path, number, data, arrive)
+
+    def message_to_client(self, path: str, number: int, data: bytes, arrive: Arrive) -> int:
+        """As `message_to_server`."""
+        self._tap(path, self.server_host, self.client_host, data)
+        return self._send_message(self._to_client, path, number, data, arrive)
 
     def forget_client_end(self, end: SimClientStream[Any, Any]) -> None:
         self._client_ends.pop(end, None)
@@ -114,13 +127,29 @@ class Connection:
         self._fabric.later(delays[0], lambda: self._fail_client(reason))
         self._fabric.later(delays[1], self._fail_server)
 
-    def _send(self, wire: Wire, label: str, action: Callable[[], None]) -> None:
+    def _tap(self, path: str, source: str, target: str, data: bytes) -> None:
+        tap = self._fabric.taps.get(path)
+        if tap is not None:
+            tap(source, target, data)
+
+    def _send_message(self, wire: Wire, path: str, number: int, data: bytes, arrive: Arrive) -> int:
+        label = f"message {len(data)}"
+        slowness_s = self._fabric.slowness_s(path)
+        fates = self._fabric.fates(path) if number else [0.0]  # a stream's first message says what it is
+        for delay_s in fates:
+            if delay_s:
+                self._fabric.later(delay_s, lambda: self._send(wire, label, lambda: arrive(data)))
+            else:
+                self._send(wire, label, lambda: arrive(data), slowness_s)
+        return len(fates)
+
+    def _send(self, wire: Wire, label: str, action: Callable[[], None], slowness_s: float = 0.0) -> None:
         if self._broken:
             return  # nothing arrives behind what was lost
         if self._fabric.breaks():
             self.break_off("lost")
         else:
-            wire.send(label, action)
+            wire.send(label, action, slowness_s)
 
     def _accept(
         self, path: str, client_end: SimClientStream[Any, Any], server_end: SimServerStream[Any, Any]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from streamkeep_common.limits import MAX_MESSAGE_BYTES
-from streamkeep_common.seams.network import CallInfo, RpcError, Status
+from streamkeep_common.seams.network import CallInfo, RpcError, Status, StreamMethod, UnaryMethod
 
 if TYPE_CHECKING:
     from tests.sim.network_connection import Connection
@@ -42,7 +42,9 @@ class _End(ABC):
 
     peer: Any
 
-    def __init__(self) -> None:
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._sent = 0
         self._inbox: deque[bytes] = deque()
         self._ended = False
         self._error: RpcError | None = None
@@ -91,10 +93,10 @@ class _End(ABC):
 class SimClientStream(_End, Generic[Q, R]):
     """See `seams.ClientStream`."""
 
-    def __init__(self, connection: Connection, response_type: type[R]) -> None:
-        super().__init__()
+    def __init__(self, connection: Connection, method: UnaryMethod[Q, R] | StreamMethod[Q, R]) -> None:
+        super().__init__(method.path)
         self._connection = connection
-        self._response_type = response_type
+        self._response_type = method.response_type
         self._half_closed = False
 
     async def send(self, message: Q | bytes) -> None:
@@ -108,8 +110,9 @@ class SimClientStream(_End, Generic[Q, R]):
             raise
         if self._ended:
             raise self._why_it_ended()
-        self._untaken_bytes += len(data)
-        self._connection.to_server(f"message {len(data)}", lambda: self.peer.arrive(data))
+        copies = self._connection.message_to_server(self._path, self._sent, data, self.peer.arrive)
+        self._sent += 1
+        self._untaken_bytes += len(data) * copies
 
     async def receive(self) -> R | None:
         data = await self.receive_bytes()
@@ -145,12 +148,14 @@ class SimClientStream(_End, Generic[Q, R]):
 class SimServerStream(_End, Generic[Q, R]):
     """See `seams.ServerStream`."""
 
-    def __init__(self, connection: Connection, request_type: type[Q], info: CallInfo) -> None:
-        super().__init__()
+    def __init__(
+        self, connection: Connection, method: UnaryMethod[Q, R] | StreamMethod[Q, R], info: CallInfo
+    ) -> None:
+        super().__init__(method.path)
         self.info = info
         self.handler: asyncio.Task[None] | None = None
         self._connection = connection
-        self._request_type = request_type
+        self._request_type = method.request_type
         self._finished = False
         self._broken = False
 
@@ -169,8 +174,9 @@ class SimServerStream(_End, Generic[Q, R]):
             raise
         if self._finished:
             raise RpcError(Status.CANCELLED, "the client has gone")
-        self._untaken_bytes += len(data)
-        self._connection.to_client(f"message {len(data)}", lambda: self.peer.arrive(data))
+        copies = self._connection.message_to_client(self._path, self._sent, data, self.peer.arrive)
+        self._sent += 1
+        self._untaken_bytes += len(data) * copies
 
     def half_closed(self) -> None:
         self._close_inbox(None)

@@ -228,7 +228,7 @@ def test_a_checker_is_called_after_every_step() -> None:
     async def count(simulation: Simulation) -> None:
         calls: list[int] = []
         before = simulation.loop.steps
-        simulation.loop.after_step = lambda: calls.append(simulation.loop.steps)
+        simulation.loop.after_step = lambda _process: calls.append(simulation.loop.steps)
         await asyncio.sleep(1)
         await asyncio.sleep(1)
         assert calls == list(range(before, before + len(calls)))
@@ -296,6 +296,21 @@ def test_each_process_has_a_wall_clock_that_may_jump() -> None:
         assert one.monotonic() == other.monotonic()
 
     run_simulation(1, jump)
+
+
+def test_each_process_has_a_monotonic_clock_at_a_rate_of_its_own() -> None:
+    async def drift(simulation: Simulation) -> None:
+        one, other = simulation.machine("a").clock, simulation.machine("b").clock
+        await other.sleep(10)
+        one.run_at(1.25)
+        await one.sleep(10)
+        assert other.monotonic() == pytest.approx(18)
+        assert one.monotonic() == pytest.approx(20)
+        one.run_at(1.0)
+        await other.sleep(1)
+        assert one.monotonic() == pytest.approx(21)
+
+    run_simulation(1, drift)
 
 
 def test_stalled_workers_complete_nothing_until_they_are_resumed() -> None:

@@ -466,7 +466,7 @@ async def test_two_hundred_fast_clients_stay_within_the_budget_and_all_get_throu
         nonlocal most
         most = max(most, world.broker.budget.used_bytes)
 
-    world.simulation.loop.after_step = look
+    world.simulation.loop.after_step = lambda _process: look()
     producers = [world.producer() for _ in range(200)]
     for number, producer in enumerate(producers):
         for sequence in range(4):
