@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.synced
 SYNC   := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --no-cache --frozen --all-extras
 CODE   := client coordinator broker cli tests scripts
 
-.PHONY: setup demo test check protos bench flights memory crash docs fmt clean
+.PHONY: setup demo test check protos bench flights memory crash failover history damage docs fmt clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,7 @@ protos: setup
 
 docs: setup
 	$(BIN)/python scripts/settings_doc.py
+	$(BIN)/python scripts/state_diagram.py
 
 fmt: setup
 	$(BIN)/ruff format $(CODE)
@@ -59,6 +60,18 @@ flights: setup
 # Resident sizes: idle, 2,000 partitions, 200 clients that send as fast as they can.
 memory: setup
 	$(BIN)/python -m tests.acceptance.memory
+
+# Real coordinators: how long writes stop when the active one dies or hangs; what a second holds.
+failover: setup
+	$(BIN)/python -m tests.acceptance.quorum.failover $(ROUNDS)
+	$(BIN)/python -m tests.bench.metadata_rate
+
+# Real coordinators: a linearizable history under kill -9, SIGSTOP and cut links; directories of a minority destroyed.
+history: setup
+	$(BIN)/python -m tests.acceptance.quorum.history $(or $(MINUTES),5) $(or $(SEED),1)
+
+damage: setup
+	$(BIN)/python -m tests.acceptance.quorum.damage $(or $(CASES),200) $(or $(SEED),1)
 
 # What the suite runs in small, run long: kill -9 of a broker while producing, and simulated power cuts.
 crash: setup
