@@ -25,6 +25,16 @@ class Consensus(Protocol):
         ...
 
     @property
+    def removed(self) -> str:
+        """Why this coordinator is no member of the quorum any more; empty = it is one, as far as it knows."""
+        ...
+
+    @property
+    def cluster_epoch(self) -> int:
+        """Epoch of the cluster that this coordinator belongs to, at least 1; 0 = it belongs to none."""
+        ...
+
+    @property
     def is_active(self) -> bool:
         """This process decides for the cluster, as far as it knows; only then may it propose."""
         ...
@@ -89,7 +99,7 @@ class StateMachine(Protocol):
         ...
 
     def install(self, image: ClusterImage, term: int) -> None:
-        """The image of a snapshot takes the place of everything committed so far; `term` is its last entry's."""
+        """A snapshot takes the place of everything committed so far; `term` is that of its last entry."""
         ...
 
     def activate(self, term: int) -> None:
@@ -127,5 +137,5 @@ class QuorumControl(Protocol):
         ...
 
     async def transfer_to(self, coordinator_id: int) -> None:
-        """Return when another voter leads (0 = whichever has most of the log). Raises as `add`, TimedOutError."""
+        """Return when another voter leads, 0 = whichever has most of the log. As `add`; TimedOutError."""
         ...
