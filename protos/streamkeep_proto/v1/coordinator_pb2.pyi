@@ -72,12 +72,15 @@ class GetMetadataResponse(_message.Message):
     COORDINATORS_FIELD_NUMBER: _builtins.int
     BROKERS_FIELD_NUMBER: _builtins.int
     TOPICS_FIELD_NUMBER: _builtins.int
+    CLUSTER_EPOCH_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     """22 characters."""
     metadata_index: _builtins.int
     """Index of the last metadata entry this answer contains."""
     stale: _builtins.bool
     """This coordinator has no quorum: the answer may be old."""
+    cluster_epoch: _builtins.int
+    """Rises when the cluster is recovered by force, after which metadata_index may be lower than before; 0 = not said."""
     @_builtins.property
     def coordinators(self) -> _containers.RepeatedCompositeFieldContainer[Global___CoordinatorInfo]:
         """By id."""
@@ -99,10 +102,11 @@ class GetMetadataResponse(_message.Message):
         coordinators: _abc.Iterable[Global___CoordinatorInfo] | None = ...,
         brokers: _abc.Iterable[Global___BrokerInfo] | None = ...,
         topics: _abc.Iterable[Global___TopicInfo] | None = ...,
+        cluster_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brokers", b"brokers", "cluster_id", b"cluster_id", "coordinators", b"coordinators", "metadata_index", b"metadata_index", "stale", b"stale", "topics", b"topics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brokers", b"brokers", "cluster_epoch", b"cluster_epoch", "cluster_id", b"cluster_id", "coordinators", b"coordinators", "metadata_index", b"metadata_index", "stale", b"stale", "topics", b"topics"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
