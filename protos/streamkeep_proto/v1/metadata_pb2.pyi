@@ -108,6 +108,7 @@ class MetadataRecord(_message.Message):
     SETTING_FIELD_NUMBER: _builtins.int
     PRODUCER_IDS_FIELD_NUMBER: _builtins.int
     QUORUM_FIELD_NUMBER: _builtins.int
+    PARTITION_CHANGES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def no_op(self) -> Global___NoOpRecord:
         """Nothing: the start of a term."""
@@ -156,6 +157,10 @@ class MetadataRecord(_message.Message):
     def quorum(self) -> Global___QuorumRecord:
         """The members of the quorum. From feature level 2 on."""
 
+    @_builtins.property
+    def partition_changes(self) -> Global___PartitionChangesRecord:
+        """Leaders or in-sync replicas of many partitions. From feature level 2 on."""
+
     def __init__(
         self,
         *,
@@ -171,12 +176,13 @@ class MetadataRecord(_message.Message):
         setting: Global___SettingRecord | None = ...,
         producer_ids: Global___ProducerIdsRecord | None = ...,
         quorum: Global___QuorumRecord | None = ...,
+        partition_changes: Global___PartitionChangesRecord | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "broker_fenced", b"broker_fenced", "cluster", b"cluster", "feature_level", b"feature_level", "no_op", b"no_op", "partition", b"partition", "partition_change", b"partition_change", "producer_ids", b"producer_ids", "quorum", b"quorum", "record", b"record", "setting", b"setting", "topic", b"topic", "topic_removed", b"topic_removed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "broker_fenced", b"broker_fenced", "cluster", b"cluster", "feature_level", b"feature_level", "no_op", b"no_op", "partition", b"partition", "partition_change", b"partition_change", "partition_changes", b"partition_changes", "producer_ids", b"producer_ids", "quorum", b"quorum", "record", b"record", "setting", b"setting", "topic", b"topic", "topic_removed", b"topic_removed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "broker_fenced", b"broker_fenced", "cluster", b"cluster", "feature_level", b"feature_level", "no_op", b"no_op", "partition", b"partition", "partition_change", b"partition_change", "producer_ids", b"producer_ids", "quorum", b"quorum", "record", b"record", "setting", b"setting", "topic", b"topic", "topic_removed", b"topic_removed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "broker_fenced", b"broker_fenced", "cluster", b"cluster", "feature_level", b"feature_level", "no_op", b"no_op", "partition", b"partition", "partition_change", b"partition_change", "partition_changes", b"partition_changes", "producer_ids", b"producer_ids", "quorum", b"quorum", "record", b"record", "setting", b"setting", "topic", b"topic", "topic_removed", b"topic_removed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["no_op", "cluster", "feature_level", "broker", "broker_fenced", "topic", "topic_removed", "partition", "partition_change", "setting", "producer_ids", "quorum"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["no_op", "cluster", "feature_level", "broker", "broker_fenced", "topic", "topic_removed", "partition", "partition_change", "setting", "producer_ids", "quorum", "partition_changes"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
@@ -494,6 +500,95 @@ class PartitionChangeRecord(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PartitionChangeRecord: _TypeAlias = PartitionChangeRecord  # noqa: Y015
+
+@_typing.final
+class PartitionChangesRecord(_message.Message):
+    """Who leads and who is in sync, for many partitions of one topic: all that a broker's coming or going changes must
+    fit into one entry. Columns of equal length; where many partitions stand alike, they refer to one standing. From
+    feature level 2 on it takes the place of PartitionChangeRecord.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_ID_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    STANDING_INDEXES_FIELD_NUMBER: _builtins.int
+    LEADER_EPOCHS_FIELD_NUMBER: _builtins.int
+    PARTITION_EPOCHS_FIELD_NUMBER: _builtins.int
+    STANDINGS_FIELD_NUMBER: _builtins.int
+    topic_id: _builtins.bytes
+    """16 bytes."""
+    @_builtins.property
+    def partitions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of the partitions, rising, from 0."""
+
+    @_builtins.property
+    def standing_indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """For each partition: where in `standings` it finds its own."""
+
+    @_builtins.property
+    def leader_epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """For each partition: higher than before if the leader changes or starts anew."""
+
+    @_builtins.property
+    def partition_epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """For each partition: one more than before."""
+
+    @_builtins.property
+    def standings(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartitionStanding]:
+        """Different from each other."""
+
+    def __init__(
+        self,
+        *,
+        topic_id: _builtins.bytes = ...,
+        partitions: _abc.Iterable[_builtins.int] | None = ...,
+        standing_indexes: _abc.Iterable[_builtins.int] | None = ...,
+        leader_epochs: _abc.Iterable[_builtins.int] | None = ...,
+        partition_epochs: _abc.Iterable[_builtins.int] | None = ...,
+        standings: _abc.Iterable[Global___PartitionStanding] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leader_epochs", b"leader_epochs", "partition_epochs", b"partition_epochs", "partitions", b"partitions", "standing_indexes", b"standing_indexes", "standings", b"standings", "topic_id", b"topic_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartitionChangesRecord: _TypeAlias = PartitionChangesRecord  # noqa: Y015
+
+@_typing.final
+class PartitionStanding(_message.Message):
+    """Who leads and who is in sync."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISR_FIELD_NUMBER: _builtins.int
+    ELR_FIELD_NUMBER: _builtins.int
+    LEADER_FIELD_NUMBER: _builtins.int
+    leader: _builtins.int
+    """Broker id, 0 = none."""
+    @_builtins.property
+    def isr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """In-sync replicas, broker ids."""
+
+    @_builtins.property
+    def elr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Eligible leader replicas (KIP-966), broker ids."""
+
+    def __init__(
+        self,
+        *,
+        isr: _abc.Iterable[_builtins.int] | None = ...,
+        elr: _abc.Iterable[_builtins.int] | None = ...,
+        leader: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["elr", b"elr", "isr", b"isr", "leader", b"leader"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartitionStanding: _TypeAlias = PartitionStanding  # noqa: Y015
 
 @_typing.final
 class SettingRecord(_message.Message):
