@@ -45,17 +45,24 @@ async def connected(invocation: Invocation) -> AsyncIterator[Cluster]:
     _listen_to_the_sdk(invocation)
     timeout_ms = round(invocation.request_timeout_s * 1_000)
     try:
-        client = Client(invocation.bootstrap, request_timeout_ms=timeout_ms)
+        client = Client(_bootstrap(invocation), request_timeout_ms=timeout_ms)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     async with client:
         try:
             yield Cluster(client, Admin(client, request_timeout_ms=timeout_ms))
         except UnavailableError as error:
-            if invocation.bootstrap != DEFAULT_BOOTSTRAP:
+            if invocation.bootstrap:
                 raise
             hint = "`streamctl dev` starts a cluster on this machine; --bootstrap names another"
             raise CommandError(f"{error} {hint}.", ExitCode.UNAVAILABLE) from error
+
+
+def _bootstrap(invocation: Invocation) -> str:
+    """What was said, else the cluster that `dev` runs here if there is one, else where it would run."""
+    from streamctl.dev.choice import known_bootstrap
+
+    return invocation.bootstrap or known_bootstrap() or DEFAULT_BOOTSTRAP
 
 
 def _listen_to_the_sdk(invocation: Invocation) -> None:

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import click
 
-DEFAULT_BOOTSTRAP = "127.0.0.1:7101"
+DEFAULT_BOOTSTRAP = "127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103"
+"""Where `dev` starts coordinators. A port where none is refuses at once."""
 BOOTSTRAP_VARIABLE = "STREAMKEEP_BOOTSTRAP"
 REQUEST_TIMEOUT_S = 5.0
 STALL_TIMEOUT_S = 30.0
@@ -24,9 +25,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class Invocation:
-    """One run of streamctl."""
+    """One run of streamctl. `bootstrap` is empty unless it was said."""
 
-    bootstrap: str = field(default_factory=lambda: os.environ.get(BOOTSTRAP_VARIABLE) or DEFAULT_BOOTSTRAP)
+    bootstrap: str = field(default_factory=lambda: os.environ.get(BOOTSTRAP_VARIABLE, ""))
     output: str = "table"
     timeout: float | None = None
     debug: bool = False
@@ -88,7 +89,8 @@ bootstrap_option = _option(
     "-b",
     "--bootstrap",
     metavar="HOST:PORT,...",
-    help=f"Coordinators to ask first.  [env: {BOOTSTRAP_VARIABLE}; default: {DEFAULT_BOOTSTRAP}]",
+    help=f"Coordinators to ask first.  [env: {BOOTSTRAP_VARIABLE}; default: those of the cluster that"
+    " `dev` runs here]",
 )
 timeout_option = _option(
     "--timeout",

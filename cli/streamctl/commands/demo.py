@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def demo(invocation: Invocation, /) -> None:
     """Stream a month of real flights through a cluster, and check it.
 
-    Starts a coordinator and three brokers in a temporary directory, sends the 27,004 departures from New
+    Starts three coordinators and three brokers in a temporary directory, sends the 27,004 departures from New
     York in January 2013, reads them back with two consumers, compares, and stops everything. Takes a few
     seconds and leaves nothing behind.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from streamkeep_common.seams.real.clock import RealClock
 
 TOPIC = "flights"
 PARTITIONS = 6
+COORDINATORS = 3
 BROKERS = 3
 CONSUMERS = 2
 CHUNK_RECORDS = 1_000
@@ -60,17 +62,18 @@ async def run_demo() -> Outcome:
 
 
 @asynccontextmanager
-async def _temporary_cluster(clock: RealClock) -> AsyncIterator[str]:
+async def _temporary_cluster(clock: RealClock) -> AsyncIterator[list[str]]:
     """A cluster on free ports with its data in a temporary directory; neither outlives the context."""
     with tempfile.TemporaryDirectory(prefix="streamkeep-demo-") as directory:
         path = Path(directory)
-        plan = plan_cluster(path, brokers=BROKERS, port_base=0)
-        supervisor = Supervisor(plan, ClusterStore(path, listed=False))
+        plan = plan_cluster(path, coordinators=COORDINATORS, brokers=BROKERS, port_base=0)
+        supervisor = Supervisor(plan, ClusterStore(path, listed=False), random.SystemRandom())
         began_s = clock.monotonic()
         await supervisor.start()
         try:
-            note(f"1 coordinator and {BROKERS} brokers are ready after {clock.monotonic() - began_s:.1f} s.")
-            yield supervisor.bootstrap
+            took_s = clock.monotonic() - began_s
+            note(f"{COORDINATORS} coordinators and {BROKERS} brokers are ready after {took_s:.1f} s.")
+            yield supervisor.coordinators
         finally:
             await supervisor.stop()
 

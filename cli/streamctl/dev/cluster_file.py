@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
 
 CLUSTER_FILE = "dev.json"
-_LAYOUT = 1
+_LAYOUT = 2
+_OLDER_LAYOUT = 1
+"""Has no arguments: its processes can be seen and ended, but not started one by one."""
 
 
 class ProcessState(Enum):
@@ -22,11 +24,19 @@ class ProcessState(Enum):
     RUNNING = "running"
     PAUSED = "paused"
     DEAD = "dead"
+    STOPPED = "stopped"
+    """It was ended on its own, on request."""
+
+
+NOT_LIVING = (ProcessState.DEAD, ProcessState.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessRecord:
-    """One process of the cluster; `start_ticks` since the boot `boot_id`, as /proc has them."""
+    """One process of the cluster; `start_ticks` since the boot `boot_id`, as /proc has them.
+
+    `pid` 0: it is not started, or was stopped. `arguments` are what follows the interpreter.
+    """
 
     role: str
     id: int
@@ -36,30 +46,35 @@ class ProcessRecord:
     address: str
     data_dir: str
     log: str
+    arguments: Sequence[str]
 
     @property
     def name(self) -> str:
         return f"{self.role} {self.id}"
 
+    def stopped(self) -> ProcessRecord:
+        """The same without a process."""
+        return replace(self, pid=0, start_ticks=0, boot_id="")
+
 
 class ClusterFileError(ValueError):
-    """The file is not one that this version wrote."""
+    """The file is not one that this version can read."""
 
 
 def encode(records: Sequence[ProcessRecord]) -> str:
     """The file's text."""
-    return (
-        json.dumps({"layout": _LAYOUT, "processes": [asdict(record) for record in records]}, indent=2) + "\n"
-    )
+    content = {"layout": _LAYOUT, "processes": [asdict(record) for record in records]}
+    return json.dumps(content, indent=2) + "\n"
 
 
 def decode(text: str) -> list[ProcessRecord]:
-    """Read what `encode` wrote. Raises ClusterFileError."""
+    """Read what `encode` wrote, or the version before it. Raises ClusterFileError."""
     try:
         content = json.loads(text)
-        if content["layout"] != _LAYOUT:
-            raise ClusterFileError(f"layout {content['layout']} is not known")
-        return [_record(fields) for fields in content["processes"]]
+        if content["layout"] not in (_LAYOUT, _OLDER_LAYOUT):
+            raise ClusterFileError(f"its layout {content['layout']} is not known")
+        absent: dict[str, Any] = {"arguments": []} if content["layout"] == _OLDER_LAYOUT else {}
+        return [_record(fields | absent) for fields in content["processes"]]
     except (ValueError, KeyError, TypeError) as error:
         raise ClusterFileError(str(error)) from error
 
@@ -68,6 +83,8 @@ def _record(fields: dict[str, Any]) -> ProcessRecord:
     record = ProcessRecord(**fields)
     if not all(isinstance(number, int) for number in (record.id, record.pid, record.start_ticks)):
         raise ClusterFileError(f"{record} has a number that is none")
+    if not all(isinstance(argument, str) for argument in record.arguments):
+        raise ClusterFileError(f"{record} has an argument that is no text")
     return record
 
 
@@ -81,7 +98,7 @@ class ClusterState(Enum):
 
 def judge(states: Sequence[ProcessState]) -> ClusterState:
     """The cluster's state out of its processes' states."""
-    living = [state for state in states if state is not ProcessState.DEAD]
+    living = [state for state in states if state not in NOT_LIVING]
     if not living:
         return ClusterState.STOPPED
     return ClusterState.RUNNING if len(living) == len(states) else ClusterState.HALF_DEAD
@@ -97,13 +114,12 @@ def refusal(records: Sequence[ProcessRecord], states: Sequence[ProcessState], da
             return f"a cluster is already running in {data_dir}: use it, or end it with {stop}"
         case ClusterState.HALF_DEAD:
             pairs = list(zip(records, states, strict=True))
-            dead = ", ".join(record.name for record, state in pairs if state is ProcessState.DEAD)
+            ended = [record for record, state in pairs if state in NOT_LIVING]
             alive = ", ".join(
-                f"{record.name} (pid {record.pid})"
-                for record, state in pairs
-                if state is not ProcessState.DEAD
+                f"{record.name} (pid {record.pid})" for record, state in pairs if state not in NOT_LIVING
             )
             return (
-                f"an earlier run in {data_dir} is half dead: {dead} ended, {alive} still runs;"
-                f" end it with {stop}, then start again (no data is lost)"
+                f"an earlier run in {data_dir} is half dead: {', '.join(r.name for r in ended)} ended,"
+                f" {alive} still runs; go on with `streamctl dev start-process {ended[0].name}`, or end it"
+                f" with {stop}, then start again (no data is lost)"
             )

@@ -78,6 +78,8 @@ def start_ticks(pid: int) -> int | None:
 
 def state_of(record: ProcessRecord) -> ProcessState:
     """What the remembered process does now; a stranger with its number counts as dead."""
+    if not record.pid:
+        return ProcessState.STOPPED
     fields = _stat(record.pid)
     if fields is None or fields[0] in "ZX":
         return ProcessState.DEAD
@@ -95,7 +97,9 @@ class Handle:
 
     @classmethod
     def open(cls, record: ProcessRecord) -> Handle | None:
-        """None if the process has ended. The check follows the opening, so nothing can change between."""
+        """None if there is no process any more. The check follows the opening: nothing changes between."""
+        if not record.pid:
+            return None
         try:
             pidfd = os.pidfd_open(record.pid)
         except ProcessLookupError:

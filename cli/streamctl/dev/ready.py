@@ -14,8 +14,8 @@ class NotReadyError(Exception):
     """The process ended, or said something else; the message is the last word of its log."""
 
 
-async def ready_address(ready_fd: int, log: Path, log_start: int) -> str:
-    """The address in the ready line. Takes over and closes `ready_fd`.
+async def until_ready(ready_fd: int, log: Path, log_start: int) -> None:
+    """Return after the ready line. Takes over and closes `ready_fd`.
 
     Raises NotReadyError, with what the process logged after `log_start`.
     """
@@ -28,9 +28,11 @@ async def ready_address(ready_fd: int, log: Path, log_start: int) -> str:
     finally:
         transport.close()
     try:
-        return str(json.loads(line)["address"])
-    except (ValueError, KeyError, TypeError):
-        raise NotReadyError(last_word(log, log_start)) from None
+        is_ready = "ready" in json.loads(line)
+    except (ValueError, TypeError):
+        is_ready = False
+    if not is_ready:
+        raise NotReadyError(last_word(log, log_start))
 
 
 def last_word(log: Path, log_start: int) -> str:

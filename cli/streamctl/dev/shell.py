@@ -4,17 +4,59 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
+import click
+
+from streamctl.dev.choice import is_running, running_store
 from streamctl.dev.cluster_file import ProcessRecord, ProcessState, refusal
+from streamctl.dev.ending import stop_processes
+from streamctl.dev.plan import COORDINATOR_PORT, ClusterPlan, coordinator_count, plan_cluster
 from streamctl.dev.processes import state_of
-from streamctl.dev.store import ClusterStore, default_data_dir, known_data_dirs
-from streamctl.dev.supervisor import Supervisor, stop_processes
+from streamctl.dev.store import ClusterStore
+from streamctl.dev.supervisor import Supervisor
 from streamctl.failures import CommandError, ExitCode
 from streamctl.invocation import DEFAULT_BOOTSTRAP, Invocation
 from streamctl.output import Table, emit, note
 
 COLUMNS = ("ROLE", "ID", "PID", "ADDRESS", "STATE", "DATA")
+
+
+def planned(
+    store: ClusterStore, *, coordinators: int | None, brokers: int, port_base: int | None
+) -> ClusterPlan:
+    """What to start in the store's directory; None: as it is there, or the default.
+
+    Raises UsageError if its coordinators could not find each other, or could agree on nothing.
+    """
+    present, known_ports = store.coordinators(), store.read_ports()
+    try:
+        count = coordinator_count(coordinators, present)
+    except ValueError as error:
+        raise click.UsageError(
+            f"{error}: start all of {store.data_dir}, or use another --data-dir"
+        ) from error
+    _tell_of_coordinators(present, count, is_told=coordinators is not None)
+    first_port = COORDINATOR_PORT if port_base is None else port_base
+    plan = plan_cluster(store.data_dir, coordinators=count, brokers=brokers, port_base=first_port)
+    if not port_base:
+        return plan.with_ports(known_ports)
+    if len(present) > 1 and any(known_ports.get(c.name, c.port) != c.port for c in plan.coordinators):
+        raise click.UsageError(
+            f"the coordinators in {store.data_dir} know each other by the ports of their first start: leave"
+            " --port-base out, or use another --data-dir"
+        )
+    return plan
+
+
+def _tell_of_coordinators(present: Sequence[int], count: int, *, is_told: bool) -> None:
+    if present == [1] and not is_told:
+        note(
+            "The data here belong to one coordinator, so one is started. To have three: start with"
+            " --coordinators 3, then let the others in with `streamctl quorum add`."
+        )
+    if present and count > max(present):
+        new = ", ".join(str(number) for number in range(max(present) + 1, count + 1))
+        note(f"Of the coordinators, {new} will have no vote until `streamctl quorum add` lets them in.")
 
 
 async def run_detached(invocation: Invocation, supervisor: Supervisor, store: ClusterStore) -> None:
@@ -39,7 +81,7 @@ async def run_attached(invocation: Invocation, supervisor: Supervisor, store: Cl
         await supervisor.watch(report)
     except asyncio.CancelledError:
         note("Stopping.")
-        _report_killed(await supervisor.stop())
+        report_killed(await supervisor.stop())
         return
     store.forget()
     if any(status != 0 for status in statuses):
@@ -56,8 +98,9 @@ async def _start(supervisor: Supervisor, store: ClusterStore) -> None:
 
 
 def _announce(invocation: Invocation, supervisor: Supervisor) -> None:
-    _emit_processes(invocation, [(record, state_of(record)) for record in supervisor.records])
-    where = "" if supervisor.bootstrap == DEFAULT_BOOTSTRAP else f" --bootstrap {supervisor.bootstrap}"
+    emit_processes(invocation, [(record, state_of(record)) for record in supervisor.records])
+    addresses = supervisor.coordinators
+    where = "" if addresses[0] in DEFAULT_BOOTSTRAP.split(",") else f" --bootstrap {','.join(addresses)}"
     note(f"The cluster is ready. Try `streamctl topic create flights{where}`.")
 
 
@@ -73,79 +116,64 @@ def _report_end(record: ProcessRecord, status: int | None) -> None:
     note(f"{record.name} (pid {record.pid}) {how}; its log is {record.log}")
 
 
-def _report_killed(killed: Sequence[ProcessRecord]) -> None:
+def report_killed(killed: Sequence[ProcessRecord]) -> None:
+    """Name those that did not end when they were told to."""
     for record in killed:
         note(f"{record.name} (pid {record.pid}) did not stop in time and was killed; its log is {record.log}")
-
-
-def chosen_stores(data_dir: Path | None) -> list[ClusterStore]:
-    """The directory that was named, else every known cluster, else the default directory."""
-    if data_dir is not None:
-        return [ClusterStore(data_dir.absolute())]
-    return [ClusterStore(path) for path in known_data_dirs() or [default_data_dir()]]
 
 
 def show_status(invocation: Invocation, stores: Sequence[ClusterStore]) -> None:
     """Show all processes; raises CommandError (NOT_FOUND, UNHEALTHY) unless all run."""
     found = [(record, state_of(record)) for store in stores for record in store.read()]
-    _emit_processes(invocation, found)
+    emit_processes(invocation, found)
     if not found:
         directories = ", ".join(str(store.data_dir) for store in stores)
         raise CommandError(
             f"no cluster was started in {directories}: `streamctl dev` starts one", ExitCode.NOT_FOUND
         )
-    ill = [f"{record.name} is {state.value}" for record, state in found if state is not ProcessState.RUNNING]
+    ill = [(record, state) for record, state in found if state is not ProcessState.RUNNING]
     if ill:
+        first = ill[0][0]
+        said = ", ".join(f"{record.name} is {state.value}" for record, state in ill)
         raise CommandError(
-            f"{', '.join(ill)}: `streamctl dev stop`, then start again; the logs say why", ExitCode.UNHEALTHY
+            f"{said}: `streamctl dev start-process {first.name}` starts it again, `kill -CONT` wakes what is"
+            f" paused; the logs beside {first.log} say why",
+            ExitCode.UNHEALTHY,
         )
 
 
-def _emit_processes(invocation: Invocation, found: Sequence[tuple[ProcessRecord, ProcessState]]) -> None:
-    processes = [
-        {
-            "role": record.role,
-            "id": record.id,
-            "pid": record.pid,
-            "address": record.address,
-            "data_dir": record.data_dir,
-            "state": state.value,
-        }
-        for record, state in found
-    ]
-    rows = [(r.role, r.id, r.pid, r.address, state.value, r.data_dir) for r, state in found]
-    emit(invocation, processes, Table(COLUMNS, rows))
+def process_fields(record: ProcessRecord, state: ProcessState) -> dict[str, object]:
+    """One process as JSON has it."""
+    return {
+        "role": record.role,
+        "id": record.id,
+        "pid": record.pid or None,
+        "address": record.address,
+        "data_dir": record.data_dir,
+        "state": state.value,
+    }
+
+
+def emit_processes(invocation: Invocation, found: Sequence[tuple[ProcessRecord, ProcessState]]) -> None:
+    """The processes as a table, or as a list of objects."""
+    rows = [(r.role, r.id, r.pid or None, r.address, state.value, r.data_dir) for r, state in found]
+    emit(invocation, [process_fields(*pair) for pair in found], Table(COLUMNS, rows))
 
 
 async def stop(invocation: Invocation, stores: Sequence[ClusterStore]) -> None:
-    """End the cluster that runs, and forget those that have died. Nothing to end is no failure.
-
-    Of several, the one that other commands speak to is meant.
-    """
-    alive = [store for store in stores if _is_running(store)]
-    running = alive if len(alive) < 2 else [store for store in alive if _listens(store, invocation.bootstrap)]
-    if alive and not running:
-        directories = " and ".join(str(store.data_dir) for store in alive)
-        raise CommandError(f"clusters run in {directories}: say which to end with --data-dir", ExitCode.USAGE)
-    for store in stores:
-        if store not in alive:
-            store.forget()
-    ended: list[ProcessRecord] = []
-    for store in running:
+    """End the cluster that runs, and forget those that have died. Nothing to end is no failure."""
+    store = running_store(invocation, stores)
+    for other in stores:
+        if not is_running(other):
+            other.forget()
+    if store is None:
+        note("No cluster is running.")
+        ended = []
+    else:
         with store.locked():
             ended = store.read()
-            _report_killed(await stop_processes(ended))
+            report_killed(await stop_processes(ended))
             store.forget()
         note(f"Ended {len(ended)} processes. The data stay in {store.data_dir}.")
-    if not running:
-        note("No cluster is running.")
     if invocation.json:
-        _emit_processes(invocation, [(record, state_of(record)) for record in ended])
-
-
-def _listens(store: ClusterStore, address: str) -> bool:
-    return any(record.address == address for record in store.read())
-
-
-def _is_running(store: ClusterStore) -> bool:
-    return any(state_of(record) is not ProcessState.DEAD for record in store.read())
+        emit_processes(invocation, [(record, state_of(record)) for record in ended])

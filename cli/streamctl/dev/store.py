@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from streamctl.dev.cluster_file import CLUSTER_FILE, ClusterFileError, ProcessRecord, decode, encode
+from streamctl.dev.plan import COORDINATOR
 from streamctl.failures import CommandError
 
 LOCK_FILE = "dev.lock"
+PORTS_FILE = "ports.json"
 
 
 def default_data_dir() -> Path:
@@ -52,12 +55,40 @@ class ClusterStore:
 
     def write(self, records: Sequence[ProcessRecord]) -> None:
         """Remember these, as one step."""
-        aside = self._file.with_suffix(".new")
-        aside.write_text(encode(records))
-        aside.replace(self._file)
+        _write_at_once(self._file, encode(records))
         if self._listed:
             self._pointer.parent.mkdir(parents=True, exist_ok=True)
             self._pointer.write_text(str(self.data_dir))
+
+    def replace(self, record: ProcessRecord) -> None:
+        """Remember this in the place of the process of the same name."""
+        self.write([record if known.name == record.name else known for known in self.read()])
+
+    def read_ports(self) -> dict[str, int]:
+        """The ports of the last start, by the names of the processes. They outlive the processes."""
+        try:
+            ports = json.loads((self.data_dir / PORTS_FILE).read_text())
+        except FileNotFoundError:
+            return {}
+        except ValueError:
+            ports = None
+        if not isinstance(ports, dict) or not all(isinstance(port, int) for port in ports.values()):
+            raise CommandError(
+                f"{self.data_dir / PORTS_FILE} is damaged: write the processes' ports into it again, as in"
+                ' {"coordinator 1": 7101}, or remove it if they are the default ones'
+            )
+        return ports
+
+    def write_ports(self, ports: Mapping[str, int]) -> None:
+        """Remember these, and those of processes that are not among them."""
+        _write_at_once(
+            self.data_dir / PORTS_FILE, json.dumps({**self.read_ports(), **ports}, indent=2) + "\n"
+        )
+
+    def coordinators(self) -> list[int]:
+        """Ids of the coordinators that have data here."""
+        names = (path.name.partition("-")[2] for path in self.data_dir.glob(f"{COORDINATOR}-*"))
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def forget(self) -> None:
         """The processes have ended."""
@@ -77,6 +108,12 @@ class ClusterStore:
                     " wait for it, or use another --data-dir"
                 ) from None
             yield
+
+
+def _write_at_once(path: Path, text: str) -> None:
+    aside = path.with_suffix(".new")
+    aside.write_text(text)
+    aside.replace(path)
 
 
 def _list_directory() -> Path:

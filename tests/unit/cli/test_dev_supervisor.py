@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import random
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from streamctl.dev import ending as ending_module
 from streamctl.dev import supervisor as supervisor_module
 from streamctl.dev.cluster_file import ProcessRecord, ProcessState
+from streamctl.dev.ending import stop_processes
 from streamctl.dev.plan import ClusterPlan, ServerPlan, plan_cluster
+from streamctl.dev.ports import settled
 from streamctl.dev.processes import state_of
 from streamctl.dev.store import ClusterStore, known_data_dirs
-from streamctl.dev.supervisor import Supervisor, stop_processes
+from streamctl.dev.supervisor import Supervisor
 from streamctl.failures import CommandError
 
 FAKE_SERVER = Path(__file__).with_name("fake_server.py")
@@ -32,9 +37,9 @@ def own_state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 class FakeServer(ServerPlan):
     behaviour: str = ""
 
-    def arguments(self, coordinator_address: str) -> list[str]:
-        address = "127.0.0.1:9" if self.port == 0 else self.address
-        return [str(FAKE_SERVER), address, self.behaviour]
+    def arguments(self, coordinators: Sequence[ServerPlan]) -> list[str]:
+        assert all(coordinator.port for coordinator in coordinators)
+        return [str(FAKE_SERVER), self.address, self.behaviour]
 
 
 def fake_plan(tmp_path: Path, behaviours: Mapping[str, str] = {}, *, port_base: int = 0) -> ClusterPlan:
@@ -42,10 +47,8 @@ def fake_plan(tmp_path: Path, behaviours: Mapping[str, str] = {}, *, port_base: 
         fields = {name: getattr(server, name) for name in ServerPlan.__slots__}
         return FakeServer(**fields, behaviour=behaviours.get(server.name, ""))
 
-    plan = plan_cluster(tmp_path / "cluster", brokers=3, port_base=port_base)
-    return replace(
-        plan, coordinator=fake(plan.coordinator), brokers=[fake(broker) for broker in plan.brokers]
-    )
+    plan = plan_cluster(tmp_path / "cluster", coordinators=2, brokers=2, port_base=port_base)
+    return replace(plan, coordinators=[*map(fake, plan.coordinators)], brokers=[*map(fake, plan.brokers)])
 
 
 def states(records: list[ProcessRecord]) -> list[ProcessState]:
@@ -67,15 +70,15 @@ class Cluster:
     def __post_init__(self) -> None:
         self.store = ClusterStore(self.plan.data_dir)
         self.plan.data_dir.mkdir(parents=True, exist_ok=True)
-        self.supervisor = Supervisor(self.plan, self.store)
+        self.supervisor = Supervisor(self.plan, self.store, random.Random())
 
 
 async def test_every_process_is_started_remembered_and_ended(tmp_path: Path) -> None:
     cluster = Cluster(fake_plan(tmp_path))
     await cluster.supervisor.start()
     records = cluster.store.read()
-    assert [record.name for record in records] == ["coordinator 1", "broker 1", "broker 2", "broker 3"]
-    assert cluster.supervisor.bootstrap == "127.0.0.1:9"
+    assert [record.name for record in records] == ["coordinator 1", "coordinator 2", "broker 1", "broker 2"]
+    assert cluster.supervisor.coordinators == [record.address for record in records[:2]]
     assert states(records) == [ProcessState.RUNNING] * 4
     assert known_data_dirs() == [cluster.plan.data_dir]
     assert await cluster.supervisor.stop() == []
@@ -105,11 +108,42 @@ async def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) ->
     assert cluster.supervisor.records == []
 
 
-async def test_a_deaf_process_is_killed_and_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "STOP_GRACE_S", 0.1)
-    cluster = Cluster(fake_plan(tmp_path, {"broker 3": "deaf"}))
+async def test_a_drawn_port_that_somebody_takes_before_the_start_is_drawn_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(fake_plan(tmp_path))
+    first_ports: list[dict[str, int]] = []
+    with socket.socket() as quicker:
+
+        def draw(plan: ClusterPlan, rng: random.Random) -> ClusterPlan:
+            plan = settled(plan, rng)
+            first_ports.append(plan.ports)
+            if len(first_ports) == 1:
+                quicker.bind(("127.0.0.1", plan.ports["broker 2"]))
+                quicker.listen()
+            return plan
+
+        monkeypatch.setattr(supervisor_module, "settled", draw)
+        await cluster.supervisor.start()
+    before, after = first_ports
+    assert {name for name in before if before[name] != after[name]} == {"broker 2"}
+    assert cluster.store.read_ports() == after
+    await cluster.supervisor.stop()
+
+
+async def test_the_ports_of_the_last_start_are_remembered_when_the_processes_are_not(tmp_path: Path) -> None:
+    cluster = Cluster(fake_plan(tmp_path))
     await cluster.supervisor.start()
-    assert [record.name for record in await cluster.supervisor.stop()] == ["broker 3"]
+    ports = {record.name: int(record.address.rpartition(":")[2]) for record in cluster.supervisor.records}
+    await cluster.supervisor.stop()
+    assert cluster.store.read_ports() == ports
+
+
+async def test_a_deaf_process_is_killed_and_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending_module, "STOP_GRACE_S", 0.1)
+    cluster = Cluster(fake_plan(tmp_path, {"broker 2": "deaf"}))
+    await cluster.supervisor.start()
+    assert [record.name for record in await cluster.supervisor.stop()] == ["broker 2"]
     assert states(cluster.supervisor.records) == [ProcessState.DEAD] * 4
 
 
@@ -134,7 +168,7 @@ async def test_a_death_is_reported_with_its_signal(tmp_path: Path) -> None:
 
     watch = asyncio.create_task(cluster.supervisor.watch(report))
     await asyncio.sleep(0)
-    os.kill(cluster.supervisor.records[2].pid, signal.SIGKILL)
+    os.kill(cluster.supervisor.records[3].pid, signal.SIGKILL)
     async with asyncio.timeout(10):
         await died.wait()
     watch.cancel()
@@ -168,3 +202,10 @@ def test_a_damaged_cluster_file_gets_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "dev.json").write_text('{"layout": 1, "processes": [{"pid": 1}]}')
     with pytest.raises(CommandError, match="is not a file of this version"):
         ClusterStore(tmp_path).read()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", json.dumps({"coordinator 1": "7101"})])
+def test_damaged_ports_get_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "ports.json").write_text(text)
+    with pytest.raises(CommandError, match="is damaged"):
+        ClusterStore(tmp_path).read_ports()
