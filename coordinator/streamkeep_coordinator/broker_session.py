@@ -59,6 +59,9 @@ class BrokerSession:
 
     async def run(self) -> None:
         """Until the stream ends, by either side."""
+        if self._keeper.ended_by is not None:
+            await self._stream.send(SessionResponse(error=to_proto(self._keeper.ended_by)))
+            return
         number = self._open()
         reader = asyncio.create_task(self._read(number))
         sender = asyncio.create_task(self._send())

@@ -34,15 +34,26 @@ class EntryFeed:
             self._bytes -= self._entries.popleft()[1]
         self._wake()
 
+    def restart(self, committed_index: int) -> None:
+        """A snapshot has taken the place of the entries; who has not come so far gets it."""
+        assert committed_index > self.committed_index, f"{committed_index} after {self.committed_index}"
+        self.committed_index = committed_index
+        self._entries.clear()
+        self._bytes = 0
+        self._wake()
+
     def close(self) -> None:
         """The coordinator stops: wake those who wait, so that they can say so."""
         self.closed = True
         self._wake()
 
     def after(self, index: int) -> list[MetadataEntry] | None:
-        """The entries that follow, as many as fit a response; None if they are not kept any more."""
+        """The entries that follow, as many as fit a response; None if they are not kept any more.
+
+        Nothing follows while this coordinator is behind `index`: what somebody has is committed, so it comes.
+        """
         first = self.committed_index - len(self._entries) + 1
-        if index > self.committed_index or index + 1 < first:
+        if index + 1 < first:
             return None
         found: list[MetadataEntry] = []
         size = 0

@@ -1,14 +1,18 @@
-"""Lets the sessions' clock run, and fences those whose time is over."""
+"""Judges brokers while this coordinator is active: lets the sessions' clock run, fences whose time is over.
+
+There is a keeper for each time that the coordinator is active, and nothing of one reaches the next: whoever
+becomes active later gives every broker the time to come to it, and decides from what it has seen itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Protocol
 
-from streamkeep_common.errors import ShuttingDownError, StreamkeepError, TimedOutError
+from streamkeep_common.errors import StreamkeepError, TimedOutError
 from streamkeep_common.seams import Clock
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.metadata.brokers import fence_broker
@@ -28,18 +32,32 @@ class Stream(Protocol):
 
 
 class SessionKeeper:
-    """Owns the sessions and knows the open streams, by broker id."""
+    """Owns the sessions and knows the open streams, by broker id.
 
-    def __init__(self, controller: Controller, clock: Clock, times: SessionTimes) -> None:
+    `hand_on` is called when this coordinator is deserted: it is to pass leadership on if it can. `on_failure`
+    gets an error that nobody foresaw, after which nobody would be judged any more.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        clock: Clock,
+        times: SessionTimes,
+        *,
+        hand_on: Callable[[], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
         self._controller = controller
         self._clock = clock
+        self._hand_on = hand_on
+        self._on_failure = on_failure
         self.sessions = Sessions(times, clock.monotonic())
         self.streams: dict[int, Stream] = {}
+        self.ended_by: StreamkeepError | None = None
         self._tasks: dict[asyncio.Task[None], None] = {}
-        self._closed = False
 
     def start(self) -> None:
-        """From now on this process judges. Brokers that are not fenced have the time to come back."""
+        """From now on this process judges. Brokers that are not fenced have the time to come."""
         for broker in self._controller.image.brokers.values():
             if not broker.fenced:
                 self.sessions.await_broker(
@@ -47,26 +65,32 @@ class SessionKeeper:
                 )
         self._spawn(self._run())
 
-    async def close(self) -> None:
-        """Judge nobody any more, and tell the brokers to look for another coordinator."""
-        self._closed = True
+    def end(self, error: StreamkeepError) -> None:
+        """Judge nobody any more; the brokers are told why, and look for another coordinator."""
+        self.ended_by = error
         for stream in list(self.streams.values()):
-            stream.end(ShuttingDownError())
-        for task in list(self._tasks):
+            stream.end(error)
+        for task in self._tasks:
             task.cancel()
+
+    async def wait_ended(self) -> None:
+        """After `end`: return when nothing is under way any more."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def fence_soon(self, broker_id: int, broker_epoch: int) -> None:
         """Fence a broker whose session is over, without waiting for it."""
-        if not self._closed:
+        if self.ended_by is None:
             self._spawn(self._fence(broker_id, broker_epoch))
 
     async def _run(self) -> None:
         while True:
             await self._clock.sleep(TICK_S)
-            for broker_id, broker_epoch in self.sessions.tick(self._clock.monotonic()):
+            now = self._clock.monotonic()
+            for broker_id, broker_epoch in self.sessions.tick(now):
                 self._end_stream(broker_id)
                 self.fence_soon(broker_id, broker_epoch)
+            if self.sessions.is_deserted(now):
+                self._hand_on()
 
     def _end_stream(self, broker_id: int) -> None:
         stream = self.streams.pop(broker_id, None)
@@ -90,6 +114,13 @@ class SessionKeeper:
             return
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(self._watched(work))
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
+
+    async def _watched(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            _logger.exception("judging the brokers has failed")
+            self._on_failure(error)

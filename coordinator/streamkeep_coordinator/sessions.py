@@ -11,7 +11,9 @@ A broken stream is a hint and a missed deadline is proof:
 
 A judge that loses more than half of its sessions within one grace is itself the likely one to be cut off,
 so all that broke become DOUBTED. AWAITED are the brokers that were not fenced when this coordinator became
-active. And a judge that was stalled could not hear: all deadlines move by a stall of more than 100 ms.
+active. A judge that was stalled could not hear: all deadlines move by a stall of more than 100 ms. And one
+that hears none of its brokers any more, though it had some, is *deserted*: it is to let another coordinator
+judge before it fences them.
 
 Times are seconds of the monotonic clock.
 """
@@ -70,6 +72,8 @@ class Sessions:
         self._ticked_at = now
         self._awaited = 0
         self._came = 0
+        self._had_company = False
+        self._alone_since: float | None = None
 
     @property
     def open_count(self) -> int:
@@ -139,6 +143,23 @@ class Sessions:
             del self._sessions[session.broker_id]
         return [(session.broker_id, session.broker_epoch) for session in due]
 
+    def is_deserted(self, now: float) -> bool:
+        """True once when, of the brokers that were in session, none has been heard for a while: their streams
+        broke a grace ago, or are open and have been silent for half of the timeout. Whoever never had company
+        is not deserted (it would be no better elsewhere), nor whoever was left in order.
+        """
+        if any(self._is_heard(session, now) for session in self._sessions.values()):
+            self._had_company, self._alone_since = True, None
+        elif self._had_company and any(each.state is not State.AWAITED for each in self._sessions.values()):
+            self._alone_since = now if self._alone_since is None else self._alone_since
+            if now >= self._alone_since + self._times.grace_s:
+                self._had_company = False
+                return True
+        return False
+
+    def _is_heard(self, session: _Session, now: float) -> bool:
+        return session.state is State.OPEN and now < session.heard_at + self._times.timeout_s / 2
+
     def _deadline(self, session: _Session) -> float:
         silent = session.heard_at + self._times.timeout_s
         if session.state is State.BROKEN:
@@ -158,6 +179,8 @@ class Sessions:
 
     def _extend(self, seconds: float) -> None:
         self._started_at += seconds
+        if self._alone_since is not None:
+            self._alone_since += seconds
         for session in self._sessions.values():
             session.heard_at += seconds
             session.broken_at += seconds

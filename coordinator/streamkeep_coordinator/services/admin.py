@@ -1,13 +1,16 @@
-"""AdminService: topics and the cluster, as users manage them."""
+"""AdminService: topics and the cluster, as users manage them.
+
+What concerns a request as a whole (who is active, that nobody is) travels in the response's `error`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
-from streamkeep_common.image import ClusterImage
+from streamkeep_common.errors import StreamkeepError, to_proto
 from streamkeep_common.limits import ID_BYTES
 from streamkeep_common.methods import (
     ADD_PARTITIONS,
@@ -18,26 +21,31 @@ from streamkeep_common.methods import (
     DESCRIBE_CLUSTER,
     DESCRIBE_TOPICS,
     LIST_TOPICS,
+    UPGRADE_FEATURES,
 )
 from streamkeep_common.seams import CallInfo, Service, UnaryMethod
 from streamkeep_common.seams.network import UnaryHandler
+from streamkeep_coordinator.consensus import Consensus
 from streamkeep_coordinator.controller import Controller
+from streamkeep_coordinator.metadata import Command
 from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
 from streamkeep_coordinator.metadata.create import TopicDefaults, add_partitions, create_topics
+from streamkeep_coordinator.metadata.upgrade import supported_feature_level, upgrade_features
 from streamkeep_coordinator.services.describe import (
+    Describer,
     broker_infos,
     named_topic_info,
     topic_info,
     topic_listing,
     topics_by_name,
 )
-from streamkeep_coordinator.services.requests import check_topics, execute
+from streamkeep_coordinator.services.reads import Reads
+from streamkeep_coordinator.services.requests import check_topics
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
     AddPartitionsResponse,
     AlterTopicSettingsRequest,
     AlterTopicSettingsResponse,
-    CoordinatorInfo,
     CreateTopicsRequest,
     CreateTopicsResponse,
     DeleteTopicsRequest,
@@ -48,7 +56,16 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     DescribeTopicsResponse,
     ListTopicsRequest,
     ListTopicsResponse,
-    TopicOutcome,
+    UpgradeFeaturesRequest,
+    UpgradeFeaturesResponse,
+)
+
+TopicsResponse = TypeVar(
+    "TopicsResponse",
+    CreateTopicsResponse,
+    DeleteTopicsResponse,
+    AddPartitionsResponse,
+    AlterTopicSettingsResponse,
 )
 
 
@@ -58,14 +75,17 @@ class AdminService:
     def __init__(
         self,
         controller: Controller,
+        consensus: Consensus,
+        describer: Describer,
         rng: Random,
         defaults: TopicDefaults,
-        coordinators: Callable[[], list[CoordinatorInfo]],
     ) -> None:
         self._controller = controller
+        self._consensus = consensus
+        self._describer = describer
         self._rng = rng
         self._defaults = defaults
-        self._coordinators = coordinators
+        self._reads = Reads(controller, consensus)
 
     def service(self) -> Service:
         unary: dict[UnaryMethod[Any, Any], UnaryHandler] = {
@@ -76,47 +96,56 @@ class AdminService:
             LIST_TOPICS: self.list_topics,
             DESCRIBE_TOPICS: self.describe_topics,
             DESCRIBE_CLUSTER: self.describe_cluster,
+            UPGRADE_FEATURES: self.upgrade_features,
         }
         return Service(ADMIN_SERVICE, unary, {})
 
     async def create_topics(self, request: CreateTopicsRequest, _info: CallInfo) -> CreateTopicsResponse:
         check_topics([topic.name for topic in request.topics])
         topic_ids = [self._rng.randbytes(ID_BYTES) for _ in request.topics]
-        done = await execute(
-            self._controller,
-            partial(create_topics, request=request, topic_ids=topic_ids, defaults=self._defaults),
-        )
-        _stamp(done.answer.outcomes, 0 if request.validate_only else done.index)
-        return done.answer
+        command = partial(create_topics, request=request, topic_ids=topic_ids, defaults=self._defaults)
+        return await self._change(command, CreateTopicsResponse, is_done=not request.validate_only)
 
     async def delete_topics(self, request: DeleteTopicsRequest, _info: CallInfo) -> DeleteTopicsResponse:
         check_topics([*request.names, *request.topic_ids])
-        done = await execute(self._controller, partial(delete_topics, request=request))
-        _stamp(done.answer.outcomes, 0 if request.validate_only else done.index)
-        return done.answer
+        command = partial(delete_topics, request=request)
+        return await self._change(command, DeleteTopicsResponse, is_done=not request.validate_only)
 
     async def add_partitions(self, request: AddPartitionsRequest, _info: CallInfo) -> AddPartitionsResponse:
         check_topics([topic.name for topic in request.topics])
-        done = await execute(self._controller, partial(add_partitions, request=request))
-        _stamp(done.answer.outcomes, 0 if request.validate_only else done.index)
-        return done.answer
+        command = partial(add_partitions, request=request)
+        return await self._change(command, AddPartitionsResponse, is_done=not request.validate_only)
 
     async def alter_topic_settings(
         self, request: AlterTopicSettingsRequest, _info: CallInfo
     ) -> AlterTopicSettingsResponse:
         check_topics([topic.name for topic in request.topics])
-        done = await execute(self._controller, partial(alter_topic_settings, request=request))
-        _stamp(done.answer.outcomes, 0 if request.validate_only else done.index)
-        return done.answer
+        command = partial(alter_topic_settings, request=request)
+        return await self._change(command, AlterTopicSettingsResponse, is_done=not request.validate_only)
+
+    async def upgrade_features(
+        self, request: UpgradeFeaturesRequest, _info: CallInfo
+    ) -> UpgradeFeaturesResponse:
+        try:
+            return (await self._controller.execute(partial(upgrade_features, request=request))).answer
+        except StreamkeepError as error:
+            return UpgradeFeaturesResponse(error=to_proto(error))
 
     async def list_topics(self, _request: ListTopicsRequest, _info: CallInfo) -> ListTopicsResponse:
-        return ListTopicsResponse(topics=[topic_listing(topic) for topic in topics_by_name(self._image)])
+        try:
+            image = await self._reads.linearizable()
+        except StreamkeepError as error:
+            return ListTopicsResponse(error=to_proto(error))
+        return ListTopicsResponse(topics=[topic_listing(topic) for topic in topics_by_name(image)])
 
     async def describe_topics(
         self, request: DescribeTopicsRequest, _info: CallInfo
     ) -> DescribeTopicsResponse:
         check_topics(request.names)
-        image = self._image
+        try:
+            image = await self._reads.linearizable()
+        except StreamkeepError as error:
+            return DescribeTopicsResponse(error=to_proto(error))
         if request.names:
             topics = [named_topic_info(image, name, with_settings=True) for name in request.names]
         else:
@@ -126,25 +155,31 @@ class AdminService:
     async def describe_cluster(
         self, _request: DescribeClusterRequest, _info: CallInfo
     ) -> DescribeClusterResponse:
-        image = self._image
+        image, stale = await self._reads.fresh_or_stale()
         return DescribeClusterResponse(
             cluster_id=image.cluster_id,
             metadata_index=image.index,
-            term=self._controller.term,
+            term=self._consensus.term,
             feature_level=image.feature_level,
-            coordinators=self._coordinators(),
+            coordinators=self._describer.coordinators(image),
             brokers=broker_infos(image),
             topics=len(image.topics),
             partitions=image.partition_count,
             offline_partitions=image.offline_partition_count,
+            stale=stale,
+            supported_feature_level=supported_feature_level(image),
+            cluster_epoch=self._consensus.cluster_epoch,
         )
 
-    @property
-    def _image(self) -> ClusterImage:
-        return self._controller.image
-
-
-def _stamp(outcomes: Iterable[TopicOutcome], index: int) -> None:
-    for outcome in outcomes:
-        if not outcome.HasField("error"):
-            outcome.metadata_index = index
+    async def _change(
+        self, command: Command[TopicsResponse], response: Callable[..., TopicsResponse], *, is_done: bool
+    ) -> TopicsResponse:
+        """Carry a command out. Unless it was only validated, each success says where in the log it is."""
+        try:
+            done = await self._controller.execute(command)
+        except StreamkeepError as error:
+            return response(error=to_proto(error))
+        for outcome in done.answer.outcomes if is_done else ():
+            if not outcome.HasField("error"):
+                outcome.metadata_index = done.index
+        return done.answer

@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from streamkeep_common.errors import UnknownTopicError, to_proto
 from streamkeep_common.image import BrokerImage, ClusterImage, PartitionImage, TopicImage
 from streamkeep_common.limits import ID_BYTES
+from streamkeep_coordinator.consensus import Consensus
 from streamkeep_coordinator.metadata.topic_settings import all_settings
-from streamkeep_proto.v1.coordinator_pb2 import BrokerInfo, PartitionInfo, TopicInfo, TopicListing
+from streamkeep_proto.v1.coordinator_pb2 import (
+    BrokerInfo,
+    CoordinatorInfo,
+    PartitionInfo,
+    TopicInfo,
+    TopicListing,
+)
+
+
+class Describer:
+    """The processes of the cluster. `address` gives this coordinator's own, `coordinator_id` is its id."""
+
+    def __init__(self, consensus: Consensus, coordinator_id: int, address: Callable[[], str]) -> None:
+        self._consensus = consensus
+        self._coordinator_id = coordinator_id
+        self._address = address
+
+    def coordinators(self, image: ClusterImage) -> list[CoordinatorInfo]:
+        """All members of the quorum by id. Below feature level 2 there is one, which is this one."""
+        active_id = self._consensus.active_id
+        if image.quorum is None:
+            is_active = active_id == self._coordinator_id
+            own = CoordinatorInfo(
+                coordinator_id=self._coordinator_id, address=self._address(), active=is_active
+            )
+            return [own]
+        return [
+            CoordinatorInfo(
+                coordinator_id=member.coordinator_id,
+                address=member.address,
+                active=member.coordinator_id == active_id,
+            )
+            for member in image.quorum.members
+        ]
 
 
 def broker_infos(image: ClusterImage) -> list[BrokerInfo]:

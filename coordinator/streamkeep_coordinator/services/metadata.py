@@ -1,25 +1,25 @@
-"""MetadataService: who leads what, and the committed log as a stream."""
+"""MetadataService: who leads what, and the committed log as a stream. Every coordinator serves both."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from streamkeep_common.errors import ClusterMismatchError, ShuttingDownError, to_proto
-from streamkeep_common.image import ClusterImage
+from streamkeep_common.errors import ClusterMismatchError, ShuttingDownError, StreamkeepError, to_proto
 from streamkeep_common.methods import GET_METADATA, METADATA_SERVICE, WATCH
 from streamkeep_common.seams import CallInfo, ServerStream, Service
+from streamkeep_coordinator.consensus import Consensus
+from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.images import Images
 from streamkeep_coordinator.services.describe import (
+    Describer,
     broker_infos,
     identified_topic_info,
     named_topic_info,
     topic_info,
     topics_by_name,
 )
+from streamkeep_coordinator.services.reads import Reads
 from streamkeep_coordinator.services.requests import check_topics, first_message
 from streamkeep_coordinator.snapshotter import snapshot_chunks
 from streamkeep_proto.v1.coordinator_pb2 import (
-    CoordinatorInfo,
     GetMetadataRequest,
     GetMetadataResponse,
     WatchRequest,
@@ -29,20 +29,28 @@ from streamkeep_proto.v1.coordinator_pb2 import (
 WATCH_HEARTBEAT_S = 0.4
 """At least every 500 ms, with room for a late timer."""
 
+FROM_NOTHING = -1
+"""The cursor of a watcher whose image is of no use: what follows it is a snapshot."""
+
 
 class MetadataService:
-    """Serves the committed image. `coordinators` says who they are, this one included."""
+    """Serves the committed image."""
 
-    def __init__(self, images: Images, coordinators: Callable[[], list[CoordinatorInfo]]) -> None:
+    def __init__(
+        self, images: Images, controller: Controller, consensus: Consensus, describer: Describer
+    ) -> None:
         self._images = images
-        self._coordinators = coordinators
+        self._controller = controller
+        self._consensus = consensus
+        self._describer = describer
+        self._reads = Reads(controller, consensus)
 
     def service(self) -> Service:
         return Service(METADATA_SERVICE, {GET_METADATA: self.get_metadata}, {WATCH: self.watch})
 
     async def get_metadata(self, request: GetMetadataRequest, _info: CallInfo) -> GetMetadataResponse:
         check_topics([*request.names, *request.topic_ids])
-        image = self._images.committed
+        image, stale = await self._reads.fresh_or_stale()
         topics = [named_topic_info(image, name) for name in request.names]
         topics += [identified_topic_info(image, topic_id) for topic_id in request.topic_ids]
         if request.all_topics:
@@ -50,7 +58,8 @@ class MetadataService:
         return GetMetadataResponse(
             cluster_id=image.cluster_id,
             metadata_index=image.index,
-            coordinators=self._coordinators(),
+            stale=stale,
+            coordinators=self._describer.coordinators(image),
             brokers=broker_infos(image),
             topics=topics,
         )
@@ -58,21 +67,44 @@ class MetadataService:
     async def watch(self, stream: ServerStream[WatchRequest, WatchResponse]) -> None:
         """Entries after the watcher's index; a snapshot first where they are not kept any more.
 
-        A watcher has a cursor and no queue, so a slow one costs nothing and meets a snapshot.
+        A watcher has a cursor and no queue, so a slow one costs nothing and meets a snapshot. One that has
+        come from a coordinator further on waits here until this one has caught up with it.
         """
         request = await first_message(stream)
         if request is None:
             return
-        cluster_id = self._images.committed.cluster_id
-        if request.cluster_id and request.cluster_id != cluster_id:
-            error = ClusterMismatchError(f"this is cluster {cluster_id}")
+        try:
+            cursor = self._first_cursor(request)
+            await self._follow(stream, cursor)
+        except StreamkeepError as error:
             await stream.send(WatchResponse(error=to_proto(error)))
-            return
-        await self._follow(stream, request.after_index)
+
+    def _first_cursor(self, request: WatchRequest) -> int:
+        """Where the watch begins. ClusterMismatchError if the watcher's image is of another cluster."""
+        self._check_may_serve()
+        cluster_id = self._images.committed.cluster_id
+        if cluster_id and request.cluster_id and request.cluster_id != cluster_id:
+            raise ClusterMismatchError(f"this is cluster {cluster_id}")
+        epoch = self._consensus.cluster_epoch
+        if request.cluster_epoch > epoch:
+            raise ClusterMismatchError(
+                f"the cluster was recovered at epoch {request.cluster_epoch}, and this coordinator is "
+                f"still at {epoch}"
+            )
+        is_older = 0 < request.cluster_epoch < epoch
+        return FROM_NOTHING if is_older else request.after_index
+
+    def _check_may_serve(self) -> None:
+        if self._images.feed.closed:
+            raise ShuttingDownError
+        if (error := self._controller.exclusion()) is not None:
+            raise error
 
     async def _follow(self, stream: ServerStream[WatchRequest, WatchResponse], cursor: int) -> None:
+        """Until the stream is cut, or a StreamkeepError says why there is nothing more to come."""
         feed = self._images.feed
-        while not feed.closed:
+        while True:
+            self._check_may_serve()
             entries = feed.after(cursor)
             if entries is None:
                 cursor = await self._send_snapshot(stream)
@@ -81,10 +113,9 @@ class MetadataService:
             if entries:
                 cursor = entries[-1].index
             await feed.wait_past(cursor, WATCH_HEARTBEAT_S)
-        await stream.send(WatchResponse(error=to_proto(ShuttingDownError())))
 
     async def _send_snapshot(self, stream: ServerStream[WatchRequest, WatchResponse]) -> int:
-        image: ClusterImage = self._images.committed
+        image = self._images.committed
         last = None
         for chunk in snapshot_chunks(image, self._images.committed_term):
             if last is not None:

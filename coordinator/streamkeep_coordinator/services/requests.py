@@ -8,15 +8,11 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.seams import RpcError, ServerStream, Status
-from streamkeep_coordinator.controller import Committed, Controller
-from streamkeep_coordinator.metadata import Command
 from streamkeep_coordinator.metadata.limits import MAX_ITEMS_PER_REQUEST
 
 Q = TypeVar("Q", bound=Message)
 P = TypeVar("P", bound=Message)
-R = TypeVar("R")
 
 MAX_ECHO = 4_096
 """Characters of a name, right or wrong, that an answer repeats."""
@@ -47,12 +43,3 @@ def check_topics(topics: Sequence[str | bytes]) -> None:
     longest = max(map(len, topics), default=0)
     if longest > MAX_ECHO:
         raise RpcError(Status.INVALID_ARGUMENT, f"the request names a topic by {longest} characters")
-
-
-async def execute(controller: Controller, command: Command[R]) -> Committed[R]:
-    """As `Controller.execute`; what concerns the request as a whole becomes an RpcError."""
-    try:
-        return await controller.execute(command)
-    except StreamkeepError as error:
-        status = Status.UNAVAILABLE if error.retriable else Status.INVALID_ARGUMENT
-        raise RpcError(status, str(error)) from error

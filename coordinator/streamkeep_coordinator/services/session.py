@@ -1,4 +1,4 @@
-"""SessionService: brokers register, stay in touch, and fetch producer ids."""
+"""SessionService: brokers register, stay in touch, and fetch producer ids. Only the active one serves it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from functools import partial
 
 from streamkeep_common.errors import (
+    ClusterMismatchError,
     InvalidRequestError,
     StaleBrokerEpochError,
     StreamkeepError,
@@ -14,10 +15,11 @@ from streamkeep_common.errors import (
 from streamkeep_common.methods import ALLOCATE_PRODUCER_IDS, SESSION, SESSION_SERVICE
 from streamkeep_common.seams import CallInfo, Clock, ServerStream, Service
 from streamkeep_coordinator.broker_session import BrokerSession
+from streamkeep_coordinator.consensus import Consensus
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.metadata.brokers import allocate_producer_ids, register_broker
 from streamkeep_coordinator.services.requests import first_message
-from streamkeep_coordinator.session_keeper import SessionKeeper
+from streamkeep_coordinator.session_duty import SessionDuty
 from streamkeep_proto.v1.coordinator_pb2 import (
     AllocateProducerIdsRequest,
     AllocateProducerIdsResponse,
@@ -38,14 +40,16 @@ class SessionService:
     def __init__(
         self,
         controller: Controller,
-        keeper: SessionKeeper,
+        consensus: Consensus,
+        duty: SessionDuty,
         clock: Clock,
         *,
         session_timeout_ms: int,
         heartbeat_interval_ms: int,
     ) -> None:
         self._controller = controller
-        self._keeper = keeper
+        self._consensus = consensus
+        self._duty = duty
         self._clock = clock
         self._session_timeout_ms = session_timeout_ms
         self._heartbeat_interval_ms = heartbeat_interval_ms
@@ -83,7 +87,9 @@ class SessionService:
         if request.WhichOneof("request") != "register":
             raise InvalidRequestError("a session stream begins with a registration")
         register: RegisterBroker = request.register
-        self._keeper.sessions.check_may_register(register.broker_id, register.incarnation_id)
+        keeper = self._duty.keeper()
+        self._check_epoch(register)
+        keeper.sessions.check_may_register(register.broker_id, register.incarnation_id)
         done = await self._controller.execute(partial(register_broker, request=register))
         broker = self._controller.image.brokers[register.broker_id]
         if broker.broker_epoch != done.answer:
@@ -94,16 +100,25 @@ class SessionService:
             metadata_index=done.index,
             session_timeout_ms=self._session_timeout_ms,
             heartbeat_interval_ms=self._heartbeat_interval_ms,
+            cluster_epoch=self._consensus.cluster_epoch,
         )
         await stream.send(SessionResponse(registered=registered))
         _logger.info("broker %d at epoch %d is in session", broker.broker_id, broker.broker_epoch)
         return BrokerSession(
             stream,
             self._controller,
-            self._keeper,
+            keeper,
             self._clock,
             broker_id=register.broker_id,
             broker_epoch=done.answer,
             incarnation_id=register.incarnation_id,
             registered_index=done.index,
         )
+
+    def _check_epoch(self, register: RegisterBroker) -> None:
+        """A broker that has seen the cluster recovered by force takes no orders from who has not."""
+        if register.cluster_epoch > self._consensus.cluster_epoch:
+            raise ClusterMismatchError(
+                f"the cluster was recovered at epoch {register.cluster_epoch}, and this coordinator is "
+                f"still at {self._consensus.cluster_epoch}"
+            )

@@ -27,10 +27,35 @@ def test_entries_after_an_index_are_given_in_order() -> None:
     assert indexes(feed.after(9)) == []
 
 
-def test_what_is_not_kept_or_not_there_yet_is_not_given() -> None:
+def test_what_is_not_kept_any_more_is_not_given() -> None:
     feed = filled(5, 9)
     assert feed.after(3) is None
-    assert feed.after(10) is None
+    assert feed.after(-1) is None
+
+
+def test_nothing_follows_for_who_is_ahead() -> None:
+    feed = filled(5, 9)
+    assert indexes(feed.after(10)) == []
+    feed.append(MetadataEntry(index=10), 10)
+    feed.append(MetadataEntry(index=11), 10)
+    assert indexes(feed.after(10)) == [11]
+
+
+def test_after_an_installed_snapshot_who_is_behind_it_starts_over() -> None:
+    feed = filled(5, 9)
+    feed.restart(20)
+    assert feed.after(9) is None
+    assert indexes(feed.after(20)) == []
+    feed.append(MetadataEntry(index=21), 10)
+    assert indexes(feed.after(20)) == [21]
+
+
+async def test_an_installed_snapshot_wakes_who_waits() -> None:
+    feed = filled(1, 1)
+    waiter = asyncio.create_task(feed.wait_past(1, timeout_s=60))
+    await asyncio.sleep(0)
+    feed.restart(5)
+    await waiter
 
 
 def test_it_keeps_a_bounded_number_of_entries_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

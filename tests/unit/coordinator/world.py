@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from streamkeep_common.image import MAX_FEATURE_LEVEL
 from streamkeep_common.methods import CREATE_TOPICS, DESCRIBE_TOPICS, LIST_TOPICS, SESSION
 from streamkeep_common.seams import RpcError
 from streamkeep_common.server.metrics import Metrics
@@ -35,7 +36,7 @@ class World:
     """One coordinator on a host and a disk of its own, and a client's machine."""
 
     def __init__(self, simulation: Simulation, **settings: str) -> None:
-        texts = {"id": "1", "listen": ADDRESS, "data_dir": "/data", **settings}
+        texts = {"id": "1", "listen": ADDRESS, "data_dir": "/data", "initial_members": "1", **settings}
         self.settings = CoordinatorSettings.of(texts)
         self.simulation = simulation
         self.disk = SimDisk(simulation.rng("disk"))
@@ -97,22 +98,23 @@ class World:
 class Broker:
     """The coordinator's side of a broker: registers, sends heartbeats, notes what it is told."""
 
-    def __init__(self, machine: Machine, broker_id: int, incarnation: int) -> None:
+    def __init__(self, machine: Machine, broker_id: int, incarnation: int, address: str = ADDRESS) -> None:
         self.machine = machine
+        self.address = address
         self.register = RegisterBroker(
             broker_id=broker_id,
             incarnation_id=bytes([incarnation]) * 16,
             address=f"broker-{broker_id}:7201",
             directory_ids=[bytes([broker_id]) * 16],
             min_feature_level=1,
-            max_feature_level=1,
+            max_feature_level=MAX_FEATURE_LEVEL,
         )
         self.heartbeat = BrokerHeartbeat()
         self.status: BrokerStatus | None = None
 
     async def open(self) -> BrokerRegistered:
         """Register; AssertionError with the answer if that was refused."""
-        self.stream = self.machine.network.dial(ADDRESS).open(SESSION)
+        self.stream = self.machine.network.dial(self.address).open(SESSION)
         await self.stream.send(SessionRequest(register=self.register))
         response = await self.stream.receive()
         assert response is not None

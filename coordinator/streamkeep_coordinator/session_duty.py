@@ -1,0 +1,77 @@
+"""Whether this coordinator judges brokers now: a session keeper for the time that it is active, else none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from streamkeep_common.errors import ShuttingDownError, StreamkeepError
+from streamkeep_common.seams import Clock
+from streamkeep_coordinator.consensus import Consensus
+from streamkeep_coordinator.controller import Controller
+from streamkeep_coordinator.session_keeper import SessionKeeper
+from streamkeep_coordinator.sessions import SessionTimes
+
+_logger = logging.getLogger(__name__)
+
+
+class SessionDuty:
+    """Begins and ends with the activity of this coordinator. `on_failure` as in SessionKeeper."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        consensus: Consensus,
+        clock: Clock,
+        times: SessionTimes,
+        *,
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self._controller = controller
+        self._consensus = consensus
+        self._clock = clock
+        self._times = times
+        self._on_failure = on_failure
+        self._keeper: SessionKeeper | None = None
+        self._ended: SessionKeeper | None = None
+
+    @property
+    def open_sessions(self) -> int:
+        return 0 if self._keeper is None else self._keeper.sessions.open_count
+
+    def keeper(self) -> SessionKeeper:
+        """Who judges now. Raises `Controller.refusal` if this coordinator is not the one to judge."""
+        if self._keeper is None:
+            raise self._controller.refusal()
+        return self._keeper
+
+    def begin(self) -> None:
+        """This coordinator is active."""
+        assert self._keeper is None, "it is on duty already"
+        self._keeper = SessionKeeper(
+            self._controller,
+            self._clock,
+            self._times,
+            hand_on=self._hand_on,
+            on_failure=self._on_failure,
+        )
+        self._keeper.start()
+
+    def end(self, error: StreamkeepError) -> None:
+        """It is not any more, or never was."""
+        if self._keeper is not None:
+            self._keeper.end(error)
+            self._ended, self._keeper = self._keeper, None
+
+    async def close(self) -> None:
+        """The coordinator stops."""
+        self.end(ShuttingDownError())
+        if self._ended is not None:
+            await self._ended.wait_ended()
+
+    def _hand_on(self) -> None:
+        _logger.warning("no broker reaches this coordinator any more: another one is to be active")
+        try:
+            self._consensus.transfer()
+        except StreamkeepError as error:
+            _logger.warning("leadership cannot be handed on: %s", error)
