@@ -91,7 +91,9 @@ class Scenario:
         if decision.records:
             before = self.image
             self.image, _ = apply(before, decision.records, before.index + 1)
-            lines += [f"[{self.image.index}] {self._record(record)}" for record in decision.records]
+            lines += [
+                f"[{self.image.index}] {line}" for record in decision.records for line in self._record(record)
+            ]
         return lines + [f"=> {line}" for line in self._answer(decision.answer)]
 
     def begin(self, names: list[str], options: Options) -> list[str]:
@@ -204,15 +206,20 @@ class Scenario:
         broker = self.image.brokers.get(broker_id)
         return broker_id, int(options.get("epoch", broker.broker_epoch if broker else 0))
 
-    def _record(self, record: MetadataRecord) -> str:
+    def _record(self, record: MetadataRecord) -> list[str]:
         kind = str(record.WhichOneof("record"))
+        at = getattr(record, kind)
         if kind in ("partition", "partition_change"):
-            at = getattr(record, kind)
-            found = self.image.partition(at.topic_id, at.partition)
-            assert found is not None
-            return f"{kind} {self.image.topics[at.topic_id].name}-{_partition(found)}"
-        fields = [f"{field.name}={_value(value)}" for field, value in getattr(record, kind).ListFields()]
-        return " ".join([kind, *fields])
+            return [f"{kind} {self._partition(at.topic_id, at.partition)}"]
+        if kind == "partition_changes":
+            return [f"{kind} {self._partition(at.topic_id, number)}" for number in at.partitions]
+        fields = [f"{field.name}={_value(value)}" for field, value in at.ListFields()]
+        return [" ".join([kind, *fields])]
+
+    def _partition(self, topic_id: bytes, number: int) -> str:
+        found = self.image.partition(topic_id, number)
+        assert found is not None
+        return f"{self.image.topics[topic_id].name}-{_partition(found)}"
 
     def _answer(self, answer: object) -> list[str]:
         if isinstance(answer, AllocateProducerIdsResponse):

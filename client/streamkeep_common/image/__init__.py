@@ -7,16 +7,19 @@ clock, no I/O. Nothing here decides; deciding is the coordinator's, acting on a 
 from streamkeep_common.image.apply import InconsistentMetadataError, apply
 from streamkeep_common.image.delta import ImageDelta, difference
 from streamkeep_common.image.features import (
+    COMPACT_FEATURE_LEVEL,
     MAX_FEATURE_LEVEL,
     MIN_FEATURE_LEVEL,
     QUORUM_FEATURE_LEVEL,
     check_feature_level,
     check_known,
 )
-from streamkeep_common.image.model import BrokerImage, ClusterImage, PartitionImage, TopicImage
+from streamkeep_common.image.model import BrokerImage, ClusterImage, PartitionImage, Standing, TopicImage
 from streamkeep_common.image.records import to_records
+from streamkeep_common.image.snapshot import SnapshotBuilder
 
 __all__ = [
+    "COMPACT_FEATURE_LEVEL",
     "MAX_FEATURE_LEVEL",
     "MIN_FEATURE_LEVEL",
     "QUORUM_FEATURE_LEVEL",
@@ -25,6 +28,8 @@ __all__ = [
     "ImageDelta",
     "InconsistentMetadataError",
     "PartitionImage",
+    "SnapshotBuilder",
+    "Standing",
     "TopicImage",
     "apply",
     "check_feature_level",

@@ -11,9 +11,14 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from streamkeep_common.image.delta import ImageDelta
-from streamkeep_common.image.edit import DoesNotFitError, ImageEdit
-from streamkeep_common.image.features import QUORUM_FEATURE_LEVEL, check_feature_level, check_known
-from streamkeep_common.image.model import BrokerImage, ClusterImage, PartitionImage, TopicImage
+from streamkeep_common.image.edit import DoesNotFitError, ImageEdit, TopicDraft
+from streamkeep_common.image.features import (
+    COMPACT_FEATURE_LEVEL,
+    QUORUM_FEATURE_LEVEL,
+    check_feature_level,
+    check_known,
+)
+from streamkeep_common.image.model import BrokerImage, ClusterImage, PartitionImage, Standing, TopicImage
 from streamkeep_common.limits import ID_BYTES
 from streamkeep_proto.v1.metadata_pb2 import (
     BrokerFencedRecord,
@@ -23,7 +28,9 @@ from streamkeep_proto.v1.metadata_pb2 import (
     MetadataRecord,
     NoOpRecord,
     PartitionChangeRecord,
+    PartitionChangesRecord,
     PartitionRecord,
+    PartitionStanding,
     ProducerIdsRecord,
     QuorumRecord,
     SettingRecord,
@@ -50,13 +57,21 @@ def apply(
     if index <= image.index:
         raise InconsistentMetadataError(f"entry {index} does not follow entry {image.index}")
     edit = ImageEdit(image)
+    apply_records(edit, records, f"metadata entry {index}")
+    return edit.finish(index)
+
+
+def apply_records(edit: ImageEdit, records: Iterable[MetadataRecord], where: str) -> None:
+    """Records into an image under change. Raises as `apply`, and the edit is of no use then.
+
+    `where` is for the message: the entry or the snapshot that holds them.
+    """
     for record in records:
-        kind = check_known(record, index)
+        kind = check_known(record, where)
         try:
             _HANDLERS[kind](edit, getattr(record, kind))
         except DoesNotFitError as error:
-            raise InconsistentMetadataError(f"entry {index}, {kind}: {error}") from None
-    return edit.finish(index)
+            raise InconsistentMetadataError(f"{where}, {kind}: {error}") from None
 
 
 def _no_op(edit: ImageEdit, record: NoOpRecord) -> None:
@@ -109,12 +124,7 @@ def _broker_fenced(edit: ImageEdit, record: BrokerFencedRecord) -> None:
 
 
 def _topic(edit: ImageEdit, record: TopicRecord) -> None:
-    topic = TopicImage(record.topic_id, record.name)
-    if topic.name in edit.topic_ids or topic.topic_id in edit.topics:
-        raise DoesNotFitError(f"there is a topic {topic.name} or {topic.topic_id.hex()} already")
-    edit.topics.set(topic.topic_id, topic)
-    edit.topic_ids.set(topic.name, topic.topic_id)
-    edit.draft(topic.topic_id)
+    edit.add_topic(TopicImage(record.topic_id, record.name))
 
 
 def _topic_removed(edit: ImageEdit, record: TopicRemovedRecord) -> None:
@@ -125,8 +135,7 @@ def _partition(edit: ImageEdit, record: PartitionRecord) -> None:
     draft = edit.draft(record.topic_id)
     if record.partition != len(draft.partitions):
         raise DoesNotFitError(f"{draft.name} has {len(draft.partitions)} partitions, not {record.partition}")
-    edit.add_partition(
-        draft,
+    draft.put(
         PartitionImage(
             topic_id=draft.topic_id,
             partition=record.partition,
@@ -137,28 +146,65 @@ def _partition(edit: ImageEdit, record: PartitionRecord) -> None:
             leader=record.leader,
             leader_epoch=record.leader_epoch,
             partition_epoch=record.partition_epoch,
-        ),
+        )
     )
 
 
 def _partition_change(edit: ImageEdit, record: PartitionChangeRecord) -> None:
     draft = edit.draft(record.topic_id)
-    if record.partition >= len(draft.partitions):
-        raise DoesNotFitError(f"{draft.name} has no partition {record.partition}")
-    before = draft.partitions[record.partition]
-    if record.partition_epoch != before.partition_epoch + 1 or record.leader_epoch < before.leader_epoch:
+    _stand(draft, record.partition, _standing(record), record.leader_epoch, record.partition_epoch)
+
+
+def _partition_changes(edit: ImageEdit, record: PartitionChangesRecord) -> None:
+    """Each partition as by a record of its own."""
+    if edit.feature_level < COMPACT_FEATURE_LEVEL:
+        raise DoesNotFitError(f"a compact record at feature level {edit.feature_level}")
+    draft = edit.draft(record.topic_id)
+    standings = [_standing(each) for each in record.standings]
+    try:
+        for number, at, leader_epoch, partition_epoch in zip(
+            record.partitions,
+            record.standing_indexes,
+            record.leader_epochs,
+            record.partition_epochs,
+            strict=True,
+        ):
+            _stand(draft, number, standings[at], leader_epoch, partition_epoch)
+    except (ValueError, IndexError):
+        raise DoesNotFitError(f"the columns of changes to {draft.name} do not belong together") from None
+
+
+def _standing(record: PartitionChangeRecord | PartitionStanding) -> Standing:
+    return Standing(_shared(tuple(record.isr)), _shared(tuple(record.elr)), record.leader)
+
+
+def _stand(
+    draft: TopicDraft, number: int, standing: Standing, leader_epoch: int, partition_epoch: int
+) -> None:
+    """Who leads the partition and who is in sync, from now on."""
+    if number >= len(draft.partitions):
+        raise DoesNotFitError(f"{draft.name} has no partition {number}")
+    before = draft.partitions[number]
+    if partition_epoch != before.partition_epoch + 1 or leader_epoch < before.leader_epoch:
         raise DoesNotFitError(
-            f"{draft.name}-{record.partition} at leader epoch {before.leader_epoch} and partition epoch "
-            f"{before.partition_epoch} cannot go to {record.leader_epoch} and {record.partition_epoch}"
+            f"{draft.name}-{number} at leader epoch {before.leader_epoch} and partition epoch "
+            f"{before.partition_epoch} cannot go to {leader_epoch} and {partition_epoch}"
         )
-    after = before._replace(
-        isr=_shared(tuple(record.isr)),
-        elr=_shared(tuple(record.elr)),
-        leader=record.leader,
-        leader_epoch=record.leader_epoch,
-        partition_epoch=record.partition_epoch,
+    isr, elr, leader = standing
+    # The constructor takes a third of the time of _replace, and this is the hottest line when a broker dies.
+    draft.put(
+        PartitionImage(
+            before.topic_id,
+            number,
+            before.replicas,
+            before.directory_ids,
+            isr,
+            elr,
+            leader,
+            leader_epoch,
+            partition_epoch,
+        )
     )
-    edit.change_partition(draft, before, after)
 
 
 def _setting(edit: ImageEdit, record: SettingRecord) -> None:
@@ -187,6 +233,7 @@ _HANDLERS: dict[str, Callable[[ImageEdit, Any], None]] = {
     "topic_removed": _topic_removed,
     "partition": _partition,
     "partition_change": _partition_change,
+    "partition_changes": _partition_changes,
     "setting": _setting,
     "producer_ids": _producer_ids,
     "quorum": _quorum,

@@ -1,4 +1,4 @@
-"""An image under change, while the records of one entry are applied.
+"""An image under change, while records are applied to it.
 
 Collects drafts, so that a topic's partitions are copied once an entry and not once a record, and knows at
 the end what was changed. It does the bookkeeping; what a record means is `apply`'s.
@@ -6,13 +6,11 @@ the end what was changed. It does the bookkeeping; what a record means is `apply
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Mapping
 
 from streamkeep_common.image.delta import ImageDelta
 from streamkeep_common.image.model import BrokerImage, ClusterImage, PartitionImage, TopicImage
-
-K = TypeVar("K", bound=Hashable)
+from streamkeep_common.image.tally import PartitionCounts
 
 
 class DoesNotFitError(Exception):
@@ -36,33 +34,28 @@ class TopicDraft:
     def settings_changed(self) -> bool:
         return self.settings != self.was.settings
 
+    def put(self, partition: PartitionImage) -> None:
+        """The next partition, or one that is known, as it is from now on."""
+        number = partition.partition
+        if number == len(self.partitions):
+            self.partitions.append(partition)
+        else:
+            self.partitions[number] = partition
+        self.changed[number] = None
+
+    def count_into(self, counts: PartitionCounts) -> None:
+        """Add what was changed since the topic was counted last."""
+        known = len(self.was.partitions)
+        changed = [number for number in self.changed if number < known]
+        before, after = self.was.partitions, self.partitions
+        if changed:
+            counts.change((before[number] for number in changed), (after[number] for number in changed))
+        counts.add(after[known:])
+
     def freeze(self) -> TopicImage:
         partitions = tuple(self.partitions) if self.changed else self.was.partitions
         settings = self.settings if self.settings_changed else self.was.settings
         return TopicImage(self.topic_id, self.name, partitions, settings)
-
-
-class Tally(Generic[K]):
-    """Counts under change; those that reach zero are dropped."""
-
-    __slots__ = ("_base", "_counts")
-
-    def __init__(self, base: Mapping[K, int]) -> None:
-        self._base = base
-        self._counts: dict[K, int] | None = None
-
-    def add(self, key: K, count: int) -> None:
-        if self._counts is None:
-            self._counts = dict(self._base)
-        changed = self._counts.get(key, 0) + count
-        assert changed >= 0, f"{key!r} counted below zero"
-        if changed:
-            self._counts[key] = changed
-        else:
-            del self._counts[key]
-
-    def freeze(self) -> Mapping[K, int]:
-        return self._base if self._counts is None else self._counts
 
 
 class ImageEdit:
@@ -74,41 +67,35 @@ class ImageEdit:
         self.feature_level = image.feature_level
         self.quorum = image.quorum
         self.next_producer_id = image.next_producer_id
-        self.topics = image.topics.edit()
-        self.topic_ids = image.topic_ids.edit()
+        self._topics = image.topics.edit()
+        self._topic_ids = image.topic_ids.edit()
         self._drafts: dict[bytes, TopicDraft] = {}
         self._removed: dict[bytes, None] = {}
         self._brokers: dict[int, BrokerImage] = {}
-        self._leaders = Tally(image.leader_counts)
-        self._replicas = Tally(image.replica_counts)
-        self._directories = Tally(image.directory_counts)
+        self._counts = PartitionCounts(image)
 
     def draft(self, topic_id: bytes) -> TopicDraft:
         """The topic, to be changed in place. DoesNotFitError if there is none."""
         draft = self._drafts.get(topic_id)
         if draft is None:
-            topic = self.topics.get(topic_id)
+            topic = self._topics.get(topic_id)
             if topic is None:
                 raise DoesNotFitError(f"there is no topic {topic_id.hex()}")
             draft = self._drafts[topic.topic_id] = TopicDraft(topic)
         return draft
 
-    def add_partition(self, draft: TopicDraft, partition: PartitionImage) -> None:
-        draft.partitions.append(partition)
-        draft.changed[partition.partition] = None
-        self._count(partition, 1)
-
-    def change_partition(self, draft: TopicDraft, before: PartitionImage, after: PartitionImage) -> None:
-        draft.partitions[after.partition] = after
-        draft.changed[after.partition] = None
-        self._leaders.add(before.leader, -1)
-        self._leaders.add(after.leader, 1)
+    def add_topic(self, topic: TopicImage) -> None:
+        """DoesNotFitError if its name or its id is taken."""
+        if topic.name in self._topic_ids or topic.topic_id in self._topics:
+            raise DoesNotFitError(f"there is a topic {topic.name} or {topic.topic_id.hex()} already")
+        self._topics.set(topic.topic_id, topic)
+        self._topic_ids.set(topic.name, topic.topic_id)
+        self._drafts[topic.topic_id] = TopicDraft(topic)
 
     def remove_topic(self, draft: TopicDraft) -> None:
-        for partition in draft.partitions:
-            self._count(partition, -1)
-        self.topics.remove(draft.topic_id)
-        self.topic_ids.remove(draft.name)
+        self._counts.remove(draft.was.partitions)
+        self._topics.remove(draft.topic_id)
+        self._topic_ids.remove(draft.name)
         del self._drafts[draft.topic_id]
         if draft.topic_id in self._image.topics:
             self._removed[draft.topic_id] = None
@@ -119,10 +106,22 @@ class ImageEdit:
     def set_broker(self, broker: BrokerImage) -> None:
         self._brokers[broker.broker_id] = broker
 
+    def finish_topics(self, similar: ClusterImage) -> None:
+        """Put away the topics drafted so far but the last, to which more may come. What such a topic has
+        in common with `similar` is shared with it. The delta will not speak of them.
+        """
+        while len(self._drafts) > 1:
+            draft = self._drafts.pop(next(iter(self._drafts)))
+            draft.count_into(self._counts)
+            topic = draft.freeze()
+            known = similar.topics.get(draft.topic_id)
+            self._topics.set(draft.topic_id, known if known is not None and known == topic else topic)
+
     def finish(self, index: int) -> tuple[ClusterImage, ImageDelta]:
         """The image after the changes, and what they were. The edit must not be used again."""
         for topic_id, draft in self._drafts.items():
-            self.topics.set(topic_id, draft.freeze())
+            draft.count_into(self._counts)
+            self._topics.set(topic_id, draft.freeze())
         brokers: Mapping[int, BrokerImage] = self._image.brokers
         if self._brokers:
             brokers = dict(sorted({**brokers, **self._brokers}.items()))
@@ -133,20 +132,14 @@ class ImageEdit:
             quorum=self.quorum,
             next_producer_id=self.next_producer_id,
             brokers=brokers,
-            topics=self.topics.freeze(),
-            topic_ids=self.topic_ids.freeze(),
-            leader_counts=self._leaders.freeze(),
-            replica_counts=self._replicas.freeze(),
-            directory_counts=self._directories.freeze(),
+            topics=self._topics.freeze(),
+            topic_ids=self._topic_ids.freeze(),
+            leader_counts=self._counts.leaders.freeze(),
+            replica_counts=self._counts.replicas.freeze(),
+            directory_counts=self._counts.directories.freeze(),
+            hosted=self._counts.hosted(),
         )
         return after, self._delta(after)
-
-    def _count(self, partition: PartitionImage, count: int) -> None:
-        self._leaders.add(partition.leader, count)
-        for broker_id in partition.replicas:
-            self._replicas.add(broker_id, count)
-        for directory_id in partition.directory_ids:
-            self._directories.add(directory_id, count)
 
     def _delta(self, after: ClusterImage) -> ImageDelta:
         before = self._image

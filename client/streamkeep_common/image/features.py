@@ -18,6 +18,9 @@ MAX_FEATURE_LEVEL = 2
 QUORUM_FEATURE_LEVEL = 2
 """From this level on the log holds QuorumRecord: who keeps it."""
 
+COMPACT_FEATURE_LEVEL = 2
+"""From this level on partitions change by PartitionChangesRecord, many in one."""
+
 _NESTING = frozenset(
     name
     for name, message in DESCRIPTOR.message_types_by_name.items()
@@ -25,13 +28,16 @@ _NESTING = frozenset(
 )
 
 
-def check_known(record: MetadataRecord, index: int) -> str:
-    """The record's kind (its name in the oneof). UnsupportedFeatureError if any part of it is not known."""
+def check_known(record: MetadataRecord, where: str) -> str:
+    """The record's kind (its name in the oneof). UnsupportedFeatureError if any part of it is not known.
+
+    `where` is for the message: the entry or the snapshot that holds it.
+    """
     kind = record.WhichOneof("record")
-    _check_fields(record, f"metadata entry {index} holds a record", "type")
+    _check_fields(record, where, "type")
     if kind is None:
-        raise UnsupportedFeatureError(f"metadata entry {index} holds a record of no type")
-    _check_all_fields(getattr(record, kind), f"metadata entry {index}: a {kind} record holds a field")
+        raise UnsupportedFeatureError(f"{where} holds a record of no type")
+    _check_all_fields(getattr(record, kind), where)
     return str(kind)
 
 
@@ -44,19 +50,21 @@ def check_feature_level(level: int) -> None:
         )
 
 
-def _check_all_fields(message: Message, what: str) -> None:
+def _check_all_fields(message: Message, where: str) -> None:
     """The message and those inside it."""
-    _check_fields(message, what, "field")
+    _check_fields(message, where, "field")
     if message.DESCRIPTOR.name not in _NESTING:
         return
     for field, value in message.ListFields():
         if field.message_type is not None:
             for inner in value if field.is_repeated else (value,):
-                _check_all_fields(inner, what)
+                _check_all_fields(inner, where)
 
 
-def _check_fields(message: Message, what: str, noun: str) -> None:
+def _check_fields(message: Message, where: str, noun: str) -> None:
     unknown = UnknownFieldSet(message)
     if len(unknown):
-        number = unknown[0].field_number
-        raise UnsupportedFeatureError(f"{what} that this process does not know ({noun} {number})")
+        raise UnsupportedFeatureError(
+            f"{where} holds a {message.DESCRIPTOR.name} with {noun} {unknown[0].field_number}, "
+            "which this process does not know"
+        )

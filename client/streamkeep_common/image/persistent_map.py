@@ -1,8 +1,8 @@
 """A mapping that is never changed: an edit makes a new one that shares all but the touched shards.
 
 Copying one dict of 200,000 topics for each committed entry would cost milliseconds; copying one of 256
-shards costs microseconds. Keys are spread by CRC-32, not by hash(), so that the order of iteration is the
-same in every process.
+shards costs microseconds. A map of which there are many can have fewer shards. Keys are spread by CRC-32,
+not by hash(), so that the order of iteration is the same in every process.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ SHARDS = 256
 _EMPTY: dict[Any, Any] = {}
 
 
-def _shard_of(key: bytes | str) -> int:
-    return zlib.crc32(key.encode() if isinstance(key, str) else key) % SHARDS
+def _shard_of(key: bytes | str, shards: int) -> int:
+    return zlib.crc32(key.encode() if isinstance(key, str) else key) % shards
 
 
 class PersistentMap(Mapping[K, V]):
@@ -27,12 +27,12 @@ class PersistentMap(Mapping[K, V]):
 
     __slots__ = ("_length", "_shards")
 
-    def __init__(self) -> None:
-        self._shards: tuple[dict[K, V], ...] = (_EMPTY,) * SHARDS
+    def __init__(self, shards: int = SHARDS) -> None:
+        self._shards: tuple[dict[K, V], ...] = (_EMPTY,) * shards
         self._length = 0
 
     def __getitem__(self, key: K) -> V:
-        return self._shards[_shard_of(key)][key]
+        return self._shards[_shard_of(key, len(self._shards))][key]
 
     def __len__(self) -> int:
         return self._length
@@ -64,7 +64,7 @@ class MapEdit(Mapping[K, V]):
         self._owned: set[int] = set()
 
     def __getitem__(self, key: K) -> V:
-        return self._shards[_shard_of(key)][key]
+        return self._shards[_shard_of(key, len(self._shards))][key]
 
     def __len__(self) -> int:
         return self._length
@@ -87,13 +87,13 @@ class MapEdit(Mapping[K, V]):
         """The changed map; the edit must not be used again."""
         if not self._owned:
             return self._base
-        frozen: PersistentMap[K, V] = PersistentMap()
+        frozen: PersistentMap[K, V] = PersistentMap(0)
         frozen._shards = tuple(self._shards)
         frozen._length = self._length
         return frozen
 
     def _own(self, key: K) -> dict[K, V]:
-        at = _shard_of(key)
+        at = _shard_of(key, len(self._shards))
         if at not in self._owned:
             self._owned.add(at)
             self._shards[at] = dict(self._shards[at])

@@ -38,7 +38,17 @@ def to_records(image: ClusterImage) -> Iterator[MetadataRecord]:
 
 def to_partition_record(partition: PartitionImage) -> PartitionRecord:
     """The message of which the image's partition is a copy."""
-    return PartitionRecord(**partition._asdict())
+    return PartitionRecord(
+        topic_id=partition.topic_id,
+        partition=partition.partition,
+        replicas=partition.replicas,
+        directory_ids=partition.directory_ids,
+        isr=partition.isr,
+        elr=partition.elr,
+        leader=partition.leader,
+        leader_epoch=partition.leader_epoch,
+        partition_epoch=partition.partition_epoch,
+    )
 
 
 def _broker_records(broker: BrokerImage) -> Iterator[MetadataRecord]:

@@ -17,13 +17,13 @@ from streamkeep_common.errors import (
 from streamkeep_common.image import BrokerImage, ClusterImage
 from streamkeep_common.limits import ID_BYTES
 from streamkeep_coordinator.metadata.decision import Decision, Draft
-from streamkeep_coordinator.metadata.elections import settle_replicas_of
 from streamkeep_coordinator.metadata.limits import (
     MAX_BROKERS,
     MAX_DIRECTORIES_PER_BROKER,
     MAX_TEXT,
     PRODUCER_ID_BLOCK,
 )
+from streamkeep_coordinator.metadata.settle import settle_replicas_of
 from streamkeep_proto.v1.coordinator_pb2 import AllocateProducerIdsResponse, RegisterBroker
 from streamkeep_proto.v1.metadata_pb2 import (
     BrokerFencedRecord,

@@ -8,8 +8,8 @@ from streamkeep_common.errors import InvalidRequestError, UnknownTopicError
 from streamkeep_common.image import ClusterImage, TopicImage
 from streamkeep_common.settings import TOPIC_SETTINGS
 from streamkeep_coordinator.metadata.decision import Decision, Draft
-from streamkeep_coordinator.metadata.elections import settle_topic
 from streamkeep_coordinator.metadata.outcomes import outcome_of, success
+from streamkeep_coordinator.metadata.settle import settle_topic
 from streamkeep_proto.v1.coordinator_pb2 import (
     AlterTopicSettings,
     AlterTopicSettingsRequest,

@@ -28,20 +28,28 @@ class Draft:
     """The image as it would be after the records written so far.
 
     Items of one request see each other through it: two topics of one name, or the load that the first
-    topic's replicas put on a broker.
+    topic's replicas put on a broker. Records are applied only if somebody looks: the last of a command never
+    are, and those of a broker's fencing can be many.
     """
 
     def __init__(self, image: ClusterImage) -> None:
-        self.image = image
         self.new_partitions = 0
+        self._image = image
         self._records: list[MetadataRecord] = []
+        self._applied = 0
+
+    @property
+    def image(self) -> ClusterImage:
+        if self._applied < len(self._records):
+            new = self._records[self._applied :]
+            self._image, _ = apply(self._image, new, self._image.index + 1)
+            self._applied = len(self._records)
+        return self._image
 
     def write(self, *records: MetadataRecord) -> None:
-        """Add records that take effect together."""
-        if records:
-            self.image, _ = apply(self.image, records, self.image.index + 1)
-            self._records.extend(records)
-            self.new_partitions += sum(record.HasField("partition") for record in records)
+        """Add records."""
+        self._records.extend(records)
+        self.new_partitions += sum(record.HasField("partition") for record in records)
 
     def decide(self, answer: R, *, validate_only: bool = False) -> Decision[R]:
         """The records written, or none of them if it was only to be validated."""

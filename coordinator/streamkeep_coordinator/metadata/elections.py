@@ -1,7 +1,7 @@
 """Who is in sync and who leads, given who is alive (KIP-966).
 
-`settle` looks at one partition and says how it ought to stand now. It is declarative: called after any
-change of brokers it gives the same result in whatever order the changes came, and none if nothing changes.
+`elect` looks at one partition and says how it ought to stand now. It is declarative: asked after any change
+of brokers it gives the same result in whatever order the changes came, and what is there if nothing changes.
 
 A member whose broker is fenced leaves the in-sync set. If that leaves fewer than min ISR the high watermark
 is frozen, so the member has all that was acknowledged and stays eligible (ELR). A member whose log
@@ -11,15 +11,13 @@ who had the data, and cannot be elected until the directory is back.
 
 from __future__ import annotations
 
-from streamkeep_common.image import ClusterImage, PartitionImage, TopicImage
-from streamkeep_coordinator.metadata.topic_settings import min_insync_replicas
-from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, PartitionChangeRecord
+from streamkeep_common.image import ClusterImage, PartitionImage, Standing
 
 
-def settle(
+def elect(
     image: ClusterImage, partition: PartitionImage, *, min_insync_replicas: int, leaving: int = 0
-) -> PartitionImage:
-    """The partition as it ought to stand; the same object if it does.
+) -> Standing:
+    """How the partition ought to stand. Its epochs and its number are not looked at.
 
     `leaving` is a broker (0 = none) that leads only where nobody else in sync can.
     """
@@ -32,32 +30,8 @@ def settle(
         leader = next((member for member in elr if is_usable(image, partition, member)), 0)
         isr = (leader,) if leader else ()
         elr = tuple(member for member in elr if member != leader)
-    return _moved(partition, isr, elr, leader)
-
-
-def settle_replicas_of(image: ClusterImage, broker_id: int, *, leaving: int = 0) -> list[MetadataRecord]:
-    """Changes to the partitions that have a replica on a broker of which something changed."""
-    if broker_id not in image.replica_counts:
-        return []
-    return [
-        change
-        for topic in image.topics.values()
-        for change in settle_topic(image, topic, broker_id=broker_id, leaving=leaving)
-    ]
-
-
-def settle_topic(
-    image: ClusterImage, topic: TopicImage, *, broker_id: int = 0, leaving: int = 0
-) -> list[MetadataRecord]:
-    """Changes to a topic's partitions, or only to those with a replica on `broker_id` (0 = all)."""
-    minimum = min_insync_replicas(topic)
-    changes = []
-    for partition in topic.partitions:
-        if not broker_id or broker_id in partition.replicas:
-            after = settle(image, partition, min_insync_replicas=minimum, leaving=leaving)
-            if after is not partition:
-                changes.append(_change(after))
-    return changes
+    assert leader in isr if leader else not isr, f"leader {leader} of in-sync replicas {isr}"
+    return Standing(isr, elr, leader)
 
 
 def is_usable(image: ClusterImage, partition: PartitionImage, broker_id: int) -> bool:
@@ -87,32 +61,3 @@ def _choose_leader(partition: PartitionImage, isr: tuple[int, ...], leaving: int
     if partition.leader in staying:
         return partition.leader
     return next((member for member in partition.replicas if member in staying), 0)
-
-
-def _moved(
-    partition: PartitionImage, isr: tuple[int, ...], elr: tuple[int, ...], leader: int
-) -> PartitionImage:
-    if (isr, elr, leader) == (partition.isr, partition.elr, partition.leader):
-        return partition
-    assert leader in isr if leader else not isr, f"leader {leader} of in-sync replicas {isr}"
-    return partition._replace(
-        isr=isr,
-        elr=elr,
-        leader=leader,
-        leader_epoch=partition.leader_epoch + (leader != partition.leader),
-        partition_epoch=partition.partition_epoch + 1,
-    )
-
-
-def _change(after: PartitionImage) -> MetadataRecord:
-    return MetadataRecord(
-        partition_change=PartitionChangeRecord(
-            topic_id=after.topic_id,
-            partition=after.partition,
-            isr=after.isr,
-            elr=after.elr,
-            leader=after.leader,
-            leader_epoch=after.leader_epoch,
-            partition_epoch=after.partition_epoch,
-        )
-    )

@@ -8,7 +8,9 @@ from streamkeep_proto.v1.metadata_pb2 import (
     FeatureLevelRecord,
     MetadataRecord,
     PartitionChangeRecord,
+    PartitionChangesRecord,
     PartitionRecord,
+    PartitionStanding,
     QuorumMember,
     QuorumRecord,
     SettingRecord,
@@ -59,6 +61,21 @@ def partition_change(number: int, partition: int, *, leader: int, epoch: int) ->
             leader=leader,
             leader_epoch=epoch,
             partition_epoch=epoch,
+        )
+    )
+
+
+def partition_changes(number: int, *partitions: int, leader: int, epoch: int) -> MetadataRecord:
+    """All partitions to one leader at one epoch."""
+    standing = PartitionStanding(isr=[1] if leader else [], elr=[] if leader else [1], leader=leader)
+    return MetadataRecord(
+        partition_changes=PartitionChangesRecord(
+            topic_id=topic_id(number),
+            partitions=partitions,
+            standing_indexes=[0] * len(partitions),
+            leader_epochs=[epoch] * len(partitions),
+            partition_epochs=[epoch] * len(partitions),
+            standings=[standing],
         )
     )
 

@@ -18,6 +18,7 @@ from tests.unit.common.image.records import (
     fenced,
     partition,
     partition_change,
+    partition_changes,
     quorum,
     setting,
     topic,
@@ -57,6 +58,9 @@ def test_partitions_are_counted_by_leader_broker_and_directory() -> None:
     assert image.leader_counts == {0: 2}
     assert image.replica_counts == {1: 2}
     assert image.directory_counts == {directory_id(1): 2}
+    assert image.hosted[1] == {topic_id(1): 2}
+    assert [each.name for each in image.topics_of(1)] == ["topic-1"]
+    assert list(image.topics_of(2)) == []
 
 
 def test_a_topic_without_partitions_shows_in_the_delta() -> None:
@@ -187,6 +191,51 @@ def test_the_quorum_is_part_of_the_image_from_level_2_on() -> None:
     assert not again.quorum_changed
 
 
+def test_many_changes_in_one_record_are_as_many_records() -> None:
+    before, _ = build([feature_level(2), topic(1), *(partition(1, each) for each in range(4))])
+    numbers = (0, 2, 3)
+    one, compact = apply(before, [partition_changes(1, *numbers, leader=0, epoch=2)], 2)
+    many, singly = apply(before, [partition_change(1, n, leader=0, epoch=2) for n in numbers], 2)
+    assert one == many
+    assert compact.changed_partitions == singly.changed_partitions
+    assert one.leader_counts == {0: 3, 1: 1}
+
+
+def columns_of_unequal_length() -> MetadataRecord:
+    record = partition_changes(1, 0, 1, leader=0, epoch=2)
+    del record.partition_changes.leader_epochs[1:]
+    return record
+
+
+def standing_that_is_not_there() -> MetadataRecord:
+    record = partition_changes(1, 0, leader=0, epoch=2)
+    record.partition_changes.standing_indexes[0] = 1
+    return record
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        columns_of_unequal_length(),
+        standing_that_is_not_there(),
+        partition_changes(1, 0, 0, leader=0, epoch=2),
+        partition_changes(1, 0, 2, leader=0, epoch=2),
+        partition_changes(1, 0, leader=0, epoch=3),
+        partition_changes(9, 0, leader=0, epoch=2),
+    ],
+)
+def test_many_changes_that_contradict_the_image_are_refused(record: MetadataRecord) -> None:
+    before, _ = build([feature_level(2), topic(1), partition(1, 0), partition(1, 1)])
+    with pytest.raises(InconsistentMetadataError, match="entry 2"):
+        apply(before, [record], 2)
+
+
+def test_many_changes_in_one_record_need_their_feature_level() -> None:
+    before, _ = build([feature_level(1), topic(1), partition(1, 0)])
+    with pytest.raises(InconsistentMetadataError, match="feature level 1"):
+        apply(before, [partition_changes(1, 0, leader=0, epoch=2)], 2)
+
+
 def member_without_directory() -> MetadataRecord:
     record = quorum(1)
     record.quorum.members[0].directory_id = b""
@@ -237,8 +286,8 @@ def unknown_field() -> MetadataRecord:
     ("record", "said"),
     [
         (unknown_record_type(), "type 111"),
-        (unknown_field(), "a topic record holds a field .* 111"),
-        (unknown_field_of_a_member(), "a quorum record holds a field .* 111"),
+        (unknown_field(), "holds a TopicRecord with field 111"),
+        (unknown_field_of_a_member(), "holds a QuorumMember with field 111"),
         (MetadataRecord(), "no type"),
         (MetadataRecord(feature_level=FeatureLevelRecord(level=99)), "feature level 99"),
     ],

@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import random
 
-from streamkeep_common.image import ClusterImage, apply, difference, to_records
+import pytest
+
+from streamkeep_common.image import (
+    ClusterImage,
+    InconsistentMetadataError,
+    SnapshotBuilder,
+    apply,
+    difference,
+    to_records,
+)
 from streamkeep_common.image.persistent_map import SHARDS, PersistentMap
 from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, ProducerIdsRecord
 from tests.unit.common.image.records import (
@@ -33,6 +42,40 @@ def test_a_snapshot_builds_the_same_image() -> None:
     image = sample()
     rebuilt, _ = apply(ClusterImage(), list(to_records(image)), image.index)
     assert rebuilt == image
+
+
+def in_pieces(image: ClusterImage, size: int, similar: ClusterImage | None = None) -> ClusterImage:
+    records = list(to_records(image))
+    builder = SnapshotBuilder(similar)
+    for at in range(0, len(records), size):
+        builder.add(records[at : at + size])
+    return builder.finish(image.index)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_a_snapshot_in_pieces_builds_the_same_image(size: int) -> None:
+    image = sample()
+    built = in_pieces(image, size)
+    assert built == image
+    assert list(to_records(built)) == list(to_records(image))
+
+
+def test_a_snapshot_shares_what_is_as_it_was() -> None:
+    before = sample()
+    after, _ = apply(before, [partition_change(3, 1, leader=1, epoch=3), topic_removed(2)], 2)
+    built = in_pieces(after, 5, similar=before)
+    assert built == after
+    assert built.topics[topic_id(5)] is before.topics[topic_id(5)]
+    found = difference(before, built)
+    assert [(each.topic_id, each.partition) for each in found.changed_partitions] == [(topic_id(3), 1)]
+    assert [each.topic_id for each in found.removed_topics] == [topic_id(2)]
+
+
+def test_a_snapshot_that_does_not_fit_is_refused() -> None:
+    builder = SnapshotBuilder()
+    builder.add([topic(1), partition(1, 0)])
+    with pytest.raises(InconsistentMetadataError, match="snapshot, partition: topic-1 has 1 partitions"):
+        builder.add([partition(1, 2)])
 
 
 def test_equal_images_give_equal_records_whatever_their_history() -> None:
