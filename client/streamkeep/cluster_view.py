@@ -1,7 +1,8 @@
 """What the client believes of the cluster: who leads which partition, and where brokers and coordinators are.
 
 Pure. Answers of several coordinators may arrive in any order and any age, so a partition only ever moves to a
-greater (leader epoch, partition epoch), and a topic to another id only by a later metadata index.
+greater (leader epoch, partition epoch), and a topic to another id only by a later metadata index. Only a
+recovery by force, which raises the cluster's epoch, makes void what was known before.
 """
 
 from __future__ import annotations
@@ -46,12 +47,13 @@ class TopicView:
 
 
 class ClusterView:
-    """The sum of all answers and hints so far."""
+    """The sum of all answers and hints so far. It is `stale` if whoever answered last had no quorum."""
 
     def __init__(self) -> None:
         self.cluster_id = ""
+        self.cluster_epoch = 0
         self.metadata_index = 0
-        self.coordinators: tuple[str, ...] = ()
+        self.stale = False
         self.addresses: dict[int, str] = {}
         self.topics: dict[str, TopicView] = {}
 
@@ -62,10 +64,12 @@ class ClusterView:
 
     def apply(self, response: GetMetadataResponse) -> list[str]:
         """Take in an answer. Returns the names of topics that it says do not exist."""
+        self.stale = response.stale
+        if response.cluster_epoch > self.cluster_epoch:
+            self._begin_epoch(response.cluster_epoch)
         if response.metadata_index >= self.metadata_index:
             self.metadata_index = response.metadata_index
             self.cluster_id = response.cluster_id
-            self.coordinators = tuple(coordinator.address for coordinator in response.coordinators)
             self.addresses = {broker.broker_id: broker.address for broker in response.brokers}
         missing = []
         for topic in response.topics:
@@ -88,6 +92,13 @@ class ClusterView:
         partition.leader, partition.leader_epoch = hint.broker_id, hint.leader_epoch
         partition.address = self.addresses[hint.broker_id] = hint.address
         return True
+
+    def _begin_epoch(self, cluster_epoch: int) -> None:
+        """What the cluster had decided last may be lost, and decided differently since."""
+        if self.cluster_epoch:
+            self.metadata_index = 0
+            self.topics.clear()
+        self.cluster_epoch = cluster_epoch
 
     def _apply_topic(self, info: TopicInfo, metadata_index: int) -> None:
         known = self.topics.get(info.name)

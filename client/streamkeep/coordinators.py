@@ -1,16 +1,27 @@
-"""Asks coordinators: whichever answers first of those in the bootstrap list and those learned since."""
+"""Asks coordinators: any of them what any can answer, the active one for changes.
+
+The first coordinator that answers decides which cluster this client belongs to; from then on those of another
+are refused. An address that the cluster itself did not name is asked for metadata before it is trusted with
+anything else, and so the other coordinators are learned from it.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum, auto
+from typing import NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
 from streamkeep.connections import Connections, Purpose
+from streamkeep_common.coordinators import CoordinatorAddresses, Search, Verdict
 from streamkeep_common.errors import (
+    ClusterMismatchError,
+    NoQuorumError,
     NotActiveError,
+    NotInitializedError,
+    RemovedError,
     ShuttingDownError,
     StreamkeepError,
     TimedOutError,
@@ -18,22 +29,48 @@ from streamkeep_common.errors import (
     UnsupportedFeatureError,
     from_rpc,
 )
-from streamkeep_common.retry import RetryPolicy, call_with_retries
+from streamkeep_common.methods import GET_METADATA
+from streamkeep_common.retry import RetryPolicy
 from streamkeep_common.seams.clock import Clock
 from streamkeep_common.seams.network import RpcError, Status, UnaryMethod
+from streamkeep_proto.v1.coordinator_pb2 import GetMetadataRequest, GetMetadataResponse
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
 
-ATTEMPT_TIMEOUT_S = 1.5
-"""One address may take this long before the next is tried, while there is a next one."""
+PACE = RetryPolicy(first_wait_ms=50, max_wait_ms=200)
+"""Between rounds in which nobody answered. Short, so that a new active coordinator is found soon."""
 
-FIRST_WAIT_MS = 50
-MAX_WAIT_MS = 500
-"""Between rounds in which nobody answered."""
+_LATER = (
+    NoQuorumError,
+    NotInitializedError,
+    NotActiveError,
+    ShuttingDownError,
+    UnavailableError,
+    TimedOutError,
+)
+"""Another may know better now, or the same one later. Who is told of one failure of many is told of the first
+of these."""
+_ELSEWHERE = (RemovedError, ClusterMismatchError, UnsupportedFeatureError)
 
-_ELSEWHERE = (NotActiveError, ShuttingDownError, UnavailableError, TimedOutError)
-"""Errors after which another coordinator, or the same one later, may know better."""
+
+class Whom(Enum):
+    """Which coordinators to put a question to."""
+
+    ANY = auto()
+    """Whoever answered last, first."""
+    ACTIVE = auto()
+    """The active one does it, the others say who that is. If it dies or falls silent meanwhile the request is
+    made again to the next one, so it may be carried out twice."""
+    STRANGERS_TOO = auto()
+    """The active one knows best, but one that belongs to no cluster answers too."""
+
+
+class Version(NamedTuple):
+    """How new an answer is. The index rises, except when the cluster is recovered by force."""
+
+    cluster_epoch: int
+    metadata_index: int
 
 
 class NotACoordinatorError(UnsupportedFeatureError):
@@ -43,71 +80,76 @@ class NotACoordinatorError(UnsupportedFeatureError):
 
 
 class Coordinators:
-    """Addresses of coordinators, the one that answered last in front."""
+    """See the module. `bootstrap` is the list given; `cluster_id` is empty until a coordinator answered."""
 
     def __init__(
         self, bootstrap: Sequence[str], connections: Connections, clock: Clock, rng: random.Random
     ) -> None:
-        self._bootstrap = tuple(bootstrap)
-        self._addresses = list(bootstrap)
+        self.bootstrap = tuple(bootstrap)
+        self.cluster_id = ""
+        self._addresses = CoordinatorAddresses(bootstrap)
+        self._newest = Version(0, 0)
+        self._trusted: frozenset[str] = frozenset()
         self._connections = connections
         self._clock = clock
         self._rng = rng
-        self.last_failure: StreamkeepError | None = None
-        """Why nobody answered the last time that all were asked; None after an answer."""
+        self._failures: Mapping[str, StreamkeepError] = {}
 
-    def learn(self, addresses: Sequence[str]) -> None:
-        """Take over the cluster's own list. The bootstrap list stays behind it as a last resort."""
-        preferred = self._addresses[0]
-        self._addresses = list(dict.fromkeys((*addresses, *self._bootstrap)))
-        self._prefer(preferred)
+    @property
+    def last_failure(self) -> StreamkeepError | None:
+        """Why nobody has answered the latest question yet; None if somebody has, or nobody failed to."""
+        return _most_telling(self._failures) if self._failures else None
 
-    async def call(
+    async def ask(
         self,
+        whom: Whom,
+        method: UnaryMethod[Q, R],
+        request: Q,
+        *,
+        timeout_s: float,
+        check: Callable[[R], None] = lambda _: None,
+        second_best: Callable[[R], bool] = lambda _: False,
+    ) -> R:
+        """Ask one after the other, in rounds, for `timeout_s` at the most.
+
+        `check` may raise on an answer; after NOT_ACTIVE and the like another one is asked. An answer that is
+        `second_best` counts only if nobody has a better one. Raises NoQuorumError, UnavailableError or
+        TimedOutError with the addresses when time is up, and at once what nobody would answer differently.
+        """
+
+        async def ask(address: str) -> R:
+            if whom is not Whom.STRANGERS_TOO:
+                await self._introduce(address, method, timeout_s)
+            return await self.ask_one(address, method, request, timeout_s=timeout_s, check=check)
+
+        search = Search(
+            self._addresses,
+            ask,
+            judge=_judge,
+            active_first=whom is not Whom.ANY,
+            clock=self._clock,
+            rng=self._rng,
+            pace=PACE,
+            second_best=second_best,
+        )
+        self._failures = search.failures
+        try:
+            answer = await search.run(timeout_s=timeout_s)
+        except TimeoutError:
+            raise _most_telling(search.failures or self._addresses.known) from None
+        self._failures = {}
+        return answer
+
+    async def ask_one(
+        self,
+        address: str,
         method: UnaryMethod[Q, R],
         request: Q,
         *,
         timeout_s: float,
         check: Callable[[R], None] = lambda _: None,
     ) -> R:
-        """Ask one after the other, in rounds, for about `timeout_s`.
-
-        `check` may raise on an answer; after NOT_ACTIVE and the like another one is asked. Raises
-        UnavailableError or TimedOutError with the addresses when time is up, and at once what nobody would
-        answer differently.
-        """
-        deadline_s = self._clock.monotonic() + timeout_s
-
-        async def ask_each() -> R:
-            failures: list[StreamkeepError] = []
-            for address in tuple(self._addresses):
-                attempt_s = self._attempt_s(deadline_s)
-                try:
-                    return await self._ask(address, method, request, attempt_s, check)
-                except (*_ELSEWHERE, UnsupportedFeatureError) as error:
-                    failures.append(error)
-            self.last_failure = self._explain(failures)
-            raise self.last_failure
-
-        policy = RetryPolicy(
-            first_wait_ms=FIRST_WAIT_MS, max_wait_ms=MAX_WAIT_MS, budget_ms=round(timeout_s * 1_000)
-        )
-        return await call_with_retries(
-            ask_each,
-            clock=self._clock,
-            rng=self._rng,
-            policy=policy,
-            retriable=lambda error: isinstance(error, _ELSEWHERE),
-        )
-
-    async def _ask(
-        self,
-        address: str,
-        method: UnaryMethod[Q, R],
-        request: Q,
-        timeout_s: float,
-        check: Callable[[R], None],
-    ) -> R:
+        """Ask this one, once."""
         channel = self._connections.channel(address, Purpose.CONTROL)
         try:
             response = await channel.call(method, request, timeout_s=timeout_s)
@@ -115,24 +157,59 @@ class Coordinators:
             if error.status is Status.UNIMPLEMENTED:
                 raise NotACoordinatorError(f"{address} is not a coordinator, or an older one") from None
             raise from_rpc(error) from None
+        if isinstance(response, GetMetadataResponse):
+            self._meet(address, response)
         check(response)
-        self.last_failure = None
-        self._prefer(address)
         return response
 
-    def _attempt_s(self, deadline_s: float) -> float:
-        remaining_s = max(deadline_s - self._clock.monotonic(), 0.001)
-        return min(remaining_s, ATTEMPT_TIMEOUT_S) if len(self._addresses) > 1 else remaining_s
+    # --- whom to trust ---
 
-    def _prefer(self, address: str) -> None:
-        if address in self._addresses and self._addresses[0] != address:
-            self._addresses.remove(address)
-            self._addresses.insert(0, address)
+    async def _introduce(self, address: str, method: UnaryMethod[Q, R], timeout_s: float) -> None:
+        """Before anything else it is asked for metadata, unless a coordinator of this cluster named it."""
+        if address not in self._trusted and method.path != GET_METADATA.path:
+            await self.ask_one(address, GET_METADATA, GetMetadataRequest(), timeout_s=timeout_s)
 
-    def _explain(self, failures: list[StreamkeepError]) -> StreamkeepError:
-        """The last failure that may pass, or just the last, with all the addresses that were tried."""
-        last = next((error for error in reversed(failures) if isinstance(error, _ELSEWHERE)), failures[-1])
-        tried = ", ".join(self._addresses)
-        if isinstance(last, TimedOutError):
-            return TimedOutError(f"no coordinator at {tried} answered in time")
-        return type(last)(f"no coordinator at {tried} could answer: {last.message}")
+    def _meet(self, address: str, response: GetMetadataResponse) -> None:
+        """Learn from a coordinator of this cluster who the others are. Raises NotInitializedError or
+        ClusterMismatchError about one that is of none, of another, or left behind by a recovery by force."""
+        if not response.cluster_id:
+            raise NotInitializedError(f"the coordinator at {address} belongs to no cluster yet")
+        if self.cluster_id not in ("", response.cluster_id):
+            raise ClusterMismatchError(
+                f"the coordinator at {address} belongs to cluster {response.cluster_id}, "
+                f"and this client to {self.cluster_id}"
+            )
+        said = Version(response.cluster_epoch or self._newest.cluster_epoch, response.metadata_index)
+        if said.cluster_epoch < self._newest.cluster_epoch:
+            raise ClusterMismatchError(
+                f"the coordinator at {address} is at epoch {said.cluster_epoch} of the cluster, which was "
+                f"recovered by force and is at epoch {self._newest.cluster_epoch}"
+            )
+        self.cluster_id = response.cluster_id
+        members = [coordinator.address for coordinator in response.coordinators]
+        self._trusted |= {address, *members}
+        if said >= self._newest:
+            self._newest = said
+            self._addresses.learn(members)
+            active = [coordinator.address for coordinator in response.coordinators if coordinator.active]
+            if active and not response.stale:
+                self._addresses.active = active[0]
+
+
+def _judge(error: StreamkeepError) -> Verdict:
+    if isinstance(error, _LATER):
+        return Verdict.LATER
+    return Verdict.ELSEWHERE if isinstance(error, _ELSEWHERE) else Verdict.FINAL
+
+
+def _most_telling(failures: Mapping[str, StreamkeepError] | Sequence[str]) -> StreamkeepError:
+    """One error for all who were asked: of what they said, whatever a person can do most about."""
+    tried = ", ".join(failures)
+    said = failures.values() if isinstance(failures, Mapping) else ()
+    for kind in (*_LATER, *_ELSEWHERE):
+        told = next((error for error in said if isinstance(error, kind)), None)
+        if isinstance(told, NotActiveError):
+            return NoQuorumError(f"none of the coordinators at {tried} is active")
+        if told is not None and not isinstance(told, TimedOutError):
+            return type(told)(f"no coordinator at {tried} could answer: {told.message}")
+    return TimedOutError(f"no coordinator at {tried} answered in time")

@@ -8,13 +8,19 @@ import random
 from collections.abc import Callable
 
 from streamkeep.cluster_view import ClusterView, TopicView
-from streamkeep.coordinators import Coordinators
-from streamkeep_common.errors import ClosedError, StreamkeepError, TimedOutError, UnknownTopicError
+from streamkeep.coordinators import Coordinators, Whom
+from streamkeep_common.errors import (
+    ClosedError,
+    NoQuorumError,
+    StreamkeepError,
+    TimedOutError,
+    UnknownTopicError,
+)
 from streamkeep_common.methods import GET_METADATA
 from streamkeep_common.retry import Backoff, RetryPolicy
 from streamkeep_common.seams.clock import Clock
 from streamkeep_common.topics import check_topic_name
-from streamkeep_proto.v1.coordinator_pb2 import GetMetadataRequest
+from streamkeep_proto.v1.coordinator_pb2 import GetMetadataRequest, GetMetadataResponse
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
 
 _logger = logging.getLogger(__name__)
@@ -75,8 +81,7 @@ class MetadataCache:
             async with asyncio.timeout(timeout_s):
                 return await self._look_up(name)
         except TimeoutError:
-            silence = TimedOutError(f"no coordinator said within {timeout_s:g} s where topic '{name}' is")
-            raise self._coordinators.last_failure or silence from None
+            raise self._coordinators.last_failure or self._silence(name, timeout_s) from None
 
     async def _look_up(self, name: str) -> TopicView:
         answers = 0
@@ -86,11 +91,16 @@ class MetadataCache:
             known = self.view.topics.get(name)
             if known is not None:
                 return known
-            if error is None:
-                answers += 1
-            elif not error.retriable:
+            if error is not None and not error.retriable:
                 raise error
+            if error is None and not self.view.stale:
+                answers += 1
         raise UnknownTopicError(f"topic '{name}' does not exist")
+
+    def _silence(self, name: str, timeout_s: float) -> StreamkeepError:
+        if self.view.stale:
+            return NoQuorumError(f"topic '{name}' is not known to the coordinators that can be reached")
+        return TimedOutError(f"no coordinator said within {timeout_s:g} s where topic '{name}' is")
 
     def hint(self, topic: str, partition: int, leader: LeaderHint | None) -> bool:
         """A broker named the leader of a partition. False if that is no news."""
@@ -151,18 +161,30 @@ class MetadataCache:
     async def _ask_once(self) -> StreamkeepError | None:
         request = GetMetadataRequest(names=list(self._names))
         try:
-            response = await self._coordinators.call(GET_METADATA, request, timeout_s=ROUND_TIMEOUT_S)
+            response = await self._coordinators.ask(
+                Whom.ANY,
+                GET_METADATA,
+                request,
+                timeout_s=ROUND_TIMEOUT_S,
+                second_best=lambda answer: answer.stale,
+            )
         except StreamkeepError as error:
             _logger.warning("metadata could not be refreshed: %s", error)
             self._refresh_later(RETRY_INTERVAL_S)
             return error
+        self._take(response)
+        self._refresh_later(RETRY_INTERVAL_S if response.stale else REFRESH_INTERVAL_S)
+        return None
+
+    def _take(self, response: GetMetadataResponse) -> None:
+        if response.stale and not self.view.stale:
+            _logger.warning("the coordinators that can be reached have no quorum: metadata may be old")
+        elif self.view.stale and not response.stale:
+            _logger.info("the coordinators have a quorum again")
         for name in self.view.apply(response):
             if name not in self.view.topics:
                 self._names.pop(name, None)
-        self._coordinators.learn(self.view.coordinators)
         self._notify()
-        self._refresh_later(REFRESH_INTERVAL_S)
-        return None
 
     def _refresh_later(self, wait_s: float) -> None:
         if self._periodic is not None:

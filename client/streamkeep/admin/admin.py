@@ -1,23 +1,24 @@
 """Administration of a cluster, with one outcome an item.
 
-Answers are the messages of coordinator.proto and broker.proto themselves. Methods for several items report
-each item's error in its outcome; methods for one item raise it.
+Answers are the messages of coordinator.proto, broker.proto and raft.proto themselves. Methods for several
+items report each item's error in its outcome; methods for one item raise it.
+
+A change whose answer was lost, because the active coordinator died or fell silent, is made again at the next
+one. Most changes bear that: a topic is created under an id of our choice, so the second attempt finds its own
+topic; settings, partition counts, levels and leadership are what they already are. Only what is deleted or
+removed may be reported as unknown although this very call removed it.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Self, TypeVar
+from collections.abc import Iterable, Mapping
 
-from google.protobuf.message import Message
-
-from streamkeep.client import Client
-from streamkeep.leader_calls import Item
+from streamkeep.admin.quorum import QuorumAdmin
+from streamkeep.coordinators import Whom
 from streamkeep.offsets import OffsetQuestion, delete_records, list_offsets
 from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
-from streamkeep_common.errors import StreamkeepError, UnknownBrokerError, from_proto, raise_if_error
+from streamkeep_common.errors import StreamkeepError, UnknownBrokerError, raise_if_error
+from streamkeep_common.limits import ID_BYTES
 from streamkeep_common.methods import (
     ADD_PARTITIONS,
     ALTER_TOPIC_SETTINGS,
@@ -27,10 +28,8 @@ from streamkeep_common.methods import (
     DESCRIBE_LOG_DIRS,
     DESCRIBE_TOPICS,
     LIST_TOPICS,
+    UPGRADE_FEATURES,
 )
-from streamkeep_common.seams.clock import Clock
-from streamkeep_common.seams.network import Network, UnaryMethod
-from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.broker_pb2 import DeletedRecords, DescribeLogDirsRequest, ListedOffset, LogDir
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
@@ -47,51 +46,18 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     TopicInfo,
     TopicListing,
     TopicOutcome,
+    UpgradeFeaturesRequest,
+    UpgradeFeaturesResponse,
 )
 
-Q = TypeVar("Q", bound=Message)
-R = TypeVar("R", bound=Message)
 
-
-class Admin:
-    """Manages topics and looks into the cluster.
+class Admin(QuorumAdmin):
+    """Manages topics, looks into the cluster, and changes its quorum.
 
     `bootstrap` names coordinators ("host:port", several with commas or as a list), or is a `Client` to share.
     Changes are made by the active coordinator, which is found among the others. Calls are tried again for
     `request_timeout_ms` (default 30000) while nobody answers. Use it with `async with`, or `close` it.
     """
-
-    def __init__(
-        self,
-        bootstrap: str | Sequence[str] | Client,
-        *,
-        request_timeout_ms: int = 30_000,
-        network: Network | None = None,
-        clock: Clock | None = None,
-        rng: random.Random | None = None,
-    ) -> None:
-        self._owns_client = not isinstance(bootstrap, Client)
-        self._client = (
-            bootstrap
-            if isinstance(bootstrap, Client)
-            else Client(
-                bootstrap, request_timeout_ms=request_timeout_ms, network=network, clock=clock, rng=rng
-            )
-        )
-        self._timeout_s = request_timeout_ms / 1_000
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections, unless they are a shared client's."""
-        if self._owns_client:
-            await self._client.close()
 
     # --- topics ---
 
@@ -108,8 +74,7 @@ class Admin:
         """Create a topic; 0 takes the cluster's default. With `wait` it can be used at once.
 
         Raises TopicExistsError, InvalidTopicNameError, InvalidPartitionCountError,
-        InvalidReplicationFactorError, UnknownSettingError or InvalidSettingError. If the answer was lost on
-        the way and the call made again, TopicExistsError may be about the topic that it made itself.
+        InvalidReplicationFactorError, UnknownSettingError or InvalidSettingError.
         """
         topic = NewTopic(
             name=name, partitions=partitions, replication_factor=replication_factor, settings=settings or {}
@@ -123,9 +88,14 @@ class Admin:
     async def create_topics(
         self, topics: Iterable[NewTopic], *, validate_only: bool = False
     ) -> list[TopicOutcome]:
-        """Create several; one outcome each, in their order. They may take a moment: `wait_until_ready`."""
+        """Create several; one outcome each, in their order. They may take a moment: `wait_until_ready`.
+
+        Those without a `topic_id` are given one.
+        """
         request = CreateTopicsRequest(topics=topics, validate_only=validate_only)
-        response = await self._ask(CREATE_TOPICS, request, lambda answer: answer.outcomes)
+        for topic in request.topics:
+            topic.topic_id = topic.topic_id or self._client.rng.randbytes(ID_BYTES)
+        response = await self._ask(Whom.ACTIVE, CREATE_TOPICS, request)
         return list(response.outcomes)
 
     async def wait_until_ready(self, *names: str, timeout_ms: int | None = None) -> None:
@@ -146,7 +116,8 @@ class Admin:
                 raise outcome
 
     async def delete_topic(self, name: str, *, validate_only: bool = False) -> TopicOutcome:
-        """Delete a topic with all its records. Raises UnknownTopicError."""
+        """Delete a topic with all its records. Raises UnknownTopicError, which if an answer was lost may
+        be about the topic that this call deleted."""
         (outcome,) = await self.delete_topics([name], validate_only=validate_only)
         raise_if_error(outcome.error)
         return outcome
@@ -156,12 +127,12 @@ class Admin:
     ) -> list[TopicOutcome]:
         """Delete several, by name or id; one outcome each, names first."""
         request = DeleteTopicsRequest(names=names, topic_ids=topic_ids, validate_only=validate_only)
-        response = await self._ask(DELETE_TOPICS, request, lambda answer: answer.outcomes)
+        response = await self._ask(Whom.ACTIVE, DELETE_TOPICS, request)
         return list(response.outcomes)
 
     async def list_topics(self) -> list[TopicListing]:
         """All topics, by name."""
-        return list((await self._ask(LIST_TOPICS, ListTopicsRequest())).topics)
+        return list((await self._ask(Whom.ANY, LIST_TOPICS, ListTopicsRequest())).topics)
 
     async def describe_topic(self, name: str) -> TopicInfo:
         """Partitions and settings of a topic. Raises UnknownTopicError."""
@@ -171,7 +142,8 @@ class Admin:
 
     async def describe_topics(self, names: Iterable[str] = ()) -> list[TopicInfo]:
         """Partitions and settings of these topics, each with its `error`; of all topics if none is named."""
-        return list((await self._ask(DESCRIBE_TOPICS, DescribeTopicsRequest(names=names))).topics)
+        request = DescribeTopicsRequest(names=names)
+        return list((await self._ask(Whom.ANY, DESCRIBE_TOPICS, request)).topics)
 
     async def add_partitions(
         self, name: str, partitions: int, *, validate_only: bool = False, wait: bool = True
@@ -183,7 +155,7 @@ class Admin:
         request = AddPartitionsRequest(
             topics=[PartitionCount(name=name, partitions=partitions)], validate_only=validate_only
         )
-        response = await self._ask(ADD_PARTITIONS, request, lambda answer: answer.outcomes)
+        response = await self._ask(Whom.ACTIVE, ADD_PARTITIONS, request)
         (outcome,) = response.outcomes
         raise_if_error(outcome.error)
         if wait and not validate_only:
@@ -205,7 +177,7 @@ class Admin:
         """
         change = AlterTopicSettings(name=name, set=set or {}, unset=unset)
         request = AlterTopicSettingsRequest(topics=[change], validate_only=validate_only)
-        response = await self._ask(ALTER_TOPIC_SETTINGS, request, lambda answer: answer.outcomes)
+        response = await self._ask(Whom.ACTIVE, ALTER_TOPIC_SETTINGS, request)
         (outcome,) = response.outcomes
         raise_if_error(outcome.error)
         return outcome
@@ -236,8 +208,28 @@ class Admin:
     # --- the cluster ---
 
     async def describe_cluster(self) -> DescribeClusterResponse:
-        """Coordinators, brokers, and how many topics and partitions there are."""
-        return await self._ask(DESCRIBE_CLUSTER, DescribeClusterRequest())
+        """Coordinators, brokers, and how many topics and partitions there are.
+
+        `stale` is set if no coordinator that can be reached has a quorum: this is then what one of them
+        knows.
+        """
+        return await self._client.coordinators.ask(
+            Whom.ANY,
+            DESCRIBE_CLUSTER,
+            DescribeClusterRequest(),
+            timeout_s=self._timeout_s,
+            second_best=lambda answer: answer.stale,
+        )
+
+    async def upgrade_features(
+        self, level: int = 0, *, validate_only: bool = False
+    ) -> UpgradeFeaturesResponse:
+        """Raise the feature level, for good; 0 = to the highest that every process supports.
+
+        Raises UnsupportedFeatureError, naming who is in the way, or InvalidRequestError if it is lower.
+        """
+        request = UpgradeFeaturesRequest(level=level, validate_only=validate_only)
+        return await self._ask(Whom.ACTIVE, UPGRADE_FEATURES, request)
 
     async def describe_log_dirs(self, broker_id: int) -> list[LogDir]:
         """State and contents of a broker's log directories. Raises UnknownBrokerError, UnavailableError."""
@@ -247,18 +239,3 @@ class Admin:
                 request = DescribeLogDirsRequest()
                 return list((await self._client.call_broker(broker.address, DESCRIBE_LOG_DIRS, request)).dirs)
         raise UnknownBrokerError(f"there is no broker {broker_id}")
-
-    async def _ask(
-        self,
-        method: UnaryMethod[Q, R],
-        request: Q,
-        items: Callable[[R], Iterable[Item]] = lambda _: (),
-    ) -> R:
-        """One answer of a coordinator; if any item says NOT_ACTIVE, another coordinator is asked."""
-
-        def check(answer: R) -> None:
-            for item in items(answer):
-                if item.error.code == errors_pb2.NOT_ACTIVE:
-                    raise from_proto(item.error)
-
-        return await self._client.coordinators.call(method, request, timeout_s=self._timeout_s, check=check)
