@@ -13,8 +13,9 @@ from streamctl.failures import CommandError, ExitCode, nearest
 from streamctl.interrupts import run
 from streamctl.invocation import DEFAULT_BOOTSTRAP, Invocation
 from streamkeep import Admin, Client
-from streamkeep_common.errors import UnavailableError, UnknownTopicError, from_proto
+from streamkeep_common.errors import NotInitializedError, UnavailableError, UnknownTopicError, from_proto
 from streamkeep_proto.v1.coordinator_pb2 import TopicInfo
+from streamkeep_proto.v1.raft_pb2 import DescribeQuorumResponse
 
 T = TypeVar("T")
 
@@ -32,6 +33,16 @@ class Cluster:
         if topic.HasField("error") and isinstance(from_proto(topic.error), UnknownTopicError):
             raise await self._unknown(name)
         return topic
+
+    async def quorum(self) -> DescribeQuorumResponse:
+        """As the active coordinator sees it, or whoever answers if there is none.
+
+        Raises NotInitializedError if whoever answers belongs to no cluster yet.
+        """
+        quorum = await self.admin.describe_quorum()
+        if not quorum.cluster_id:
+            raise NotInitializedError("the coordinator that answers belongs to no cluster yet")
+        return quorum
 
     async def _unknown(self, name: str) -> CommandError:
         known = [topic.name for topic in await self.admin.list_topics()]

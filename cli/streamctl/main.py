@@ -18,7 +18,11 @@ COMMANDS = {
     ),
     "produce": LazyCommand("streamctl.commands.produce:produce", "Send lines to a topic."),
     "consume": LazyCommand("streamctl.commands.consume:consume", "Print the records of a topic."),
-    "cluster": LazyCommand("streamctl.commands.cluster:cluster", "Look at coordinators and brokers."),
+    "cluster": LazyCommand(
+        "streamctl.commands.cluster:cluster",
+        "Look at coordinators and brokers; make a cluster, or upgrade it.",
+    ),
+    "quorum": LazyCommand("streamctl.commands.quorum:quorum", "Show and change the quorum of coordinators."),
     "log": LazyCommand("streamctl.commands.log:log", "Look into segment files."),
     "coordinator": LazyCommand("streamctl.commands.server:coordinator", "Run a coordinator."),
     "broker": LazyCommand("streamctl.commands.server:broker", "Run a broker."),

@@ -63,6 +63,12 @@ def _text(cell: Cell) -> str:
     return ",".join(map(str, cell)) or "-"
 
 
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on a terminal, unless the answer was given with the command. Abort if the answer is no."""
+    if not yes and sys.stdin.isatty():
+        click.confirm(question, abort=True, err=True)
+
+
 def note(text: str) -> None:
     """A sentence for the person who watches."""
     click.echo(text, err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -11,7 +10,7 @@ import click
 
 from streamctl.groups import NounGroup
 from streamctl.invocation import Invocation, cluster_options, named_values, pass_invocation
-from streamctl.output import Cell, Table, emit, note
+from streamctl.output import Cell, Table, confirm, emit, note
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
@@ -241,9 +240,8 @@ def delete(invocation: Invocation, /, *, name: str, yes: bool, dry_run: bool) ->
     from streamctl.cluster import ask
 
     found = ask(invocation, lambda cluster: cluster.topic(name))
-    if not yes and not dry_run and sys.stdin.isatty():
-        question = f"Delete topic '{name}', {len(found.partitions)} partitions with all their records?"
-        click.confirm(question, abort=True, err=True)
+    question = f"Delete topic '{name}', {len(found.partitions)} partitions with all their records?"
+    confirm(question, yes=yes or dry_run)
     outcome = ask(invocation, lambda cluster: cluster.admin.delete_topic(name, validate_only=dry_run))
     note(f"{'Would delete' if dry_run else 'Deleted'} topic '{name}'.")
     if invocation.json:

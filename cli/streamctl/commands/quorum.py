@@ -1,0 +1,119 @@
+"""`streamctl quorum`: the coordinators that keep the metadata together, and how they change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from streamctl.failures import CommandError, ExitCode
+from streamctl.groups import NounGroup
+from streamctl.invocation import Invocation, cluster_options, pass_invocation
+from streamctl.output import confirm, emit, note
+
+if TYPE_CHECKING:
+    from streamkeep_proto.v1.raft_pb2 import DescribeQuorumResponse
+
+MAX_ID = 2**31 - 1
+
+_id = click.argument("number", type=click.IntRange(1, MAX_ID), metavar="ID")
+
+
+@click.group(cls=NounGroup)
+def quorum() -> None:
+    """Show and change the quorum of coordinators."""
+
+
+@quorum.command()
+@cluster_options
+@pass_invocation
+def status(invocation: Invocation, /) -> None:
+    """Show who is active, and how far each coordinator has come.
+
+    Answered by any coordinator that lives. Without a quorum it tells what that one knows, and says so.
+    """
+    from streamctl.cluster import ask
+
+    _show(invocation, ask(invocation, lambda cluster: cluster.quorum()))
+
+
+def _show(invocation: Invocation, found: DescribeQuorumResponse) -> None:
+    from streamctl.quorum import members_table, quorum_fields, quorum_table, staleness
+
+    emit(invocation, quorum_fields(found), quorum_table(found), members_table(found.members))
+    if found.stale:
+        note(staleness(found))
+
+
+@quorum.command()
+@_id
+@click.argument("address", metavar="HOST:PORT")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Return when it votes.")
+@cluster_options
+@pass_invocation
+def add(invocation: Invocation, /, *, number: int, address: str, wait: bool) -> None:
+    """Let a coordinator in that runs with an empty data directory.
+
+    It joins as a learner, which has no vote; it gets one by itself when it has everything. With --timeout
+    the command gives up on a learner that has made no progress for so long.
+    """
+    from streamctl.cluster import Cluster, ask
+    from streamctl.membership import until_it_votes
+
+    async def work(cluster: Cluster) -> DescribeQuorumResponse:
+        await cluster.admin.add_coordinator(number, address)
+        note(f"Coordinator {number} at {address} has joined as a learner.")
+        if wait:
+            return await until_it_votes(cluster, number, stall_timeout_s=invocation.stall_timeout_s)
+        return await cluster.quorum()
+
+    found = ask(invocation, work)
+    if wait:
+        note(f"Coordinator {number} has everything and votes.")
+    if invocation.json:
+        _show(invocation, found)
+
+
+@quorum.command()
+@_id
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")
+@cluster_options
+@pass_invocation
+def remove(invocation: Invocation, /, *, number: int, yes: bool, dry_run: bool) -> None:
+    """Take a coordinator out of the quorum for good. Asks first, on a terminal.
+
+    Its process need not run; if it does, it says that it was removed, and serves nothing any more.
+    """
+    from streamctl.cluster import ask
+    from streamctl.membership import removal
+
+    found = ask(invocation, lambda cluster: cluster.quorum())
+    consequence = removal(found, number)
+    if dry_run:
+        note(f"Would remove {consequence}.")
+        return
+    confirm(f"Remove {consequence}?", yes=yes)
+    ask(invocation, lambda cluster: cluster.admin.remove_coordinator(number))
+    note(f"Removed {consequence}.")
+    if invocation.json:
+        _show(invocation, ask(invocation, lambda cluster: cluster.quorum()))
+
+
+@quorum.command()
+@click.argument("number", type=click.IntRange(1, MAX_ID), metavar="[ID]", required=False)
+@cluster_options
+@pass_invocation
+def transfer(invocation: Invocation, /, *, number: int | None) -> None:
+    """Make another voter the active one: ID, or whichever has most of the log."""
+    from streamctl.cluster import ask
+
+    changed = ask(invocation, lambda cluster: cluster.admin.transfer_leadership(number or 0))
+    if number and changed.active_id != number:
+        raise CommandError(
+            f"coordinator {changed.active_id} is active, and not {number}: it may have been slow, try again",
+            ExitCode.UNAVAILABLE,
+        )
+    note(f"Coordinator {changed.active_id} is active.")
+    if invocation.json:
+        _show(invocation, ask(invocation, lambda cluster: cluster.quorum()))
