@@ -1,0 +1,29 @@
+"""Why the core refuses a call, and what it must never see. The shell translates them for those who asked."""
+
+from __future__ import annotations
+
+
+class RaftError(Exception):
+    """Base of all of these."""
+
+
+class NotLeaderError(RaftError):
+    """Only a leader can do this, and for a read somebody must be known to lead."""
+
+
+class TransferInProgressError(RaftError):
+    """Leadership is being handed over: nothing is proposed meanwhile."""
+
+
+class TooMuchUncommittedError(RaftError):
+    """More proposals wait for a majority than may."""
+
+
+class QuorumChangeError(RaftError):
+    """This change of the quorum, or this transfer, is not allowed now."""
+
+
+class RaftInvariantError(RaftError):
+    """A promise that everything rests on is broken. The process must stop: going on could lose what was
+    committed.
+    """
