@@ -12,7 +12,9 @@ from streamkeep_proto.v1.metadata_pb2 import MetadataEntry
 
 
 class MetadataMachine:
-    """The StateMachine of a coordinator. `on_commit` gets each entry applied, and its size in bytes."""
+    """The StateMachine of a coordinator. `on_commit` gets each entry applied, and its size in bytes;
+    `on_activate` is called when this coordinator has become the active one.
+    """
 
     def __init__(
         self,
@@ -21,11 +23,13 @@ class MetadataMachine:
         duty: SessionDuty,
         *,
         on_commit: Callable[[MetadataEntry, int], None],
+        on_activate: Callable[[], None],
     ) -> None:
         self._images = images
         self._controller = controller
         self._duty = duty
         self._on_commit = on_commit
+        self._on_activate = on_activate
 
     def commit(self, entry: MetadataEntry, size: int) -> None:
         self._images.commit(entry, size)
@@ -38,6 +42,7 @@ class MetadataMachine:
         assert self._images.committed_term == term, f"active in {term}, applied {self._images.committed_term}"
         self._images.begin()
         self._duty.begin()
+        self._on_activate()
 
     def deactivate(self) -> None:
         self._images.end()

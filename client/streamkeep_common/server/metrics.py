@@ -7,7 +7,7 @@ event loop, without a thread or a task of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -30,6 +30,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
+        self._refreshes: list[Callable[[], None]] = []
         ProcessCollector(registry=self._registry)
 
     def counter(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Counter:
@@ -45,8 +46,14 @@ class Metrics:
             name, documentation, labels, namespace=PREFIX, registry=self._registry, buckets=buckets
         )
 
+    def before_render(self, refresh: Callable[[], None]) -> None:
+        """Call this each time before the values are rendered: for those whose labels come and go."""
+        self._refreshes.append(refresh)
+
     def render(self) -> bytes:
         """All values in Prometheus's text format."""
+        for refresh in self._refreshes:
+            refresh()
         return generate_latest(self._registry)
 
 

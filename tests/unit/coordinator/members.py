@@ -27,7 +27,7 @@ from streamkeep_proto.v1.metadata_pb2 import (
 )
 from tests.sim.simulation import Machine, Simulation, run_simulation
 from tests.unit.coordinator.agreement import FakeQuorum
-from tests.unit.coordinator.world import Broker
+from tests.unit.coordinator.brokers import Broker
 
 CLUSTER_ID = "c" * 22
 
@@ -47,7 +47,11 @@ class Coordinator:
             self.controller, self.consensus, clock, SessionTimes(), on_failure=self.failures.append
         )
         self.consensus.machine = MetadataMachine(
-            self.images, self.controller, self.duty, on_commit=lambda _entry, _size: None
+            self.images,
+            self.controller,
+            self.duty,
+            on_commit=lambda _entry, _size: None,
+            on_activate=lambda: None,
         )
         describer = Describer(self.consensus, coordinator_id, lambda: self.address)
         self._services = [

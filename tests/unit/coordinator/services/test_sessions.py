@@ -18,7 +18,8 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     SessionRequest,
     SessionResponse,
 )
-from tests.unit.coordinator.world import Broker, World, simulate
+from tests.unit.coordinator.brokers import Broker
+from tests.unit.coordinator.world import World, simulate
 
 
 async def fenced(world: World, broker_id: int, within_s: float) -> float:
