@@ -1,0 +1,89 @@
+"""An unformatted directory becomes that of a cluster: a new one, or one that names it. Once."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+from streamkeep_common.errors import ClusterMismatchError, InvalidQuorumChangeError
+from streamkeep_common.seams import Clock, Worker
+from streamkeep_coordinator.metadata.cluster import found_cluster
+from streamkeep_coordinator.quorum.local import LocalCoordinator
+from streamkeep_coordinator.raft import HardState
+from streamkeep_coordinator.storage.directory import DataDirectory
+from streamkeep_coordinator.storage.wal import Wal
+from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, QuorumMember, QuorumRecord
+from streamkeep_proto.v1.raft_pb2 import RaftEntry
+
+CLUSTER_ID_BYTES = 16
+FIRST_EPOCH = 1
+FIRST_STATE = HardState(term=1, vote=0, committed_index=0)
+
+
+class Formatter:
+    """`worker` is the one that writes the log. `on_founded` gets the first entry once all is durable."""
+
+    def __init__(
+        self,
+        directory: DataDirectory,
+        wal: Wal,
+        worker: Worker,
+        local: LocalCoordinator,
+        clock: Clock,
+        rng: Random,
+        *,
+        on_founded: Callable[[RaftEntry], None],
+    ) -> None:
+        self._directory = directory
+        self._wal = wal
+        self._worker = worker
+        self._local = local
+        self._clock = clock
+        self._rng = rng
+        self._on_founded = on_founded
+        self._lock = asyncio.Lock()
+
+    async def join(self, cluster_id: str, cluster_epoch: int) -> None:
+        """Belong to that cluster, with an empty log. ClusterMismatchError if another one was faster."""
+        async with self._lock:
+            if not self._local.is_formatted:
+                await self._format(cluster_id, cluster_epoch)
+            elif self._local.identity.cluster_id != cluster_id:
+                raise ClusterMismatchError(f"it has become one of cluster {self._local.identity.cluster_id}")
+
+    async def found(self, members: list[QuorumMember]) -> str:
+        """Begin a new cluster of these members; its id. InvalidQuorumChangeError if there is one already.
+
+        The log is written before the directory says that it belongs to the cluster: a crash in between leaves
+        it without one, and the log of no cluster is thrown away.
+        """
+        async with self._lock:
+            if self._local.is_formatted:
+                raise InvalidQuorumChangeError(
+                    f"this coordinator is one of cluster {self._local.identity.cluster_id} already"
+                )
+            cluster_id = _new_cluster_id(self._rng)
+            entry = self._first_entry(cluster_id, QuorumRecord(cluster_epoch=FIRST_EPOCH, members=members))
+            write = partial(self._wal.write, hard_state=FIRST_STATE, truncate_from=0, entries=[entry])
+            await self._worker.run(write)
+            await self._format(cluster_id, FIRST_EPOCH)
+            self._on_founded(entry)
+            return cluster_id
+
+    async def _format(self, cluster_id: str, cluster_epoch: int) -> None:
+        self._local.identity = await self._worker.run(
+            partial(self._directory.format, cluster_id, cluster_epoch)
+        )
+
+    def _first_entry(self, cluster_id: str, quorum: QuorumRecord) -> RaftEntry:
+        records = found_cluster(cluster_id, quorum).records
+        entry = MetadataEntry(index=1, term=FIRST_STATE.term, time_ms=self._clock.now_ms(), records=records)
+        return RaftEntry(index=1, term=FIRST_STATE.term, data=entry.SerializeToString(), quorum=quorum)
+
+
+def _new_cluster_id(rng: Random) -> str:
+    """22 characters of URL-safe base64."""
+    return base64.urlsafe_b64encode(rng.randbytes(CLUSTER_ID_BYTES)).rstrip(b"=").decode()
