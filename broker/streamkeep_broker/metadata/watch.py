@@ -1,7 +1,8 @@
 """The broker's copy of the cluster image, kept by following the committed metadata log.
 
 It resumes at the index it has; a coordinator that no longer has the entries sends a snapshot. An image
-never goes back: an older snapshot is refused, and an entry that does not fit ends the process.
+never goes back: an older snapshot is refused, unless the cluster was recovered by force meanwhile, and an
+entry that does not fit ends the process. Others get their turn between the pieces of much metadata.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from streamkeep_common.errors import (
 from streamkeep_common.image import (
     ClusterImage,
     ImageDelta,
+    SnapshotBuilder,
     apply,
     difference,
 )
@@ -29,9 +31,12 @@ from streamkeep_common.methods import WATCH
 from streamkeep_common.retry import Backoff
 from streamkeep_common.seams import ClientStream, Clock, Network, RpcError, Status
 from streamkeep_proto.v1.coordinator_pb2 import WatchRequest, WatchResponse
-from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, MetadataRecord, MetadataSnapshot
+from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, MetadataSnapshot
 
 SILENCE_S = 1.5
+
+PIECE_RECORDS = 250
+"""Records applied at a stretch: about 2 ms."""
 
 WatchStream = ClientStream[WatchRequest, WatchResponse]
 OnDelta = Callable[[ImageDelta], None]
@@ -61,7 +66,7 @@ class MetadataWatch:
         self._on_failure = on_failure
         self._address = ""
         self._cluster_id = ""
-        self._snapshot_records: list[MetadataRecord] = []
+        self._snapshot: SnapshotBuilder | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def follow(self, address: str, cluster_id: str) -> None:
@@ -101,15 +106,21 @@ class MetadataWatch:
 
     async def _watch(self, address: str) -> None:
         """One watch, until it ends."""
-        self._snapshot_records = []
+        self._snapshot = None
         channel = self._network.dial(address)
         try:
             stream = channel.open(WATCH)
-            await stream.send(WatchRequest(after_index=self.image.index, cluster_id=self._cluster_id))
+            await stream.send(
+                WatchRequest(
+                    after_index=self.image.index,
+                    cluster_id=self._cluster_id,
+                    cluster_epoch=self.image.cluster_epoch,
+                )
+            )
             await stream.half_close()
             while (response := await self._receive(stream)) is not None:
                 raise_if_error(response.error)
-                self._take(response)
+                await self._take(response)
         finally:
             await channel.close()
 
@@ -120,14 +131,18 @@ class MetadataWatch:
         except TimeoutError:
             raise RpcError(Status.UNAVAILABLE, f"the coordinator was silent for {SILENCE_S} s") from None
 
-    def _take(self, response: WatchResponse) -> None:
+    async def _take(self, response: WatchResponse) -> None:
         if response.HasField("snapshot"):
-            self._snapshot_records.extend(response.snapshot.records)
+            await self._add(response.snapshot)
             if response.snapshot_complete:
-                records, self._snapshot_records = self._snapshot_records, []
-                self._replace(response.snapshot, records)
+                self._replace(response.snapshot.index)
+        applied = 0
         for entry in response.entries:
+            if applied >= PIECE_RECORDS:
+                await asyncio.sleep(0)
+                applied = 0
             self._apply(entry)
+            applied += len(entry.records)
 
     def _apply(self, entry: MetadataEntry) -> None:
         if entry.index <= self.image.index:
@@ -140,17 +155,25 @@ class MetadataWatch:
         self.image, delta = apply(self.image, entry.records, entry.index)
         self._on_entry(delta)
 
-    def _replace(self, snapshot: MetadataSnapshot, records: list[MetadataRecord]) -> None:
-        before = self.image
-        if snapshot.index < before.index:
-            raise RpcError(
-                Status.INTERNAL,
-                f"a metadata snapshot at {snapshot.index} is older than the image at {before.index}",
-            )
-        after, _ = apply(ClusterImage(), records, snapshot.index)
+    async def _add(self, snapshot: MetadataSnapshot) -> None:
+        if self._snapshot is None:
+            self._snapshot = SnapshotBuilder(similar=self.image)
+        for at in range(0, len(snapshot.records), PIECE_RECORDS):
+            self._snapshot.add(snapshot.records[at : at + PIECE_RECORDS])
+            await asyncio.sleep(0)
+
+    def _replace(self, index: int) -> None:
+        assert self._snapshot is not None, "a snapshot ends before it began"
+        before, after = self.image, self._snapshot.finish(index)
+        self._snapshot = None
         if after.cluster_id != self._cluster_id:
             raise ClusterMismatchError(
                 f"this broker belongs to cluster {self._cluster_id}, the coordinator to {after.cluster_id}"
+            )
+        if (after.cluster_epoch, after.index) < (before.cluster_epoch, before.index):
+            raise RpcError(
+                Status.INTERNAL,
+                f"a metadata snapshot at {after.index} is older than the image at {before.index}",
             )
         _logger.info("metadata snapshot at index %d with %d topics", after.index, len(after.topics))
         self.image = after

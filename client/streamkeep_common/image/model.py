@@ -112,6 +112,11 @@ class ClusterImage:
     hosted: Mapping[int, PersistentMap[bytes, int]] = field(default_factory=dict)
 
     @property
+    def cluster_epoch(self) -> int:
+        """Rises when the cluster is recovered by force; 0 = the log does not say, below feature level 2."""
+        return 0 if self.quorum is None else self.quorum.cluster_epoch
+
+    @property
     def partition_count(self) -> int:
         return sum(self.leader_counts.values())
 

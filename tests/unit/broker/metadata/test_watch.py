@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from streamkeep_common.errors import ClusterMismatchError
 from streamkeep_proto.v1 import errors_pb2
-from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, MetadataRecord, TopicRecord
+from streamkeep_proto.v1.metadata_pb2 import (
+    FeatureLevelRecord,
+    MetadataEntry,
+    MetadataRecord,
+    QuorumMember,
+    QuorumRecord,
+    TopicRecord,
+)
 from tests.unit.broker.clients import item, make_batch
 from tests.unit.broker.coordinator import FakeCoordinator
 from tests.unit.broker.world import COORDINATOR, DATA, TOPIC, World, simulated
+
+FEATURE_LEVEL_2 = MetadataRecord(feature_level=FeatureLevelRecord(level=2))
+
+
+def quorum_of_epoch(cluster_epoch: int) -> MetadataRecord:
+    member = QuorumMember(coordinator_id=1, directory_id=bytes(16), voter=True)
+    return MetadataRecord(quorum=QuorumRecord(cluster_epoch=cluster_epoch, members=[member]))
 
 
 def directories(world: World) -> list[str]:
@@ -107,6 +121,26 @@ async def test_an_image_never_goes_back(world: World) -> None:
     await world.client.clock.sleep(5)
     assert world.broker.watch.image.index == index
     assert len(world.broker.partitions) == 1
+
+
+@simulated
+async def test_only_a_recovery_by_force_may_shorten_the_log(world: World) -> None:
+    await world.start()
+    world.coordinator.commit(FEATURE_LEVEL_2, quorum_of_epoch(1))
+    for number in range(20):
+        world.coordinator.commit(
+            MetadataRecord(topic=TopicRecord(topic_id=bytes([number] * 16), name=f"t{number}"))
+        )
+    index = world.coordinator.image.index
+    await world.until(lambda: world.broker.watch.image.index == index)
+    await world.coordinator.stop()
+    recovered = FakeCoordinator(world.simulation.machine("coordinator").network)
+    recovered.commit(FEATURE_LEVEL_2, quorum_of_epoch(2))
+    recovered.snapshot_first = True
+    await recovered.start(COORDINATOR)
+    await world.until(lambda: world.broker.watch.image.cluster_epoch == 2)
+    assert world.broker.watch.image.index < index
+    assert world.failures == []
 
 
 @simulated
