@@ -77,6 +77,7 @@ def test_every_block_does_what_it_says(reader: Reader) -> None:
         (output,) = (output for line, output in said.items() if part in line)
         return output
 
+    assert "following" in output_of("quorum")
     assert len(output_of("consume").splitlines()) == 3
     assert json.loads(output_of("describe"))["name"] == "events"
     assert "offset=0" in output_of("first.py") and "b'UA' b'EWR-IAH'" in output_of("first.py")

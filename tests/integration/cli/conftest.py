@@ -10,13 +10,14 @@ from tests.integration.cli.program import Streamctl
 
 @pytest.fixture(scope="session")
 def streamctl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Streamctl]:
-    """streamctl beside a cluster of one coordinator and three brokers on free ports."""
+    """streamctl beside a cluster of three coordinators and three brokers on free ports."""
     home = tmp_path_factory.mktemp("streamctl")
     program = Streamctl(home)
     start = ("dev", "--detach", "--port-base", "0", "--data-dir", str(home / "cluster"), "-o", "json")
     processes = program.process(*start).json
     try:
-        yield Streamctl(home, bootstrap=processes[0]["address"])
+        coordinators = [process["address"] for process in processes if process["role"] == "coordinator"]
+        yield Streamctl(home, bootstrap=",".join(coordinators))
     finally:
         program("dev", "stop", "--data-dir", str(home / "cluster"))
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import select
 import signal
 import subprocess
 from pathlib import Path
@@ -12,19 +10,11 @@ from pathlib import Path
 import pytest
 
 from streamkeep_common.seams.real.clock import RealClock
-from tests.integration.cli.program import TIMEOUT_S, Streamctl, is_running, servers_under
+from tests.integration.cli.program import TIMEOUT_S, Streamctl, is_running, kill, servers_under
 
 pytestmark = pytest.mark.process
 
-START = ("dev", "--brokers", "1", "--port-base", "0", "-o", "json")
-
-
-def kill(pid: int) -> None:
-    """End a process that is no child of this one, and wait for it."""
-    pidfd = os.pidfd_open(pid)
-    os.kill(pid, signal.SIGKILL)
-    assert select.select([pidfd], [], [], TIMEOUT_S)[0]
-    os.close(pidfd)
+START = ("dev", "--coordinators", "1", "--brokers", "1", "--port-base", "0", "-o", "json")
 
 
 def test_a_detached_cluster_is_found_again_and_ended(bare: Streamctl) -> None:
@@ -59,22 +49,21 @@ def test_a_half_dead_cluster_says_what_to_do(bare: Streamctl) -> None:
 def test_of_two_clusters_the_one_that_commands_speak_to_is_ended(bare: Streamctl) -> None:
     first = bare.process(*START, "--detach", "--data-dir", str(bare.home / "first")).json
     second = bare.process(*START, "--detach", "--data-dir", str(bare.home / "second")).json
-    assert "say which to end" in bare("dev", "stop", expect=2).err
+    assert "say which is meant" in bare("dev", "stop", expect=2).err
     bare("--bootstrap", second[0]["address"], "dev", "stop")
     assert not any(is_running(process["pid"]) for process in second)
     assert all(is_running(process["pid"]) for process in first)
 
 
 def test_a_partition_without_a_leader_is_described_without_waiting_for_one(bare: Streamctl) -> None:
-    coordinator, broker = bare.process(*START, "--detach").json
-    bootstrap = ("-b", coordinator["address"])
-    bare("topic", "create", "t", "--partitions", "1", *bootstrap)
+    _, broker = bare.process(*START, "--detach").json
+    bare("topic", "create", "t", "--partitions", "1")
     kill(broker["pid"])
     clock = RealClock()
     deadline_s = clock.monotonic() + TIMEOUT_S
-    while bare("cluster", "describe", "-o", "json", *bootstrap).json["brokers"][0]["state"] == "up":
+    while bare("cluster", "describe", "-o", "json").json["brokers"][0]["state"] == "up":
         assert clock.monotonic() < deadline_s
-    topic = bare.process("topic", "describe", "t", "-o", "json", "--timeout", "3600", *bootstrap).json
+    topic = bare.process("topic", "describe", "t", "-o", "json", "--timeout", "3600").json
     assert [(p["leader"], p["high_watermark"]) for p in topic["partitions"]] == [(None, None)]
     bare("dev", "stop")
 
@@ -107,8 +96,15 @@ def test_a_locked_directory_is_named(bare: Streamctl) -> None:
         coordinator.stdout.close()
 
 
-def test_more_coordinators_are_refused_for_now(bare: Streamctl) -> None:
-    assert "use 1" in bare("dev", "--coordinators", "3", expect=2).err
+def test_a_directory_with_one_coordinator_keeps_to_it_and_to_its_ports(bare: Streamctl) -> None:
+    first = bare.process(*START, "--detach").json
+    bare("topic", "create", "kept", "--partitions", "1")
+    bare("dev", "stop")
+    again = bare.process("dev", "--brokers", "1", "--detach", "-o", "json")
+    assert "The data here belong to one coordinator" in again.err
+    assert [process["address"] for process in again.json] == [process["address"] for process in first]
+    assert [topic["name"] for topic in bare("topic", "list", "-o", "json").json] == ["kept"]
+    bare("dev", "stop")
 
 
 def test_the_demo_reads_back_every_departure_and_leaves_nothing(bare: Streamctl) -> None:

@@ -58,7 +58,9 @@ def test_a_topic_is_created_altered_listed_and_deleted(streamctl: Streamctl) -> 
 def test_the_cluster_is_described(streamctl: Streamctl) -> None:
     cluster = streamctl("cluster", "describe", "-o", "json").json
     assert [broker["state"] for broker in cluster["brokers"]] == ["up"] * 3
-    assert [coordinator["active"] for coordinator in cluster["coordinators"]] == [True]
+    assert sorted(coordinator["active"] for coordinator in cluster["coordinators"]) == [False, False, True]
+    assert all(coordinator["voter"] for coordinator in cluster["coordinators"])
+    assert not cluster["stale"] and cluster["cluster_epoch"] == 1
 
 
 def test_a_topic_that_does_not_exist_is_exit_3_with_the_nearest_name(streamctl: Streamctl) -> None:
