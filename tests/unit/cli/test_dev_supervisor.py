@@ -18,12 +18,14 @@ from streamctl.dev import ending as ending_module
 from streamctl.dev import supervisor as supervisor_module
 from streamctl.dev.cluster_file import ProcessRecord, ProcessState
 from streamctl.dev.ending import stop_processes
+from streamctl.dev.one_process import start_process, stop_process
 from streamctl.dev.plan import ClusterPlan, ServerPlan, plan_cluster
 from streamctl.dev.ports import settled
 from streamctl.dev.processes import state_of
 from streamctl.dev.store import ClusterStore, known_data_dirs
 from streamctl.dev.supervisor import Supervisor
 from streamctl.failures import CommandError
+from streamctl.invocation import Invocation
 
 FAKE_SERVER = Path(__file__).with_name("fake_server.py")
 
@@ -174,6 +176,23 @@ async def test_a_death_is_reported_with_its_signal(tmp_path: Path) -> None:
     watch.cancel()
     assert reports == [("broker 2", -signal.SIGKILL)]
     await cluster.supervisor.stop()
+
+
+async def test_a_process_started_again_keeps_the_cluster_in_the_foreground(tmp_path: Path) -> None:
+    cluster = Cluster(fake_plan(tmp_path))
+    await cluster.supervisor.start()
+    ends: asyncio.Queue[str] = asyncio.Queue()
+    watch = asyncio.create_task(cluster.supervisor.watch(lambda record, _: ends.put_nowait(record.name)))
+    async with asyncio.timeout(10):
+        await stop_process(Invocation(), [cluster.store], "broker", 1)
+        assert await ends.get() == "broker 1"
+        await start_process(Invocation(), [cluster.store], "broker", 1)
+        await stop_processes(cluster.supervisor.records)
+        assert sorted([await ends.get() for _ in range(3)]) == ["broker 2", "coordinator 1", "coordinator 2"]
+        assert not watch.done()
+        assert await cluster.supervisor.stop() == []
+        assert await ends.get() == "broker 1"
+        await watch
 
 
 async def test_a_stranger_with_a_remembered_number_is_never_signalled(tmp_path: Path) -> None:
