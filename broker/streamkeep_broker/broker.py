@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 
 from streamkeep_broker.log.directory import LogDirectory
 from streamkeep_broker.log.manager import LogManager
-from streamkeep_broker.metadata.coordinators import Coordinators
 from streamkeep_broker.metadata.session import Session
 from streamkeep_broker.metadata.watch import MetadataWatch
 from streamkeep_broker.metrics import BrokerMetrics
@@ -21,6 +20,7 @@ from streamkeep_broker.services.offsets import OffsetsService
 from streamkeep_broker.services.produce import ProduceService
 from streamkeep_broker.services.producers import ProducersService
 from streamkeep_broker.services.service import broker_service
+from streamkeep_common.coordinators import CoordinatorAddresses
 from streamkeep_common.errors import ShuttingDownError, to_proto
 from streamkeep_common.image import MAX_FEATURE_LEVEL, MIN_FEATURE_LEVEL, ImageDelta
 from streamkeep_common.limits import ID_BYTES
@@ -55,6 +55,7 @@ class Broker:
         self.settings = settings
         self._clock, self._rng, self._network = clock, rng, network
         self._on_failure = on_failure
+        self._coordinators = CoordinatorAddresses(settings.coordinators)
         self._incarnation_id = rng.randbytes(ID_BYTES)
         self._listener: Listener | None = None
         self._started = AsyncExitStack()
@@ -81,7 +82,7 @@ class Broker:
 
     def _make_session(self) -> Session:
         return Session(
-            coordinators=Coordinators(self.settings.coordinators),
+            coordinators=self._coordinators,
             network=self._network,
             clock=self._clock,
             rng=self._rng,
@@ -159,7 +160,7 @@ class Broker:
     async def _close_streams(self, listener: Listener) -> None:
         """Answer what waits; when the disk takes too long, say so instead; then end every stream."""
         stopping = ShuttingDownError(f"broker {self.settings.id} is stopping")
-        closing = Closing(error=to_proto(stopping), coordinators=self.settings.coordinators)
+        closing = Closing(error=to_proto(stopping), coordinators=self._coordinators.known)
         self._produce.close(closing)
         self._fetch.close(closing)
         grace_s = self.settings.stop_timeout_ms / 1000
@@ -184,11 +185,12 @@ class Broker:
             min_feature_level=MIN_FEATURE_LEVEL,
             max_feature_level=MAX_FEATURE_LEVEL,
             clean_start=self.logs.clean_start,
+            cluster_epoch=self.logs.cluster_epoch,
         )
 
     async def _registered(self, registered: BrokerRegistered, address: str) -> None:
         """From now on the cluster is known: the directories are bound to it and its metadata followed."""
-        await self.logs.bind_cluster(registered.cluster_id)
+        await self.logs.bind_cluster(registered.cluster_id, registered.cluster_epoch)
         await self.watch.follow(address, registered.cluster_id)
 
     def _offline_directories(self) -> list[bytes]:
@@ -201,14 +203,21 @@ class Broker:
         elif directory.state == ONLINE:
             self.partitions.storage_recovered()
 
+    def _learn_coordinators(self, delta: ImageDelta) -> None:
+        quorum = self.watch.image.quorum
+        if delta.quorum_changed and quorum is not None:
+            self._coordinators.learn([member.address for member in quorum.members])
+
     def _entry(self, delta: ImageDelta) -> None:
         if self._has_begun:
             self.partitions.follow(delta)
+        self._learn_coordinators(delta)
         self._image_moved()
 
     def _snapshot(self, delta: ImageDelta) -> None:
         if self._has_begun:
             self.partitions.follow_snapshot(delta)
+        self._learn_coordinators(delta)
         self._image_moved()
 
     def _image_moved(self) -> None:

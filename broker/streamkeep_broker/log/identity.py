@@ -46,12 +46,14 @@ class DirectoryRefusedError(StreamkeepError):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The identity file. `cluster_id` is empty until the broker first registered with a cluster."""
+    """The identity file. `cluster_id` is empty until the broker first registered with a cluster;
+    `cluster_epoch` is the newest of that cluster that it has seen, 0 = none."""
 
     directory_id: bytes
     broker_id: int
     cluster_id: str
     boot_id: str
+    cluster_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +93,20 @@ def claim(disk: Disk, path: Path, *, broker_id: int, rng: random.Random) -> Clai
         raise
 
 
-def bind_to_cluster(disk: Disk, path: Path, identity: Identity, cluster_id: str) -> Identity:
-    """Say for ever which cluster the directory belongs to. Raises ClusterMismatchError, OSError."""
-    if identity.cluster_id == cluster_id:
-        return identity
-    if identity.cluster_id:
+def bind_to_cluster(
+    disk: Disk, path: Path, identity: Identity, cluster_id: str, cluster_epoch: int
+) -> Identity:
+    """Say for ever which cluster the directory belongs to, and that it has seen this epoch of it.
+
+    Raises ClusterMismatchError, OSError.
+    """
+    if identity.cluster_id not in ("", cluster_id):
         raise ClusterMismatchError(
             f"The log directory {path} belongs to cluster {identity.cluster_id}, not to {cluster_id}"
         )
-    bound = replace(identity, cluster_id=cluster_id)
+    if identity.cluster_id == cluster_id and identity.cluster_epoch >= cluster_epoch:
+        return identity
+    bound = replace(identity, cluster_id=cluster_id, cluster_epoch=cluster_epoch)
     _write(disk, path, bound)
     return bound
 
@@ -200,6 +207,7 @@ def _parse(lines: list[str]) -> Identity:
             broker_id=int(fields["broker_id"]),
             cluster_id=fields["cluster_id"],
             boot_id=fields["boot_id"],
+            cluster_epoch=int(fields.get("cluster_epoch", "0")),
         )
     except KeyError as error:
         raise BrokenSealError(f"it has no {error}") from error
@@ -212,6 +220,7 @@ def _write(disk: Disk, path: Path, identity: Identity) -> None:
         f"broker_id {identity.broker_id}",
         f"cluster_id {identity.cluster_id}",
         f"boot_id {identity.boot_id}",
+        f"cluster_epoch {identity.cluster_epoch}",
     ]
     disk.write_file(path / IDENTITY_NAME, seal(lines))
 

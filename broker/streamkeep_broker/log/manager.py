@@ -67,6 +67,8 @@ class LogManager:
         ]
         self.cluster_id: str | None = None
         """Which cluster the directories belong to; None until they were bound to one."""
+        self.cluster_epoch = 0
+        """The newest epoch of it that any of them has seen; 0 = none."""
         self.clean_start = False
         """The last stop was clean, or the directories are new."""
         self.boot_id = ""
@@ -142,8 +144,9 @@ class LogManager:
         self._open.clear()
         self._volumes.clear()
 
-    async def bind_cluster(self, cluster_id: str) -> None:
-        """Say for ever which cluster the directories belong to; one whose disk fails goes offline.
+    async def bind_cluster(self, cluster_id: str, cluster_epoch: int) -> None:
+        """Say for ever which cluster the directories belong to, and that it has been at this epoch; one whose
+        disk fails goes offline.
 
         Raises ClusterMismatchError, DiskFullError.
         """
@@ -151,12 +154,13 @@ class LogManager:
             if home.directory.is_offline:
                 continue
             try:
-                await home.bind(cluster_id)
+                await home.bind(cluster_id, cluster_epoch)
             except OSError as error:
                 failure = home.write_failed(error)
                 if not home.directory.is_offline:
                     raise failure from error
         self.cluster_id = cluster_id
+        self.cluster_epoch = max(self.cluster_epoch, cluster_epoch)
 
     # --- logs ---
 
@@ -229,6 +233,7 @@ class LogManager:
         self.boot_id = read_boot_id(self._disk)
         self.clean_start = all(home.claim.was_stopped_cleanly for home in self._open)
         self.cluster_id = next(filter(None, (home.identity.cluster_id for home in self._open)), None)
+        self.cluster_epoch = max((home.identity.cluster_epoch for home in self._open), default=0)
         for home in self._open:
             await self._open_logs(home)
         await self._flush_recovered()

@@ -52,10 +52,10 @@ class OpenDirectory:
     def path(self) -> Path:
         return self.directory.path
 
-    async def bind(self, cluster_id: str) -> None:
+    async def bind(self, cluster_id: str, cluster_epoch: int) -> None:
         """Belong to this cluster for ever. Raises ClusterMismatchError, OSError."""
         self.identity = await self.volume.keep_house(
-            partial(bind_to_cluster, self._disk, self.path, self.identity, cluster_id)
+            partial(bind_to_cluster, self._disk, self.path, self.identity, cluster_id, cluster_epoch)
         )
 
     # --- writing ---

@@ -1,7 +1,7 @@
 """The broker's session with the active coordinator: registration, heartbeats, and being fenced.
 
-It is kept open by reconnecting quickly, to the next address or to the one that a coordinator named. What
-ends the process is told to `on_failure`; everything else is tried again. It knows nothing of partitions.
+When it breaks, another one is opened at once, wherever the active coordinator is by then. What ends the
+process is told to `on_failure`; everything else is tried again. It knows nothing of partitions.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 
-from streamkeep_broker.metadata.coordinators import RECONNECT, Coordinators
+from streamkeep_broker.metadata.coordinators import RECONNECT, OpenSession, Registrar, SessionStream
 from streamkeep_broker.streams import Bell, cancel, run_for_ever, run_halves
+from streamkeep_common.coordinators import CoordinatorAddresses
 from streamkeep_common.errors import (
     BrokerIdInUseError,
     ClusterMismatchError,
@@ -25,9 +26,9 @@ from streamkeep_common.errors import (
     from_rpc,
     raise_if_error,
 )
-from streamkeep_common.methods import ALLOCATE_PRODUCER_IDS, SESSION
-from streamkeep_common.retry import Backoff
-from streamkeep_common.seams import Channel, ClientStream, Clock, Network, RpcError, Status
+from streamkeep_common.methods import ALLOCATE_PRODUCER_IDS
+from streamkeep_common.retry import Backoff, RetryPolicy, call_with_retries
+from streamkeep_common.seams import Channel, Clock, Network, RpcError, Status
 from streamkeep_proto.v1.coordinator_pb2 import (
     AllocateProducerIdsRequest,
     BrokerHeartbeat,
@@ -39,17 +40,15 @@ from streamkeep_proto.v1.coordinator_pb2 import (
 )
 
 SILENCE_S = 1.0
-# A registration is answered when it is committed, with new leader epochs for all that the broker led.
-REGISTER_TIMEOUT_S = 2.0
 ALLOCATE_TIMEOUT_S = 2.0
+ALLOCATE = RetryPolicy(first_wait_ms=50, max_wait_ms=200, budget_ms=3_000)
+"""An election and a new session pass meanwhile."""
 
 # A killed broker that is started again at once may find its old session not yet given up: wait for that
 # somewhat longer than the default session timeout before taking it for another live process.
 ID_IN_USE_PATIENCE_S = 4.0
 
 _FATAL = (ClusterMismatchError, StaleBrokerEpochError, UnsupportedFeatureError)
-
-SessionStream = ClientStream[SessionRequest, SessionResponse]
 
 _logger = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ class Session:
     def __init__(
         self,
         *,
-        coordinators: Coordinators,
+        coordinators: CoordinatorAddresses,
         network: Network,
         clock: Clock,
         rng: random.Random,
@@ -74,7 +73,7 @@ class Session:
         self.fenced = True
         self.unfenced = asyncio.Event()
         self._coordinators = coordinators
-        self._network = network
+        self._registrar = Registrar(coordinators, registration, network=network, clock=clock, rng=rng)
         self._clock = clock
         self._rng = rng
         self._registration = registration
@@ -86,6 +85,7 @@ class Session:
         self._may_shut_down = asyncio.Event()
         self._wants_shutdown = False
         self._channel: Channel | None = None
+        self._is_proven = False
         self._confirmed_at = clock.monotonic()
         self._first_tried_at = clock.monotonic()
         self._task: asyncio.Task[None] | None = None
@@ -125,7 +125,14 @@ class Session:
         self._heartbeat_due.ring()
 
     async def allocate_producer_ids(self) -> range:
-        """A block of producer ids. Raises a retriable StreamkeepError while there is no session."""
+        """A block of producer ids, asked for again while another coordinator becomes active.
+
+        Raises a retriable StreamkeepError after about 3 s without one. A block whose answer is lost is never
+        used; there are enough.
+        """
+        return await call_with_retries(self._allocate, clock=self._clock, rng=self._rng, policy=ALLOCATE)
+
+    async def _allocate(self) -> range:
         if self._channel is None or self.registered is None:
             raise UnavailableError("this broker has no session with a coordinator")
         request = AllocateProducerIdsRequest(
@@ -145,20 +152,16 @@ class Session:
     async def _keep_open(self) -> None:
         backoff = Backoff(RECONNECT, self._rng)
         while True:
-            address = self._coordinators.current
-            was_confirmed_at = self._confirmed_at
+            self._is_proven = False
             try:
-                await self._hold(address)
-            except RpcError as error:
-                _logger.info("no session with the coordinator at %s: %s", address, error)
-                self._coordinators.next()
+                await self._hold(await self._registrar.register())
             except StreamkeepError as error:
                 if not self._may_retry(error):
                     raise
-                self._follow_advice(address, error)
-            if self._confirmed_at != was_confirmed_at:
+            if self._is_proven:
                 backoff.reset()
-            await self._clock.sleep(backoff.next_wait_s())
+            else:
+                await self._clock.sleep(backoff.next_wait_s())
 
     def _may_retry(self, error: StreamkeepError) -> bool:
         if isinstance(error, BrokerIdInUseError):
@@ -166,43 +169,28 @@ class Session:
             return self.registered is None and patient
         return not isinstance(error, _FATAL)
 
-    def _follow_advice(self, address: str, error: StreamkeepError) -> None:
-        _logger.info("the coordinator at %s refused the session: %s", address, error)
-        if isinstance(error, BrokerIdInUseError):
-            return
-        self._coordinators.next()
-        if isinstance(error, NotActiveError) and error.leader is not None and error.leader.address:
-            self._coordinators.hint(error.leader.address)
-
-    async def _hold(self, address: str) -> None:
-        """One session, until it breaks: always by RpcError or StreamkeepError."""
-        channel = self._network.dial(address)
+    async def _hold(self, session: OpenSession) -> None:
+        """One session, until it breaks. Raises StreamkeepError if the coordinator said why."""
+        self.registered = session.registered
+        self._confirmed_at = self._clock.monotonic()
         try:
-            stream = channel.open(SESSION)
-            await stream.send(SessionRequest(register=self._registration()))
-            registered = await self._receive_registered(stream)
-            await self._on_registered(registered, address)
-            self._channel = channel
+            await self._on_registered(session.registered, session.address)
+            self._channel = session.channel
             await run_halves(
-                self._read(stream, _silence_s(registered)),
-                self._write_heartbeats(stream, registered.heartbeat_interval_ms / 1000),
+                self._read(session.stream, _silence_s(session.registered)),
+                self._write_heartbeats(session.stream, session.registered.heartbeat_interval_ms / 1000),
             )
+        except RpcError as error:
+            _logger.info("the session with the coordinator at %s broke: %s", session.address, error)
+            self._coordinators.failed(session.address)
+        except StreamkeepError as error:
+            _logger.info("the coordinator at %s ended the session: %s", session.address, error)
+            if isinstance(error, NotActiveError):
+                self._coordinators.redirected(session.address, error.active_address)
+            raise
         finally:
             self._channel = None
-            await channel.close()
-
-    async def _receive_registered(self, stream: SessionStream) -> BrokerRegistered:
-        response = await self._receive(stream, REGISTER_TIMEOUT_S)
-        if response.WhichOneof("response") != "registered":
-            raise RpcError(Status.INTERNAL, "the coordinator answered a registration with something else")
-        registered = response.registered
-        known = self._registration().cluster_id
-        if known and registered.cluster_id != known:
-            raise ClusterMismatchError(
-                f"this broker belongs to cluster {known}, the coordinator to {registered.cluster_id}"
-            )
-        self.registered = registered
-        return registered
+            await session.channel.close()
 
     async def _read(self, stream: SessionStream, silence_s: float) -> None:
         while True:
@@ -225,6 +213,7 @@ class Session:
         return response
 
     def _take(self, status: BrokerStatus) -> None:
+        self._is_proven = True
         if status.fenced != self.fenced:
             self.fenced = status.fenced
             _logger.info(
@@ -251,5 +240,5 @@ class Session:
 
 
 def _silence_s(registered: BrokerRegistered) -> float:
-    """Every heartbeat is answered, so three unanswered ones are silence."""
-    return max(SILENCE_S, 3 * registered.heartbeat_interval_ms / 1000)
+    """Every heartbeat is answered, so two unanswered ones are silence."""
+    return max(SILENCE_S, 2 * registered.heartbeat_interval_ms / 1000)

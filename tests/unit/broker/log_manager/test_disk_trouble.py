@@ -232,7 +232,7 @@ async def test_a_disk_that_breaks_before_its_cluster_is_known_leaves_the_others_
     host = Host(sim, directories=(ONE, TWO))
     manager = await host.start()
     host.disk.fail("write", under=DISK1)
-    await manager.bind_cluster("c")
+    await manager.bind_cluster("c", 1)
     assert [one.state for one in manager.directories] == [broker_pb2.OFFLINE, broker_pb2.ONLINE]
     await acknowledge(manager, create(manager, directory=1), b"x")
     await manager.stop()

@@ -60,13 +60,13 @@ def test_another_brokers_directory_is_refused_and_stays_free() -> None:
 
 def test_another_clusters_directory_is_refused() -> None:
     disk = make_disk()
-    identity = bind_to_cluster(disk, ROOT, take(disk).identity, "alpha")
-    assert bind_to_cluster(disk, ROOT, identity, "alpha") is identity
+    identity = bind_to_cluster(disk, ROOT, take(disk).identity, "alpha", 1)
+    assert bind_to_cluster(disk, ROOT, identity, "alpha", 1) is identity
     disk.kill()
     found = take(disk).identity
     assert found.cluster_id == "alpha"
     with pytest.raises(ClusterMismatchError, match="belongs to cluster alpha, not to beta"):
-        bind_to_cluster(disk, ROOT, found, "beta")
+        bind_to_cluster(disk, ROOT, found, "beta", 1)
 
 
 def test_a_directory_with_strange_files_is_refused_and_left_alone() -> None:

@@ -153,12 +153,12 @@ async def test_directories_are_bound_to_one_cluster_for_ever(sim: Simulation) ->
     host = Host(sim, directories=(ONE, TWO))
     manager = await host.start()
     assert manager.cluster_id is None
-    await manager.bind_cluster("alpha")
+    await manager.bind_cluster("alpha", 1)
     await manager.stop()
     manager = await host.start()
     assert manager.cluster_id == "alpha"
     with pytest.raises(ClusterMismatchError):
-        await manager.bind_cluster("beta")
+        await manager.bind_cluster("beta", 1)
     await manager.stop()
 
 
@@ -166,12 +166,12 @@ async def test_directories_are_bound_to_one_cluster_for_ever(sim: Simulation) ->
 async def test_directories_of_two_clusters_are_refused(sim: Simulation) -> None:
     host = Host(sim)
     manager = await host.start()
-    await manager.bind_cluster("alpha")
+    await manager.bind_cluster("alpha", 1)
     await manager.stop()
     other = Host(sim, directories=(TWO,))
     other.disk = host.disk
     manager = await other.start()
-    await manager.bind_cluster("beta")
+    await manager.bind_cluster("beta", 1)
     await manager.stop()
     both = Host(sim, directories=(ONE, TWO))
     both.disk = host.disk

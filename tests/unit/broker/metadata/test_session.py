@@ -8,7 +8,6 @@ from streamkeep_common.errors import (
     NotActiveError,
     StaleBrokerEpochError,
 )
-from streamkeep_proto.v1.errors_pb2 import LeaderHint
 from tests.unit.broker.coordinator import FakeCoordinator
 from tests.unit.broker.world import COORDINATOR, World, simulated
 
@@ -62,7 +61,7 @@ async def test_a_coordinator_that_falls_silent_is_left(world: World) -> None:
 @simulated
 async def test_the_active_coordinator_is_found_by_trying_and_by_hints(world: World) -> None:
     passive = FakeCoordinator(world.simulation.machine("passive").network)
-    passive.refusal = NotActiveError("not me", leader=LeaderHint(address=COORDINATOR))
+    passive.refusal = NotActiveError("not me", active_address=COORDINATOR)
     await passive.start("passive:7101")
     await world.coordinator.start(COORDINATOR)
     await world.start_broker(coordinators="nobody:7101,passive:7101")
