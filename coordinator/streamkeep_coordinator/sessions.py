@@ -101,6 +101,7 @@ class Sessions:
         """A stream of a registered broker begins; the number by which `heard` and `broke` know it."""
         known = self._sessions.get(broker_id)
         self._came += known is not None and known.state is State.AWAITED
+        self._had_company, self._alone_since = True, None
         self._streams += 1
         self._sessions[broker_id] = _Session(
             broker_id, broker_epoch, incarnation_id, State.OPEN, self._streams, now

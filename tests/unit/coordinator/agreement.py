@@ -79,6 +79,8 @@ class FakeMember:
         if not others:
             raise InvalidQuorumChangeError("there is nobody to hand it to")
         self.transfers.append(to or others[0])
+        if self.is_cut:
+            return
         asyncio.get_running_loop().call_soon(self.quorum.elect, to or others[0])
 
     def take_proposed(self) -> list[MetadataEntry]:

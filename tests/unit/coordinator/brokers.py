@@ -13,6 +13,7 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     SessionRequest,
     SessionResponse,
 )
+from streamkeep_proto.v1.errors_pb2 import Error
 from tests.sim.simulation import Machine
 
 
@@ -32,6 +33,7 @@ class Broker:
         )
         self.heartbeat = BrokerHeartbeat()
         self.status: BrokerStatus | None = None
+        self.refused = Error()
 
     async def open(self) -> BrokerRegistered:
         """Register; AssertionError with the answer if that was refused."""
@@ -39,6 +41,7 @@ class Broker:
         await self.stream.send(SessionRequest(register=self.register))
         response = await self.stream.receive()
         assert response is not None
+        self.refused = response.error
         assert response.HasField("registered"), response
         self.registered = response.registered
         return response.registered
@@ -48,6 +51,7 @@ class Broker:
         await self.stream.send(SessionRequest(heartbeat=self.heartbeat))
         response = await self.stream.receive()
         assert response is not None
+        self.refused = response.error
         self.status = response.status
         return response
 

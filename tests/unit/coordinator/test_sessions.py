@@ -195,3 +195,72 @@ def test_a_broker_that_stopped_in_order_is_not_waited_for() -> None:
     assert judge.sessions.state(1) is None
     judge.run(5)
     assert judge.fenced == {}
+
+
+def deserted_after(judge: Judge, seconds: float, *, silent: tuple[int, ...] = ()) -> list[float]:
+    """The times at which the judge was found to be deserted."""
+    times = []
+    began = judge.now
+    while judge.now < began + seconds:
+        judge.run(TICK_S, silent=silent)
+        if judge.sessions.is_deserted(judge.now):
+            times.append(round(judge.now - began, 2))
+    return times
+
+
+def in_company(judge: Judge, *broker_ids: int) -> None:
+    judge.open(*broker_ids)
+    assert deserted_after(judge, 1.0) == []
+
+
+def test_a_judge_whose_sessions_all_break_is_deserted_after_the_grace_and_once() -> None:
+    judge = Judge()
+    in_company(judge, 1, 2, 3)
+    judge.broke(1, 2, 3)
+    assert deserted_after(judge, 10.0) == [pytest.approx(0.3, abs=0.06)]
+
+
+def test_a_judge_that_hears_nobody_is_deserted_well_before_it_fences_them() -> None:
+    judge = Judge()
+    in_company(judge, 1, 2, 3)
+    assert deserted_after(judge, 2.5, silent=(1, 2, 3)) == [pytest.approx(1.8, abs=0.11)]
+    assert judge.fenced == {}
+
+
+def test_a_judge_that_still_hears_one_is_not_deserted() -> None:
+    judge = Judge()
+    in_company(judge, 1, 2, 3)
+    judge.broke(1)
+    assert deserted_after(judge, 10.0, silent=(2,)) == []
+
+
+def test_a_judge_to_whom_one_comes_back_in_time_is_not_deserted() -> None:
+    judge = Judge()
+    in_company(judge, 1)
+    judge.broke(1)
+    assert deserted_after(judge, 0.2) == []
+    judge.open(1)
+    assert deserted_after(judge, 10.0) == []
+
+
+def test_a_judge_that_never_had_company_is_not_deserted() -> None:
+    judge = Judge()
+    await_brokers(judge, 1, 2, 3)
+    assert deserted_after(judge, 10.0) == []
+
+
+def test_a_judge_that_was_left_in_order_is_not_deserted() -> None:
+    judge = Judge()
+    in_company(judge, 1, 2)
+    for broker_id in (1, 2):
+        judge.sessions.leave(broker_id, judge.streams.pop(broker_id))
+    assert deserted_after(judge, 10.0) == []
+
+
+def test_a_stalled_judge_is_not_deserted_by_brokers_that_it_could_not_hear() -> None:
+    judge = Judge()
+    in_company(judge, 1, 2, 3)
+    judge.now += 10.0
+    judge.tick()
+    assert not judge.sessions.is_deserted(judge.now)
+    assert deserted_after(judge, 5.0) == []
