@@ -160,10 +160,10 @@ class FakeQuorum:
         """Everybody who can be reached learns the term, who is active, and what is committed."""
         reached = [member for member in self.members.values() if not member.is_cut]
         for member in reached:
-            if member.term != self.term or self.active_id != member.id:
+            is_deposed = member.term != self.term or self.active_id != member.id
+            member.term, member.active_id = self.term, self.active_id
+            if is_deposed:
                 member.cease()
-            member.term = self.term
-            member.active_id = self.active_id
             for entry in self.log[member.applied :]:
                 member.apply(entry)
         for member in reached:
