@@ -67,10 +67,15 @@ class Core:
 
     @property
     def is_voter(self) -> bool:
-        """In the quorum in effect here, with this directory. Others never campaign and do not count
-        themselves.
-        """
+        """In the quorum in effect here, with this directory. Others do not count themselves."""
         return self.members.is_voter(self.id, self.config.directory_id)
+
+    @property
+    def may_campaign(self) -> bool:
+        """A voter, or one whose removal is not known to be committed: the voters that it leaves behind may lack
+        entries that only it has, that removal among them (thesis 4.2.2). Never a learner, nor an empty directory.
+        """
+        return self.is_voter or Members(self.log.committed_quorum).is_voter(self.id, self.config.directory_id)
 
     @property
     def is_active(self) -> bool:

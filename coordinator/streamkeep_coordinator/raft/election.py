@@ -17,7 +17,7 @@ from streamkeep_proto.v1.raft_pb2 import RaftMessage, VoteRequest, VoteResponse
 def tick(core: Core) -> None:
     """Of a node that does not lead."""
     core.quiet_ticks += 1
-    if not core.is_voter:
+    if not core.may_campaign:
         return
     is_alone = core.members.voters == (core.id,) and core.role is Role.FOLLOWER
     if is_alone or core.quiet_ticks >= core.timeout_ticks:
@@ -50,7 +50,7 @@ def own_vote_is_durable(core: Core) -> None:
 def on_timeout_now(core: Core, message: RaftMessage) -> None:
     """Thesis 3.10. There is no pre-vote: the others still hear the leader that asked for it."""
     core.follow(message)
-    if core.is_voter:
+    if core.may_campaign:
         campaign(core, Event.TOLD_TO_CAMPAIGN, is_transfer=True)
 
 
