@@ -66,11 +66,14 @@ class FileNode:
         self.content = bytearray(self.durable)
 
     def release_if_unused(self) -> None:
-        """A removed file takes room until the last one who has it open closes it."""
+        """A removed file takes room until the last one who has it open closes it.
+
+        What is durable of it stays: a power cut may bring its name back.
+        """
         if not self.links and not self.opened:
             self.mount.used -= len(self.content)
             self.mount.dirty_files.pop(self, None)
-            self.content, self.durable = bytearray(), bytearray()
+            self.content = bytearray()
             self.changes.clear()
 
 

@@ -106,6 +106,17 @@ def test_a_power_cut_changes_the_boot_id() -> None:
     assert disk.read_file(BOOT_ID) != boot_id
 
 
+def test_a_removal_that_was_not_synced_may_be_undone_and_the_file_is_whole_then() -> None:
+    found = set()
+    for seed in range(20):
+        disk = make_disk(seed)
+        disk.write_file(ROOT / "marks", b"old")
+        disk.remove_file(ROOT / "marks")
+        disk.power_cut()
+        found.add(disk.read_file(ROOT / "marks") if disk.exists(ROOT / "marks") else None)
+    assert found == {b"old", None}
+
+
 def test_a_full_disk_takes_a_part_of_the_write_and_has_room_again_after_removal() -> None:
     disk = make_disk()
     disk.set_capacity(disk.used() + 10)
