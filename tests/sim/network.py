@@ -101,7 +101,14 @@ class Fabric:
     def fates(self, path: str) -> list[float]:
         """For each copy of a message that is going to arrive: how long it waits before it goes its way."""
         weather = self.weather.of_messages.get(path)
-        return [0.0] if weather is None else weather.fates(self._rng)
+        if weather is None:
+            return [0.0]
+        fates = weather.fates(self._rng)
+        counts = self._trace.counts
+        counts["message lost"] += not fates
+        counts["message repeated"] += len(fates) > 1
+        counts["message late"] += any(fates)
+        return fates
 
     def slowness_s(self, path: str) -> float:
         """What a message of that method takes longer than others, and all behind it on its connection."""

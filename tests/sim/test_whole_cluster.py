@@ -42,13 +42,13 @@ async def stir(cluster: WholeCluster) -> None:
         if fault == "break":
             cluster.fabric.break_connections("client", "broker-1")
         elif fault == "cut":
-            cluster.fabric.cut_both(cluster.rng.choice(["client", "coordinator"]), "broker-1")
+            cluster.fabric.cut_both(cluster.rng.choice(["client", "coordinator-1"]), "broker-1")
             await cluster.sleep(cluster.rng.random() * 5)
             cluster.fabric.heal()
         elif fault == "coordinator":
-            cluster.coordinator.kill()
+            cluster.coordinators[1].kill()
             await cluster.sleep(cluster.rng.random())
-            await cluster.start_coordinator()
+            await cluster.start_coordinator(1)
         else:
             host = cluster.brokers[1]
             host.kill() if fault == "kill" else host.cut_power()

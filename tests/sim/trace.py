@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, deque
 
 
 class Trace:
@@ -13,6 +13,23 @@ class Trace:
         self.counts: Counter[str] = Counter()
         self.lines: list[str] | None = [] if keep else None
         self._hash = hashlib.blake2b(digest_size=16)
+        self._recent: deque[str] | None = None
+        self._remembers_all = False
+
+    def remember(self, recent: deque[str], *, all_kinds: bool) -> None:
+        """Lines for people go there from now on; what the network does, and asides, only with `all_kinds`."""
+        self._recent = recent
+        self._remembers_all = all_kinds
+
+    @property
+    def remembers_all(self) -> bool:
+        """Asides are worth the effort."""
+        return self._remembers_all
+
+    def aside(self, time_s: float, kind: str, detail: str) -> None:
+        """A line for people that is no part of the digest."""
+        if self._recent is not None and self._remembers_all:
+            self._recent.append(f"{time_s:12.6f} {kind} {detail}")
 
     def note(self, time_s: float, kind: str, detail: str = "") -> None:
         line = f"{time_s:.9f} {kind} {detail}"
@@ -20,6 +37,8 @@ class Trace:
         self._hash.update(line.encode())
         if self.lines is not None:
             self.lines.append(line)
+        if self._recent is not None and (self._remembers_all or not kind.startswith("network.")):
+            self._recent.append(f"{time_s:12.6f} {kind} {detail}")
 
     def digest(self) -> str:
         return self._hash.hexdigest()

@@ -1,4 +1,4 @@
-"""A whole simulated cluster: the real coordinator, brokers and SDK on simulated machines."""
+"""A whole simulated cluster: the real coordinators, brokers and SDK on simulated machines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from streamkeep_coordinator.coordinator import Coordinator
 from tests.sim.disk import SimDisk
 from tests.sim.simulation import Machine, Simulation
 
-BOOTSTRAP = "coordinator:7101"
 DATA = "/data"
 
 
@@ -48,32 +47,47 @@ class SimHost:
 
 
 class WholeCluster:
-    """One coordinator, some brokers, and a machine for clients."""
+    """Coordinators, brokers, and a machine for clients; coordinators and brokers are numbered from 1."""
 
-    def __init__(self, simulation: Simulation, *, brokers: int = 1) -> None:
+    def __init__(self, simulation: Simulation, *, coordinators: int = 1, brokers: int = 1) -> None:
         self.simulation = simulation
         self.fabric = simulation.fabric
         self.rng: random.Random = simulation.rng("test")
-        self.coordinator = SimHost(simulation, "coordinator")
+        numbers = range(1, coordinators + 1)
+        self.coordinators = {number: SimHost(simulation, f"coordinator-{number}") for number in numbers}
         self.brokers = {number: SimHost(simulation, f"broker-{number}") for number in range(1, brokers + 1)}
         self.failures: list[Exception] = []
         self._client_machine = simulation.machine("client")
 
+    @property
+    def coordinator_addresses(self) -> list[str]:
+        return [f"{host.name}:7101" for host in self.coordinators.values()]
+
     async def start(self) -> None:
-        await self.start_coordinator()
+        for number in self.coordinators:
+            await self.start_coordinator(number)
         for number in self.brokers:
             await self.start_broker(number)
 
-    async def start_coordinator(self) -> None:
-        machine = self.coordinator.boot()
-        settings = CoordinatorSettings.of({"id": "1", "listen": BOOTSTRAP, "data_dir": DATA})
+    async def start_coordinator(self, number: int = 1) -> None:
+        host = self.coordinators[number]
+        machine = host.boot()
+        members = [f"{each}@coordinator-{each}:7101" for each in self.coordinators]
+        settings = CoordinatorSettings.of(
+            {
+                "id": str(number),
+                "listen": f"{host.name}:7101",
+                "data_dir": DATA,
+                "initial_members": ",".join(members),
+            }
+        )
 
         def make() -> Coordinator:
             return Coordinator(
                 settings,
                 clock=machine.clock,
                 rng=machine.rng,
-                disk=self.coordinator.disk,
+                disk=host.disk,
                 network=machine.network,
                 workers=machine.workers,
                 metrics=Metrics(),
@@ -89,7 +103,7 @@ class WholeCluster:
             {
                 "id": str(number),
                 "listen": f"{host.name}:7201",
-                "coordinators": BOOTSTRAP,
+                "coordinators": ",".join(self.coordinator_addresses),
                 "data_dirs": str(Path(DATA)),
                 "min_free_bytes": "0",
             }
@@ -111,7 +125,8 @@ class WholeCluster:
 
     def client(self) -> Client:
         machine = self._client_machine
-        return Client(BOOTSTRAP, network=machine.network, clock=machine.clock, rng=machine.rng)
+        addresses = self.coordinator_addresses
+        return Client(addresses, network=machine.network, clock=machine.clock, rng=machine.rng)
 
     async def sleep(self, seconds: float) -> None:
         await self._client_machine.clock.sleep(seconds)

@@ -1,0 +1,56 @@
+"""Who may be fenced: nobody but a broker that was itself in trouble.
+
+A broker is *in trouble* while it is down or stands still, while a link between it and any coordinator is cut,
+and for PATIENCE_S after that. Whatever happens among the coordinators is no fault of its: they may die, hang,
+lose their disks, lose each other and change their leader as often as they like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from streamkeep_proto.v1.metadata_pb2 import MetadataEntry
+from tests.sim.quorum.violation import require
+
+NOT_FENCED = "no broker is fenced for what happens to coordinators"
+PATIENCE_S = 10.0
+"""The session timeout, an election or two, and the time to come back."""
+
+
+class Troubles:
+    """Why a broker might be fenced. `time` is of the simulation."""
+
+    def __init__(self, brokers: list[int], time: Callable[[], float]) -> None:
+        self._time = time
+        self._until = dict.fromkeys(brokers, 0.0)
+        self._open = dict.fromkeys(brokers, 0)
+
+    @contextmanager
+    def of(self, broker: int) -> Iterator[None]:
+        """The broker is in trouble for as long as this is entered, and for a while after it."""
+        self._open[broker] += 1
+        try:
+            yield
+        finally:
+            self._open[broker] -= 1
+            self._until[broker] = self._time() + PATIENCE_S
+
+    def explain(self, broker: int) -> bool:
+        """The broker is, or was a short while ago, in trouble."""
+        return self._open[broker] > 0 or self._time() < self._until[broker]
+
+    def judge(self, entry: MetadataEntry) -> list[int]:
+        """Brokers that this newly committed entry fences. Raises if one of them is blameless."""
+        fenced = [
+            record.broker_fenced.broker_id
+            for record in entry.records
+            if record.HasField("broker_fenced") and record.broker_fenced.fenced
+        ]
+        for broker in fenced:
+            require(
+                self.explain(broker),
+                NOT_FENCED,
+                f"entry {entry.index} of term {entry.term} fences broker {broker}",
+            )
+        return fenced
