@@ -25,7 +25,7 @@ from streamkeep_coordinator.sessions import SessionTimes
 from streamkeep_coordinator.single_voter import SingleVoter
 from streamkeep_coordinator.snapshotter import Snapshotter
 from streamkeep_coordinator.storage.directory import DataDirectory
-from streamkeep_coordinator.storage.wal import Wal
+from streamkeep_coordinator.storage.storage import Storage
 from streamkeep_proto.v1.coordinator_pb2 import CoordinatorInfo
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry
 
@@ -57,8 +57,8 @@ class Coordinator:
         self._workers = workers
         self._metrics = CoordinatorMetrics(metrics)
         self._on_failure = on_failure
-        self._directory = DataDirectory(disk, settings.data_dir)
-        self._wal = Wal(disk, settings.data_dir)
+        self._directory = DataDirectory(disk, settings.data_dir, rng)
+        self._storage = Storage(disk, settings.data_dir)
         self._images: Images | None = None
         self._log_worker: Worker | None = None
         self._snapshot_worker: Worker | None = None
@@ -78,10 +78,10 @@ class Coordinator:
 
         StreamkeepError says why the data directory cannot be used, OSError why the address cannot be had.
         """
-        identity = self._directory.open(self._settings.id, _new_cluster_id(self._rng))
-        images = self._images = Images(
-            recover(self._disk, self._settings.data_dir, self._wal), self._wal.last_term
-        )
+        identity = self._directory.open(self._settings.id)
+        if not identity.cluster_id:
+            identity = self._directory.format(_new_cluster_id(self._rng), 1)
+        images = self._images = Images(recover(self._storage), self._storage.last_term)
         controller = self._make_controller(images)
         await controller.execute(partial(begin_term, cluster_id=identity.cluster_id))
         _logger.info(
@@ -107,7 +107,7 @@ class Coordinator:
         for worker in (self._snapshot_worker, self._log_worker):
             if worker is not None:
                 await worker.close()
-        self._wal.close()
+        self._storage.close()
         self._directory.close()
 
     def _make_controller(self, images: Images) -> Controller:
@@ -116,7 +116,7 @@ class Coordinator:
         snapshotter = self._snapshotter = Snapshotter(
             self._disk,
             self._settings.data_dir,
-            self._wal,
+            self._storage,
             images,
             worker=self._snapshot_worker,
             log_worker=self._log_worker,
@@ -129,7 +129,7 @@ class Coordinator:
             snapshotter.committed(entry, size)
 
         self._voter = SingleVoter(
-            self._wal, self._log_worker, self._clock, on_commit=on_commit, on_failure=self._on_failure
+            self._storage, self._log_worker, self._clock, on_commit=on_commit, on_failure=self._on_failure
         )
         return Controller(images, self._voter, self._clock, on_latency=self._metrics.commit_seconds.observe)
 

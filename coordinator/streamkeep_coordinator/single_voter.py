@@ -15,35 +15,37 @@ from functools import partial
 from streamkeep_common.errors import InvalidRequestError, UnavailableError
 from streamkeep_common.seams import Clock, Worker
 from streamkeep_coordinator.storage.frame import MAX_PAYLOAD_BYTES
-from streamkeep_coordinator.storage.wal import MAX_APPEND_BYTES, Wal
+from streamkeep_coordinator.storage.storage import Storage
+from streamkeep_coordinator.storage.wal import MAX_FLUSH_BYTES
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, MetadataRecord
+from streamkeep_proto.v1.raft_pb2 import RaftEntry
 
-MAX_UNCOMMITTED_BYTES = MAX_APPEND_BYTES // 2
+MAX_UNCOMMITTED_BYTES = MAX_FLUSH_BYTES
 
 
 class SingleVoter:
-    """The Consensus of a cluster with one coordinator. `wal` has been recovered and is used by nobody else.
+    """The Consensus of a cluster with one coordinator. `storage` has been recovered and is used by nobody else.
 
     `on_commit` gets committed entries and their size in bytes; `on_failure` is called once, with the error.
     """
 
     def __init__(
         self,
-        wal: Wal,
+        storage: Storage,
         worker: Worker,
         clock: Clock,
         *,
         on_commit: Callable[[MetadataEntry, int], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
-        self._wal = wal
+        self._storage = storage
         self._worker = worker
         self._clock = clock
         self._on_commit = on_commit
         self._on_failure = on_failure
-        self._term = wal.last_term + 1
-        self._committed_index = wal.last_index
-        self._proposed_index = wal.last_index
+        self._term = storage.last_term + 1
+        self._committed_index = storage.last_index
+        self._proposed_index = storage.last_index
         self._waiting: deque[tuple[MetadataEntry, bytes]] = deque()
         self._waiting_bytes = 0
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -91,9 +93,9 @@ class SingleVoter:
         while self._waiting and self._failure is None:
             group, self._waiting = list(self._waiting), deque()
             self._waiting_bytes = 0
-            entries = [(entry.index, entry.term, data) for entry, data in group]
+            entries = [RaftEntry(index=entry.index, term=entry.term, data=data) for entry, data in group]
             try:
-                await self._worker.run(partial(self._wal.append, entries))
+                await self._worker.run(partial(self._storage.write, entries=entries))
             except Exception as error:  # a bug counts as a broken disk, or all would wait for ever
                 self._fail(error)
                 break

@@ -17,7 +17,7 @@ from streamkeep_common.limits import MIB
 from streamkeep_common.seams import Disk, Worker
 from streamkeep_coordinator.images import Images
 from streamkeep_coordinator.storage.snapshots import SnapshotId, SnapshotWriter
-from streamkeep_coordinator.storage.wal import Wal
+from streamkeep_coordinator.storage.storage import Storage
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, MetadataSnapshot
 
 CHUNK_RECORDS = 1_000
@@ -37,7 +37,7 @@ def snapshot_chunks(image: ClusterImage, term: int) -> Iterator[MetadataSnapshot
 
 
 class Snapshotter:
-    """`log_worker` is the one that appends to `wal`; snapshots are written on a worker of their own.
+    """`log_worker` is the one that writes to `storage`; snapshots are written on a worker of their own.
 
     `on_failure` is called with the OSError of a snapshot that could not be written.
     """
@@ -46,21 +46,23 @@ class Snapshotter:
         self,
         disk: Disk,
         directory: Path,
-        wal: Wal,
+        storage: Storage,
         images: Images,
         *,
         worker: Worker,
         log_worker: Worker,
         after_entries: int,
+        compact: Callable[[int], None],
         on_failure: Callable[[OSError], None],
     ) -> None:
         self._disk = disk
         self._directory = directory
-        self._wal = wal
+        self._storage = storage
         self._images = images
         self._worker = worker
         self._log_worker = log_worker
         self._after_entries = after_entries
+        self._compact = compact
         self._on_failure = on_failure
         self._entries = 0
         self._bytes = 0
@@ -97,4 +99,4 @@ class Snapshotter:
         for chunk in snapshot_chunks(image, term):
             await self._worker.run(partial(writer.add, chunk.SerializeToString()))
         await self._worker.run(writer.finish)
-        await self._log_worker.run(partial(self._wal.drop_before, image.index - TRAILING_ENTRIES + 1))
+        await self._log_worker.run(partial(self._storage.drop_before, image.index - TRAILING_ENTRIES + 1))

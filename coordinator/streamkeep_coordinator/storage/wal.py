@@ -1,143 +1,205 @@
-"""The write-ahead log: entries in segment files, each named by the index of its first entry.
+"""The write-ahead log: entries and hard states in segment files.
 
-`append` returns when its entries are durable. One thread at a time calls it; the event loop only recovers.
-A failed write or flush leaves the log unusable: what is on the disk is known only after a new start.
+Owns the files `log-*.wal` and the order of the steps that change them; what they hold is in frame.py and
+segment.py, what counts as damage in log_scan.py. One thread at a time calls it. A failed write or flush leaves
+it unusable: what is on the disk is known only after a new start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from streamkeep_common.limits import MIB
 from streamkeep_common.seams import Disk, DiskFile
-from streamkeep_coordinator.storage.errors import CorruptFileError
-from streamkeep_coordinator.storage.frame import BadFrameError, Frame, pack_frame, read_frame, was_durable
-from streamkeep_proto.v1.metadata_pb2 import MetadataEntry
+from streamkeep_coordinator.storage.frame import FrameKind, pack_frame, read_frames
+from streamkeep_coordinator.storage.hard_state import HardState
+from streamkeep_coordinator.storage.log_scan import LogScan, Sealed
+from streamkeep_coordinator.storage.marks import Mark
+from streamkeep_coordinator.storage.segment import Start, segment_name
+from streamkeep_coordinator.storage.snapshots import SnapshotId
+from streamkeep_proto.v1.raft_pb2 import RaftEntry
 
 SEGMENT_BYTES = 16 * MIB
-MAX_APPEND_BYTES = 64 * MIB
-"""Of one call; a segment is at most this much longer than SEGMENT_BYTES."""
-
-_PREFIX, _SUFFIX = "log-", ".wal"
+MAX_FLUSH_BYTES = 32 * MIB
+"""A write that is longer is flushed in parts, each of them whole entries; a segment grows by one part at most."""
 
 
 class Wal:
-    """The log in one directory. Call `recover` first, and to its end."""
+    """The log in one directory. `restore` it first from a scan that has been read to its end."""
 
     def __init__(self, disk: Disk, directory: Path) -> None:
         self._disk = disk
         self._directory = directory
-        self._segments: list[int] = []
+        self._chain: list[Start] = []
         self._file: DiskFile | None = None
         self.last_index = 0
         self.last_term = 0
+        self.hard_state = HardState()
 
-    def recover(self, after_index: int) -> Iterator[MetadataEntry]:
-        """Entries after that index (a snapshot's; 0 = none), the torn tail cut off.
+    @property
+    def generation(self) -> int:
+        return self._chain[-1].generation if self._chain else 0
 
-        CorruptFileError names the file and byte of anything else that is wrong, a missing entry included.
+    @property
+    def base_index(self) -> int:
+        """The log holds the entries after this one."""
+        return self._chain[0].base_index if self._chain else 0
+
+    def mark(self) -> Mark:
+        """How far the log is durable."""
+        return Mark(self.last_index, self.last_term, self.generation, self.hard_state)
+
+    def restore(self, scan: LogScan) -> None:
+        """Go on where the log ends: end what a crash interrupted, cut what is torn, flush what only may be safe."""
+        self._chain = scan.chain
+        self.last_index, self.last_term, self.hard_state = scan.last_index, scan.last_term, scan.hard_state
+        self.remove(scan.void)
+        for first, position in scan.cuts:
+            self._cut(first, position)
+        if scan.sealed is not None:
+            self._make_safe(scan.sealed, scan.tail)
+
+    def write(self, hard_state: HardState | None, entries: Sequence[RaftEntry]) -> None:
+        """Make both durable, the entries in order and without gaps: one flush."""
+        frames: list[bytes] = []
+        size = 0
+        index, term = self.last_index, self.last_term
+        for entry in entries:
+            assert entry.index == index + 1, f"entry {entry.index} after {index}"
+            assert entry.term >= term, f"entry {index + 1} of term {entry.term} after term {term}"
+            if size >= MAX_FLUSH_BYTES:
+                self._flush(frames, index, term)
+                frames, size = [], 0
+            index, term = entry.index, entry.term
+            frames.append(pack_frame(index, term, self.last_index, entry.data))
+            size += len(entry.data)
+        if hard_state is not None:
+            frames.append(
+                pack_frame(index, term, self.last_index, hard_state.pack(), kind=FrameKind.HARD_STATE)
+            )
+        if frames:
+            self._flush(frames, index, term)
+        self.hard_state = hard_state or self.hard_state
+
+    def truncate(self, index: int) -> None:
+        """Take back that entry and all after it, durably.
+
+        The segment that goes on from there is made first, and holds the hard state, which may have stood
+        behind what is cut off.
         """
-        self._segments = [_first_index(name) for name in self._names()]
-        self.last_index = self._segments[0] - 1 if self._segments else 0
-        if self._segments and self._segments[0] > after_index + 1:
-            missing = f"entries {after_index + 1} to {self.last_index} are missing"
-            raise CorruptFileError(self._path(self._segments[0]), 0, missing)
-        for first in self._segments:
-            for frame in self._scan(first):
-                if not frame.is_seal and frame.index > after_index:
-                    yield MetadataEntry.FromString(frame.payload)
-        if self.last_index < after_index:
-            last = self._segments[-1] if self._segments else 1
-            ends = f"the log ends at entry {self.last_index}, and a snapshot contains entry {after_index}"
-            raise CorruptFileError(self._path(last), 0, ends)
+        if index > self.last_index:
+            return
+        holder = max(number for number, start in enumerate(self._chain) if start.first <= index)
+        old, later = self._chain[holder], self._chain[holder + 1 :]
+        position, term = self._find(old, index)
+        start = Start(index - 1, term, self.hard_state, self.generation + 1)
+        is_replaced = old.first == index
+        if is_replaced:
+            start = replace(start, replaces=old.replaces)
+        del self._chain[holder + (not is_replaced) :]
+        self._begin(start)
+        self.remove([each.first for each in later])
+        if not is_replaced:
+            self._cut(old.first, position)
+        self.last_index, self.last_term = index - 1, term
 
-    def append(self, entries: Sequence[tuple[int, int, bytes]]) -> None:
-        """Make entries (index, term, serialized) durable, in order and without gaps. OSError is final."""
-        assert entries[0][0] == self.last_index + 1, f"entry {entries[0][0]} after {self.last_index}"
-        file = self._writable()
-        file.append([pack_frame(index, term, self.last_index, data) for index, term, data in entries])
-        file.sync()
-        self.last_index, self.last_term = entries[-1][0], entries[-1][1]
-        file.append([pack_frame(self.last_index, self.last_term, self.last_index)])
+    def begin_after(self, snapshot: SnapshotId) -> list[int]:
+        """Go on after a snapshot that takes the place of all there is; returns the segments to `remove` then."""
+        start = Start(snapshot.index, snapshot.term, self.hard_state, self.generation + 1, replaces=True)
+        replaced = [old.first for old in self._chain if old.first != start.first]
+        self._chain.clear()
+        self._begin(start)
+        self.last_index, self.last_term = snapshot.index, snapshot.term
+        return replaced
+
+    def remove(self, firsts: Sequence[int]) -> None:
+        """Remove segments that do not count any more, given by their first indexes, durably."""
+        for first in firsts:
+            self._disk.remove_file(self._path(first))
+            self._disk.sync_directory(self._directory)
 
     def drop_before(self, index: int) -> None:
         """Remove the segments that hold only entries below that index.
 
         One by one, each durably: a power cut must not bring back an older one without the newer.
         """
-        while len(self._segments) > 1 and self._segments[1] <= index:
-            self._disk.remove_file(self._path(self._segments.pop(0)))
-            self._disk.sync_directory(self._directory)
+        while len(self._chain) > 1 and self._chain[1].first <= index:
+            self.remove([self._chain.pop(0).first])
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
+    def _flush(self, frames: list[bytes], last_index: int, last_term: int) -> None:
+        file = self._writable()
+        file.append(frames)
+        file.sync()
+        self.last_index, self.last_term = last_index, last_term
+        file.append([self._seal()])
+
+    def _seal(self) -> bytes:
+        return pack_frame(self.last_index, self.last_term, self.last_index)
+
     def _writable(self) -> DiskFile:
-        if self._file is not None and self._file.size() >= SEGMENT_BYTES:
-            self.close()
-            self._segments.append(self.last_index + 1)
+        if not self._chain:
+            self._begin(Start(0, 0))
         if self._file is None:
-            if not self._segments:
-                self._segments.append(self.last_index + 1)
-            self._file = self._disk.open(self._path(self._segments[-1]), create=True)
-            self._disk.sync_directory(self._directory)
+            self._file = self._disk.open(self._path(self._chain[-1].first))
+        if self._file.size() >= SEGMENT_BYTES:
+            self._roll()
         return self._file
 
-    def _scan(self, first: int) -> Iterator[Frame]:
-        path = self._path(first)
-        data = self._read(path)
-        if first != self.last_index + 1:
-            raise CorruptFileError(path, 0, f"entries {self.last_index + 1} to {first - 1} are missing")
-        position = 0
-        while position < len(data):
-            try:
-                frame = read_frame(data, position)
-            except BadFrameError as error:
-                self._cut_torn_tail(first, data, position, str(error))
-                return
-            self._check_order(path, frame)
-            yield frame
-            position = frame.end
+    def _roll(self) -> None:
+        last = self._chain[-1]
+        if last.first <= self.last_index:
+            self._begin(Start(self.last_index, self.last_term, self.hard_state, self.generation))
+        else:  # it holds nothing but hard states, of which the last is enough
+            self._chain.pop()
+            self._begin(replace(last, hard_state=self.hard_state))
 
-    def _read(self, path: Path) -> bytes:
-        if self._disk.file_size(path) > SEGMENT_BYTES + 2 * MAX_APPEND_BYTES:
-            raise CorruptFileError(path, SEGMENT_BYTES, "it is longer than a segment can be")
-        return self._disk.read_file(path)
+    def _begin(self, start: Start, frames: bytes = b"") -> None:
+        """A new segment, there as a whole or not at all; it takes the place of one with the same name."""
+        self.close()
+        path = self._path(start.first)
+        self._disk.write_file(path, start.pack() + frames)
+        self._chain.append(start)
+        self._file = self._disk.open(path)
 
-    def _check_order(self, path: Path, frame: Frame) -> None:
-        expected = self.last_index + (not frame.is_seal)
-        if frame.index != expected or frame.term < self.last_term:
-            raise CorruptFileError(
-                path,
-                frame.position,
-                f"entry {frame.index} of term {frame.term} where entry {expected} is expected, "
-                f"after term {self.last_term}",
-            )
-        self.last_index, self.last_term = frame.index, frame.term
+    def _make_safe(self, sealed: Sealed, tail: bytes) -> None:
+        """Whatever of the newest segment may not be on the disk is written anew."""
+        old = self._chain[-1]
+        if not tail:
+            self._cut(old.first, sealed.position)
+            file = self._writable()
+            file.append([self._seal()])
+            file.sync()
+            return
+        start = Start(sealed.last_index, sealed.last_term, sealed.hard_state, old.generation + 1)
+        if start.first == old.first:
+            self._chain.pop()
+            self._begin(replace(start, replaces=old.replaces), tail)
+        else:
+            self._begin(start, tail)
+            self._cut(old.first, sealed.position)
+        self._writable().append([self._seal()])
 
-    def _cut_torn_tail(self, first: int, data: bytes, position: int, reason: str) -> None:
-        """Nothing is lost with it: an entry that was never durable, or the seal at the end of a segment."""
-        missing = self.last_index + 1
-        following = self._segments[self._segments.index(first) + 1 :]
-        is_lost = missing < following[0] if following else was_durable(data, position, missing)
-        path = self._path(first)
-        if is_lost:
-            raise CorruptFileError(path, position, f"entry {missing} was safe here, and {reason}")
-        file = self._disk.open(path)
+    def _find(self, start: Start, index: int) -> tuple[int, int]:
+        """Where that entry stands in the segment, and the term of the one before it."""
+        term = start.base_term
+        for frame in read_frames(self._disk.read_file(self._path(start.first))):
+            if frame.is_entry and frame.index == index:
+                return frame.position, term
+            term = frame.term
+        raise AssertionError(f"entry {index} is not in the segment that begins with {start.first}")
+
+    def _cut(self, first: int, position: int) -> None:
+        file = self._disk.open(self._path(first))
         file.truncate(position)
         file.sync()
         file.close()
 
-    def _names(self) -> list[str]:
-        names = self._disk.list_directory(self._directory)
-        return [name for name in names if name.startswith(_PREFIX) and name.endswith(_SUFFIX)]
-
-    def _path(self, first_index: int) -> Path:
-        return self._directory / f"{_PREFIX}{first_index:020d}{_SUFFIX}"
-
-
-def _first_index(name: str) -> int:
-    return int(name.removeprefix(_PREFIX).removesuffix(_SUFFIX))
+    def _path(self, first: int) -> Path:
+        return self._directory / segment_name(first)

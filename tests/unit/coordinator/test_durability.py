@@ -12,6 +12,7 @@ from streamkeep_common.seams import RpcError, Status
 from streamkeep_coordinator import snapshotter
 from streamkeep_coordinator.storage import wal
 from streamkeep_coordinator.storage.errors import CorruptFileError
+from streamkeep_coordinator.storage.storage import Storage
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.coordinator_pb2 import WatchRequest
 from tests.sim.seeds import seeds
@@ -110,10 +111,10 @@ def test_a_bug_on_the_way_to_the_log_ends_the_process_and_leaves_nobody_waiting(
     async def scenario(world: World) -> None:
         await world.live_brokers(1)
 
-        def stumble(_wal: wal.Wal, _entries: object) -> None:
+        def stumble(_storage: Storage, *, entries: object) -> None:
             raise ValueError("a bug")
 
-        monkeypatch.setattr(wal.Wal, "append", stumble)
+        monkeypatch.setattr(Storage, "write", stumble)
         with pytest.raises(RpcError, match="a bug"):
             await world.create("t")
         assert [type(each) for each in world.failures] == [ValueError]

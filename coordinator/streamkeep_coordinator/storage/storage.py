@@ -1,0 +1,197 @@
+"""What a coordinator remembers: the log, the newest snapshot, the hard state; and what it remembers it wrote.
+
+The promise: after `recover` a directory has everything that it ever said was durable, or it raises
+CorruptFileError with file and byte. The caller then moves the directory's files away and comes back as
+somebody else (directory.py); nothing is repaired by guessing.
+
+| found                                                                  | is                                |
+|------------------------------------------------------------------------|-----------------------------------|
+| bad frames at the end of the newest segment, nothing safe behind them    | a torn tail: cut                  |
+| good frames behind the last seal                                        | kept, and written anew            |
+| any other bad frame, gap, order or beginning in the log                 | corruption (log_scan.py)          |
+| the log or its hard state less than the newest readable mark            | corruption: it was cut off        |
+| no marks although there is a log or a snapshot; marks none of which can be read | corruption                |
+| the newest snapshot: any bad chunk, no seal, more after the seal        | corruption, raised by its chunks  |
+| a snapshot that the log does not reach, or whose last entry is another  | corruption                        |
+| a log that begins behind what the snapshot contains                     | corruption: files are missing     |
+| the same, and a received snapshot fills exactly that                    | an interrupted install: finished  |
+| segments and suffixes made void by a higher generation                  | an interrupted change: finished   |
+| files written aside and never renamed                                   | removed                           |
+
+What cannot be seen: seals and marks are flushed with the next write, not with their own. If a power cut took
+the newest of both *and* the same disk afterwards loses or damages the write before it, that looks as if it
+never was. The same holds for a log that is cut exactly where the newest surviving mark says.
+
+Steps of an install, so that a crash between any two ends before or after it: the snapshot is durable aside
+(`ReceivedSnapshot.finish`); a segment that `replaces` all is made; the snapshot gets its name; old segments and
+snapshots are removed; a mark is flushed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from streamkeep_common.seams import Disk
+from streamkeep_coordinator.storage.errors import CorruptFileError
+from streamkeep_coordinator.storage.frame import Frame
+from streamkeep_coordinator.storage.hard_state import HardState
+from streamkeep_coordinator.storage.log_scan import LogScan
+from streamkeep_coordinator.storage.marks import Marks
+from streamkeep_coordinator.storage.segment import segment_name
+from streamkeep_coordinator.storage.snapshots import (
+    ReceivedSnapshot,
+    SnapshotId,
+    accept_received,
+    newest_snapshot,
+    read_snapshot,
+    remove_older,
+    remove_unfinished,
+)
+from streamkeep_coordinator.storage.wal import Wal
+from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, MetadataSnapshot, QuorumRecord
+from streamkeep_proto.v1.raft_pb2 import RaftEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """All that is durable. `snapshot_chunks` may raise CorruptFileError; `entries` follow the snapshot."""
+
+    hard_state: HardState
+    snapshot: SnapshotId | None
+    snapshot_chunks: Iterator[MetadataSnapshot]
+    entries: list[RaftEntry]
+
+
+class Storage:
+    """Log, snapshots and marks of one directory. `recover` first; then one thread at a time calls the rest."""
+
+    def __init__(self, disk: Disk, directory: Path) -> None:
+        self._disk = disk
+        self._directory = directory
+        self._wal = Wal(disk, directory)
+        self._marks = Marks(disk, directory)
+
+    @property
+    def last_index(self) -> int:
+        """Of the last durable entry; 0 = none."""
+        return self._wal.last_index
+
+    @property
+    def last_term(self) -> int:
+        return self._wal.last_term
+
+    @property
+    def hard_state(self) -> HardState:
+        return self._wal.hard_state
+
+    def recover(self) -> Recovered:
+        """Everything durable. CorruptFileError names what is damaged, and then nothing was changed."""
+        self._disk.sync_directory(self._directory)  # a rename may have been seen before it was durable
+        scan = LogScan(self._disk, self._directory)
+        snapshot = self._find_snapshot(scan)
+        after = snapshot.index if snapshot is not None else 0
+        entries = [self._entry(scan, frame) for frame in scan.entries(snapshot) if frame.index > after]
+        if snapshot is not None and scan.last_index < snapshot.index:
+            self._fail_at_end(scan, f"and a snapshot contains entry {snapshot.index}")
+        self._check_marks(scan, snapshot)
+        self._wal.restore(scan)
+        remove_unfinished(self._disk, self._directory)
+        self._marks.replace(self._wal.mark())
+        chunks = read_snapshot(self._disk, self._directory, snapshot) if snapshot is not None else iter(())
+        return Recovered(
+            hard_state=self.hard_state, snapshot=snapshot, snapshot_chunks=chunks, entries=entries
+        )
+
+    def write(
+        self,
+        *,
+        hard_state: tuple[int, int, int] | None = None,
+        truncate_from: int = 0,
+        entries: Sequence[RaftEntry] = (),
+    ) -> None:
+        """Take back entries from that index on (0 = none), then make the rest durable. OSError is final.
+
+        One flush; a truncation, which is rare, costs some more. Entries follow the last one without gaps.
+        """
+        if truncate_from:
+            self._wal.truncate(truncate_from)
+        self._wal.write(HardState(*hard_state) if hard_state is not None else None, entries)
+        assert self.hard_state.committed_index <= self.last_index, "committed, and not in the log"
+        self._mark(flush=bool(truncate_from))
+
+    def install(self, received: ReceivedSnapshot) -> None:
+        """A finished snapshot takes the place of the log and of all older snapshots. OSError is final."""
+        replaced = self._wal.begin_after(received.id)
+        accept_received(self._disk, self._directory, received.id)
+        self._wal.remove(replaced)
+        remove_older(self._disk, self._directory, received.id)
+        self._mark(flush=True)
+
+    def drop_before(self, index: int) -> None:
+        """Remove what holds only entries below that index. A snapshot must contain them. OSError is final."""
+        self._wal.drop_before(index)
+
+    def close(self) -> None:
+        self._wal.close()
+        self._marks.close()
+
+    def _mark(self, *, flush: bool) -> None:
+        mark = self._wal.mark()
+        if flush or not self._marks.exist():
+            self._marks.replace(mark)
+        else:
+            self._marks.append(mark)
+
+    def _find_snapshot(self, scan: LogScan) -> SnapshotId | None:
+        """The newest; one that was received if the log begins where it ends and no other reaches that far."""
+        snapshot = newest_snapshot(self._disk, self._directory)
+        contained = snapshot.index if snapshot is not None else 0
+        if contained >= scan.base_index:
+            return snapshot
+        wanted = SnapshotId(scan.base_index, scan.chain[0].base_term)
+        if not accept_received(self._disk, self._directory, wanted):
+            missing = f"entries {contained + 1} to {scan.base_index} are missing"
+            raise CorruptFileError(self._path(scan.chain[0].first), 0, missing)
+        return wanted
+
+    def _check_marks(self, scan: LogScan, snapshot: SnapshotId | None) -> None:
+        if not self._marks.exist() and not scan.chain and snapshot is None:
+            return
+        mark = self._marks.newest()
+        is_same_log = scan.generation == mark.generation
+        if scan.generation < mark.generation or (is_same_log and scan.last_index < mark.last_index):
+            self._fail_at_end(scan, f"and entry {mark.last_index} was safe")
+        if not scan.hard_state.keeps(mark.hard_state):
+            self._fail_at_end(scan, f"and {mark.hard_state} was promised after {scan.hard_state}")
+        if scan.hard_state.committed_index > scan.last_index:
+            self._fail_at_end(scan, f"and entry {scan.hard_state.committed_index} was committed")
+
+    def _fail_at_end(self, scan: LogScan, reason: str) -> None:
+        path = self._path(scan.chain[-1].first if scan.chain else 1)
+        size = self._disk.file_size(path) if scan.chain else 0
+        raise CorruptFileError(path, size, f"the log ends at entry {scan.last_index}, {reason}")
+
+    def _entry(self, scan: LogScan, frame: Frame) -> RaftEntry:
+        try:
+            records = MetadataEntry.FromString(frame.payload).records
+        except DecodeError:
+            path = self._path(max(start.first for start in scan.chain if start.first <= frame.index))
+            raise CorruptFileError(path, frame.position, f"entry {frame.index} is none") from None
+        return raft_entry(
+            frame.index,
+            frame.term,
+            frame.payload,
+            [each.quorum for each in records if each.HasField("quorum")],
+        )
+
+    def _path(self, first: int) -> Path:
+        return self._directory / segment_name(first)
+
+
+def raft_entry(index: int, term: int, data: bytes, quorums: Sequence[QuorumRecord] = ()) -> RaftEntry:
+    """An entry for Raft; `quorums` are the quorum records in its data, of which the last counts."""
+    return RaftEntry(index=index, term=term, data=data, quorum=quorums[-1] if quorums else None)
