@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
@@ -63,7 +63,7 @@ class SessionKeeper:
                 self.sessions.await_broker(
                     broker.broker_id, broker.broker_epoch, broker.registration.incarnation_id
                 )
-        self._spawn(self._run())
+        self._spawn(self._run)
 
     def end(self, error: StreamkeepError) -> None:
         """Judge nobody any more; the brokers are told why, and look for another coordinator."""
@@ -80,7 +80,7 @@ class SessionKeeper:
     def fence_soon(self, broker_id: int, broker_epoch: int) -> None:
         """Fence a broker whose session is over, without waiting for it."""
         if self.ended_by is None:
-            self._spawn(self._fence(broker_id, broker_epoch))
+            self._spawn(partial(self._fence, broker_id, broker_epoch))
 
     async def _run(self) -> None:
         while True:
@@ -113,14 +113,14 @@ class SessionKeeper:
                 _logger.warning("broker %d at epoch %d is fenced", broker_id, broker_epoch)
             return
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.create_task(self._watched(work))
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
 
-    async def _watched(self, work: Coroutine[None, None, None]) -> None:
+    async def _watched(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except Exception as error:
             _logger.exception("judging the brokers has failed")
             self._on_failure(error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from streamkeep_common.errors import StreamkeepError, raise_if_error, to_proto
+from streamkeep_common.errors import NotActiveError, StreamkeepError, raise_if_error, to_proto
 from streamkeep_common.methods import (
     ADD_COORDINATOR,
     DESCRIBE_QUORUM,
@@ -101,6 +101,8 @@ class QuorumService:
         try:
             view = self._control.describe()
             raise_if_error(view.error)
+            if not self._consensus.is_active:
+                raise NotActiveError("no coordinator is known to be active at the moment")
             check(view)
             await act()
         except StreamkeepError as error:

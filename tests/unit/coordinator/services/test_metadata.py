@@ -6,54 +6,16 @@ import asyncio
 
 import pytest
 
-from streamkeep_common.image import ClusterImage, apply
-from streamkeep_common.methods import GET_METADATA, WATCH
+from streamkeep_common.methods import GET_METADATA
 from streamkeep_common.seams import RpcError, Status
 from streamkeep_coordinator import entry_feed, snapshotter
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.coordinator_pb2 import (
     GetMetadataRequest,
     GetMetadataResponse,
-    WatchRequest,
-    WatchResponse,
 )
-from streamkeep_proto.v1.metadata_pb2 import MetadataRecord
+from tests.unit.coordinator.watcher import Watcher
 from tests.unit.coordinator.world import World, simulate
-
-
-class Watcher:
-    """Follows the watch as a broker does."""
-
-    def __init__(self, world: World, *, after: ClusterImage | None = None, cluster_id: str = "") -> None:
-        self.image = after or ClusterImage()
-        self.snapshots = 0
-        self.responses = 0
-        self._chunks: list[MetadataRecord] = []
-        self._stream = world.client.open(WATCH)
-        self._request = WatchRequest(after_index=self.image.index, cluster_id=cluster_id)
-
-    async def open(self) -> None:
-        await self._stream.send(self._request)
-        await self._stream.half_close()
-
-    async def next(self) -> WatchResponse:
-        response = await self._stream.receive()
-        assert response is not None
-        self.responses += 1
-        if response.HasField("snapshot"):
-            self._chunks.extend(response.snapshot.records)
-        if response.snapshot_complete:
-            self.image, _ = apply(ClusterImage(), self._chunks, response.snapshot.index)
-            self._chunks.clear()
-            self.snapshots += 1
-        for entry in response.entries:
-            self.image, _ = apply(self.image, entry.records, entry.index)
-        return response
-
-    async def reach(self, index: int) -> None:
-        async with asyncio.timeout(5):
-            while self.image.index < index:
-                await self.next()
 
 
 async def metadata(world: World, request: GetMetadataRequest) -> GetMetadataResponse:
@@ -96,7 +58,7 @@ def test_a_request_that_names_too_much_is_refused() -> None:
 
 def test_a_watcher_gets_every_entry_in_order() -> None:
     async def scenario(world: World) -> None:
-        watcher = Watcher(world)
+        watcher = Watcher(world.client)
         await watcher.open()
         await world.live_brokers(1)
         for number in range(20):
@@ -112,12 +74,12 @@ def test_a_watcher_gets_every_entry_in_order() -> None:
 def test_a_watch_is_resumed_by_index() -> None:
     async def scenario(world: World) -> None:
         await world.live_brokers(1)
-        first = Watcher(world)
+        first = Watcher(world.client)
         await first.open()
         index = (await world.create("a")).outcomes[0].metadata_index
         await first.reach(index)
         index = (await world.create("b")).outcomes[0].metadata_index
-        second = Watcher(world, after=first.image)
+        second = Watcher(world.client, after=first.image)
         await second.open()
         await second.reach(index)
         assert (second.snapshots, second.responses) == (0, 1)
@@ -133,7 +95,7 @@ def test_after_a_restart_a_new_watcher_gets_a_snapshot_in_chunks(monkeypatch: py
         await world.live_brokers(2)
         await world.create("a", "b", "c", partitions=10)
         await world.restart()
-        watcher = Watcher(world)
+        watcher = Watcher(world.client)
         await watcher.open()
         index = (await metadata(world, GetMetadataRequest())).metadata_index
         await watcher.reach(index)
@@ -146,7 +108,7 @@ def test_after_a_restart_a_new_watcher_gets_a_snapshot_in_chunks(monkeypatch: py
 
 def test_an_idle_watch_has_a_heartbeat_twice_a_second() -> None:
     async def scenario(world: World) -> None:
-        watcher = Watcher(world)
+        watcher = Watcher(world.client)
         await watcher.open()
         await watcher.next()
         loop = asyncio.get_running_loop()
@@ -165,7 +127,7 @@ def test_a_slow_watcher_falls_back_to_a_snapshot(monkeypatch: pytest.MonkeyPatch
 
     async def scenario(world: World) -> None:
         await world.live_brokers(1)
-        watcher = Watcher(world)
+        watcher = Watcher(world.client)
         await watcher.open()
         await watcher.next()
         world.simulation.fabric.cut("coordinator", "client")
@@ -184,23 +146,11 @@ def test_a_slow_watcher_falls_back_to_a_snapshot(monkeypatch: pytest.MonkeyPatch
 
 def test_a_watcher_of_another_cluster_is_told_so() -> None:
     async def scenario(world: World) -> None:
-        watcher = Watcher(world, cluster_id="another")
+        watcher = Watcher(world.client, cluster_id="another")
         await watcher.open()
         assert (await watcher.next()).error.code == errors_pb2.CLUSTER_MISMATCH
-        same = Watcher(world, cluster_id=(await metadata(world, GetMetadataRequest())).cluster_id)
+        same = Watcher(world.client, cluster_id=(await metadata(world, GetMetadataRequest())).cluster_id)
         await same.open()
         await same.reach(1)
-
-    simulate(scenario)
-
-
-def test_a_watcher_from_the_future_starts_over() -> None:
-    async def scenario(world: World) -> None:
-        future, _ = apply(ClusterImage(), [], 1_000_000)
-        watcher = Watcher(world, after=future)
-        await watcher.open()
-        await watcher.next()
-        assert watcher.snapshots == 1
-        assert watcher.image.index < 1_000_000
 
     simulate(scenario)
