@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Callable
-from functools import partial
 from random import Random
 
-from streamkeep_common.seams import Clock, Disk, Listener, Network, Worker, Workers
+from streamkeep_common.seams import Clock, Disk, Listener, Network, Service, Worker, Workers
 from streamkeep_common.server.metrics import Metrics
 from streamkeep_common.settings import CoordinatorSettings
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.images import Images
-from streamkeep_coordinator.metadata.cluster import begin_term
 from streamkeep_coordinator.metadata.create import TopicDefaults
 from streamkeep_coordinator.metrics import CoordinatorMetrics
-from streamkeep_coordinator.recovery import recover
+from streamkeep_coordinator.quorum.local import LocalCoordinator
+from streamkeep_coordinator.quorum.shell import InitialMembers, QuorumShell, QuorumTimes
+from streamkeep_coordinator.recovery import Found, may_found, recover
 from streamkeep_coordinator.services.admin import AdminService
+from streamkeep_coordinator.services.describe import Describer
 from streamkeep_coordinator.services.metadata import MetadataService
+from streamkeep_coordinator.services.quorum import QuorumService
 from streamkeep_coordinator.services.session import SessionService
-from streamkeep_coordinator.session_keeper import SessionKeeper
+from streamkeep_coordinator.session_duty import SessionDuty
 from streamkeep_coordinator.sessions import SessionTimes
-from streamkeep_coordinator.single_voter import SingleVoter
 from streamkeep_coordinator.snapshotter import Snapshotter
+from streamkeep_coordinator.state_machine import MetadataMachine
 from streamkeep_coordinator.storage.directory import DataDirectory
 from streamkeep_coordinator.storage.storage import Storage
-from streamkeep_proto.v1.coordinator_pb2 import CoordinatorInfo
-from streamkeep_proto.v1.metadata_pb2 import MetadataEntry
 
 _logger = logging.getLogger(__name__)
 
-CLUSTER_ID_BYTES = 16
+HAND_OVER_S = 1.0
+ALONE_S = 2.0
 
 
 class Coordinator:
@@ -58,13 +58,12 @@ class Coordinator:
         self._metrics = CoordinatorMetrics(metrics)
         self._on_failure = on_failure
         self._directory = DataDirectory(disk, settings.data_dir, rng)
-        self._storage = Storage(disk, settings.data_dir)
+        self._started: list[Worker] = []
+        self._storage: Storage | None = None
         self._images: Images | None = None
-        self._log_worker: Worker | None = None
-        self._snapshot_worker: Worker | None = None
-        self._voter: SingleVoter | None = None
+        self._quorum: QuorumShell | None = None
+        self._duty: SessionDuty | None = None
         self._snapshotter: Snapshotter | None = None
-        self._keeper: SessionKeeper | None = None
         self._listener: Listener | None = None
 
     @property
@@ -74,77 +73,107 @@ class Coordinator:
         return self._listener.address
 
     async def start(self) -> None:
-        """Recover, begin a new term, judge sessions, serve.
+        """Recover, serve, take part in the quorum. Whether there is one, and who is active, shows later; only
+        the one voter of a cluster waits until it is active.
 
         StreamkeepError says why the data directory cannot be used, OSError why the address cannot be had.
         """
-        identity = self._directory.open(self._settings.id)
-        if not identity.cluster_id:
-            identity = self._directory.format(_new_cluster_id(self._rng), 1)
-        images = self._images = Images(recover(self._storage), self._storage.last_term)
-        controller = self._make_controller(images)
-        await controller.execute(partial(begin_term, cluster_id=identity.cluster_id))
-        _logger.info(
-            "coordinator %d of cluster %s is active in term %d",
-            identity.coordinator_id,
-            identity.cluster_id,
-            controller.term,
+        settings = self._settings
+        found = recover(self._disk, self._directory, settings.id, settings.advertised or settings.listen)
+        self._storage = found.storage
+        images = self._images = Images(found.image, found.image_term)
+        quorum = self._quorum = self._make_quorum(found, images)
+        controller = Controller(
+            images, quorum.driver, self._clock, on_latency=self._metrics.commit_seconds.observe
         )
-        await self._serve(images, controller)
+        duty = self._duty = self._make_duty(controller, quorum)
+        snapshotter = self._snapshotter = self._make_snapshotter(found.storage, images, quorum)
+        machine = MetadataMachine(
+            images,
+            controller,
+            duty,
+            on_commit=snapshotter.committed,
+            on_activate=self._metrics.activations.inc,
+        )
+        services = self._services(images, controller, quorum, duty)
+        self._listener = await self._network.serve(settings.listen, services)
+        quorum.local.address = self._own_address(self._listener.address)
+        self._metrics.watch_image(lambda: images.committed, lambda: duty.open_sessions)
+        self._metrics.watch_quorum(quorum.driver, quorum.steward, role=lambda: quorum.driver.node.role.value)
+        quorum.start(machine, controller.execute, self._initial_members())
+        await quorum.settle(ALONE_S)
 
     async def stop(self) -> None:
-        """Judge nobody, end the streams with a word, answer what is under way, leave the log in order."""
+        """Hand leadership on, judge nobody, end the streams with a word, answer what is under way."""
+        if self._quorum is not None:
+            await self._quorum.hand_over(HAND_OVER_S)
         if self._images is not None:
             self._images.feed.close()
-        if self._keeper is not None:
-            await self._keeper.close()
+        if self._duty is not None:
+            await self._duty.close()
         if self._listener is not None:
             await self._listener.stop(self._settings.stop_timeout_ms / 1000)
-        if self._voter is not None:
-            await self._voter.close()
+        if self._quorum is not None:
+            await self._quorum.stop()
         if self._snapshotter is not None:
             await self._snapshotter.close()
-        for worker in (self._snapshot_worker, self._log_worker):
-            if worker is not None:
-                await worker.close()
-        self._storage.close()
+        for worker in self._started:
+            await worker.close()
+        if self._storage is not None:
+            self._storage.close()
         self._directory.close()
 
-    def _make_controller(self, images: Images) -> Controller:
-        self._log_worker = self._workers.start("metadata-log")
-        self._snapshot_worker = self._workers.start("metadata-snapshot")
-        snapshotter = self._snapshotter = Snapshotter(
+    def _make_quorum(self, found: Found, images: Images) -> QuorumShell:
+        settings = self._settings
+        self._log_worker = self._start_worker("metadata-log")
+        self._snapshot_worker = self._start_worker("metadata-snapshot")
+        return QuorumShell(
+            LocalCoordinator(found.identity, "", trouble=found.trouble),
+            log=found.log,
+            hard_state=found.hard_state,
+            times=QuorumTimes(settings.raft_heartbeat_ms, settings.election_timeout_ms),
+            directory=self._directory,
+            storage=found.storage,
+            disk=self._disk,
+            network=self._network,
+            clock=self._clock,
+            rng=self._rng,
+            log_worker=self._log_worker,
+            snapshot_worker=self._snapshot_worker,
+            image=lambda: (images.committed, images.committed_term),
+            on_failure=self._on_failure,
+        )
+
+    def _make_duty(self, controller: Controller, quorum: QuorumShell) -> SessionDuty:
+        times = SessionTimes(
+            timeout_s=self._settings.session_timeout_ms / 1000,
+            grace_s=self._settings.session_grace_ms / 1000,
+            reopen_s=self._settings.session_reopen_ms / 1000,
+        )
+        return SessionDuty(controller, quorum.driver, self._clock, times, on_failure=self._on_failure)
+
+    def _make_snapshotter(self, storage: Storage, images: Images, quorum: QuorumShell) -> Snapshotter:
+        return Snapshotter(
             self._disk,
             self._settings.data_dir,
-            self._storage,
+            storage,
             images,
             worker=self._snapshot_worker,
             log_worker=self._log_worker,
             after_entries=self._settings.snapshot_entries,
+            compact=quorum.driver.compact,
             on_failure=self._on_failure,
         )
 
-        def on_commit(entry: MetadataEntry, size: int) -> None:
-            images.commit(entry, size)
-            snapshotter.committed(entry, size)
-
-        self._voter = SingleVoter(
-            self._storage, self._log_worker, self._clock, on_commit=on_commit, on_failure=self._on_failure
-        )
-        return Controller(images, self._voter, self._clock, on_latency=self._metrics.commit_seconds.observe)
-
-    async def _serve(self, images: Images, controller: Controller) -> None:
+    def _services(
+        self, images: Images, controller: Controller, quorum: QuorumShell, duty: SessionDuty
+    ) -> list[Service]:
         settings = self._settings
-        times = SessionTimes(
-            timeout_s=settings.session_timeout_ms / 1000,
-            grace_s=settings.session_grace_ms / 1000,
-            reopen_s=settings.session_reopen_ms / 1000,
-        )
-        keeper = self._keeper = SessionKeeper(controller, self._clock, times)
-        self._metrics.watch(image=lambda: images.committed, open_sessions=lambda: keeper.sessions.open_count)
+        describer = Describer(quorum.driver, settings.id, lambda: quorum.local.address)
         sessions = SessionService(
             controller,
-            keeper,
+            quorum.driver,
+            duty,
             self._clock,
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.heartbeat_interval_ms,
@@ -154,20 +183,33 @@ class Coordinator:
             replication_factor=settings.default_replication_factor,
             min_insync_replicas=settings.default_min_insync_replicas,
         )
-        services = [
-            MetadataService(images, self._coordinators).service(),
-            AdminService(controller, self._rng, defaults, self._coordinators).service(),
+        return [
+            MetadataService(images, controller, quorum.driver, describer).service(),
+            AdminService(controller, quorum.driver, describer, self._rng, defaults).service(),
             sessions.service(),
+            quorum.service(),
+            QuorumService(quorum.steward, quorum.driver).service(),
         ]
-        self._listener = await self._network.serve(settings.listen, services)
-        keeper.start()
 
-    def _coordinators(self) -> list[CoordinatorInfo]:
-        """All there are: with one voter, this one."""
-        address = self._settings.advertised or self.address
-        return [CoordinatorInfo(coordinator_id=self._settings.id, address=address, active=True)]
+    def _own_address(self, listening: str) -> str:
+        """Where others reach this coordinator; empty = as those say who named it (it listens everywhere)."""
+        named = dict(self._settings.initial_members).get(self._settings.id, "")
+        is_wildcard = listening.rpartition(":")[0] in ("0.0.0.0", "[::]")  # noqa: S104 - only looked at
+        return self._settings.advertised or named or ("" if is_wildcard else listening)
 
+    def _initial_members(self) -> InitialMembers:
+        """Those of the setting, unless this directory may be what is left of a cluster."""
+        members = self._settings.initial_members
+        if members and not may_found(self._disk, self._settings.data_dir):
+            _logger.error(
+                "coordinator %d has damaged data and founds no new cluster by itself: restore it, let it in "
+                "again with `streamctl quorum add`, or begin anew with `streamctl cluster init`",
+                self._settings.id,
+            )
+            return ()
+        return members
 
-def _new_cluster_id(rng: Random) -> str:
-    """22 characters of URL-safe base64."""
-    return base64.urlsafe_b64encode(rng.randbytes(CLUSTER_ID_BYTES)).rstrip(b"=").decode()
+    def _start_worker(self, name: str) -> Worker:
+        worker = self._workers.start(name)
+        self._started.append(worker)
+        return worker

@@ -44,14 +44,16 @@ class Found:
 def recover(disk: Disk, directory: DataDirectory, coordinator_id: int, address: str) -> Found:
     """Everything durable. `address` is this coordinator's own.
 
-    DataDirectoryError says why the directory cannot be used at all, UnsupportedFeatureError that a newer version
-    wrote it.
+    DataDirectoryError says why the directory cannot be used at all, UnsupportedFeatureError that a newer
+    version wrote it.
     """
     try:
         return _read(disk, directory.path, directory.open(coordinator_id), address)
     except CorruptFileError as error:
         identity = directory.quarantine(str(error))
-        trouble = f"{error}. Its files are in {directory.path} under {_DAMAGED}*: this coordinator starts empty"
+        trouble = (
+            f"{error}. Its files are in {directory.path} under {_DAMAGED}*: this coordinator starts empty"
+        )
         _logger.error("the data of coordinator %d are damaged: %s", coordinator_id, trouble)
         return _read(disk, directory.path, identity, address, trouble)
 

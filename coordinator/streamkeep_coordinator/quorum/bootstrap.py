@@ -63,8 +63,8 @@ class Bootstrap:
         return await self._formatter.found(sorted(found, key=lambda member: member.coordinator_id))
 
     async def wait_for_cluster(self, members: Sequence[tuple[int, str]]) -> None:
-        """Until this coordinator belongs to a cluster: found it if its id is the lowest of these, as soon as all
-        of them answer and none belongs to one; else somebody will name this directory.
+        """Until this coordinator belongs to a cluster: found it if its id is the lowest of these, as soon as
+        all of them answer and none belongs to one; else somebody will name this directory.
         """
         addresses = [CoordinatorAddress(coordinator_id=number, address=at) for number, at in members]
         while not self._local.is_formatted:

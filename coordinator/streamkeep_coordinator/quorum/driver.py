@@ -50,7 +50,7 @@ class Outlets(Protocol):
         ...
 
     def send_snapshot(self, coordinator_id: int, term: int) -> None:
-        """Bring that member the newest snapshot as the leader of that term; report to `Driver.snapshot_sent`."""
+        """Bring that member the newest snapshot, as leader of that term; `Driver.snapshot_sent` is told."""
         ...
 
     def write(self, write: Write) -> Awaitable[None]:
@@ -59,6 +59,10 @@ class Outlets(Protocol):
 
     def quorum_changed(self, quorum: QuorumRecord | None) -> None:
         """The newest quorum in the log is another one now."""
+        ...
+
+    def tick(self) -> None:
+        """Time passes."""
         ...
 
 
@@ -195,7 +199,7 @@ class Driver:
     def found(self, node: RaftNode) -> None:
         """The directory has become that of a new cluster, with this log; so far it had none.
 
-        Nobody leads a cluster that is not founded yet, so the timeout in which a leader could be heard is over.
+        Nobody leads a cluster before it is founded: the time in which a leader may be heard is over.
         """
         assert self.node.log.last_index == 0, "there is a log already"
         assert self._writing is None, "a write is under way"
@@ -218,6 +222,11 @@ class Driver:
         """A snapshot that was asked for has arrived, or will not."""
         if self._ended is None:
             self._guarded(partial(self.node.snapshot_sent, coordinator_id, succeeded=succeeded))
+
+    def compact(self, index: int) -> None:
+        """A snapshot of everything up to this index, and more, is durable: forget those entries."""
+        if index > self.node.log.base_index:
+            self.node.compact(index)
 
     def installed(self, index: int) -> None:
         """A snapshot has taken the place of everything up to this index."""
@@ -248,6 +257,7 @@ class Driver:
         """One tick after each wait, however long that took: a process that stood still must not believe
         that it has waited for an answer all the time."""
         while self._ended is None:
+            self._outlets.tick()
             if self.is_initialized and not self.removed:
                 self._reads.tick()
                 self._guarded(self.node.tick)

@@ -14,7 +14,7 @@ from streamkeep_coordinator.metadata.cluster import found_cluster
 from streamkeep_coordinator.quorum.local import LocalCoordinator
 from streamkeep_coordinator.raft import HardState
 from streamkeep_coordinator.storage.directory import DataDirectory
-from streamkeep_coordinator.storage.wal import Wal
+from streamkeep_coordinator.storage.storage import Storage
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, QuorumMember, QuorumRecord
 from streamkeep_proto.v1.raft_pb2 import RaftEntry
 
@@ -29,16 +29,16 @@ class Formatter:
     def __init__(
         self,
         directory: DataDirectory,
-        wal: Wal,
-        worker: Worker,
+        storage: Storage,
         local: LocalCoordinator,
+        *,
+        worker: Worker,
         clock: Clock,
         rng: Random,
-        *,
         on_founded: Callable[[RaftEntry], None],
     ) -> None:
         self._directory = directory
-        self._wal = wal
+        self._storage = storage
         self._worker = worker
         self._local = local
         self._clock = clock
@@ -67,7 +67,7 @@ class Formatter:
                 )
             cluster_id = _new_cluster_id(self._rng)
             entry = self._first_entry(cluster_id, QuorumRecord(cluster_epoch=FIRST_EPOCH, members=members))
-            write = partial(self._wal.write, hard_state=FIRST_STATE, truncate_from=0, entries=[entry])
+            write = partial(self._storage.write, hard_state=FIRST_STATE, truncate_from=0, entries=[entry])
             await self._worker.run(write)
             await self._format(cluster_id, FIRST_EPOCH)
             self._on_founded(entry)

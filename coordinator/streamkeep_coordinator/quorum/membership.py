@@ -27,8 +27,8 @@ REPLACE_AFTER_TIMEOUTS = 2
 class View:
     """What the active coordinator sees. `own` is how it would be listed itself, its voter flag ignored.
 
-    `greetings` are the newest hellos by coordinator id; `strangers` the directories that answer at the addresses
-    of members, in place of the ones that are listed, and belong to no other cluster.
+    `greetings` are the newest hellos by coordinator id; `strangers` the directories that answer at the
+    addresses of members, in place of the ones that are listed, and belong to no other cluster.
     """
 
     quorum: QuorumRecord

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from streamkeep_common.errors import InvalidRequestError, StreamkeepError
 from streamkeep_common.methods import EXCHANGE, INSTALL_SNAPSHOT, PROBE, RAFT_SERVICE
-from streamkeep_common.seams import CallInfo, RpcError, ServerStream, Service, Status
+from streamkeep_common.seams import CallInfo, RpcError, ServerStream, Service, Status, StreamMethod
+from streamkeep_common.seams.network import StreamHandler
 from streamkeep_coordinator.quorum.admission import Admission, admit, refusal
 from streamkeep_coordinator.quorum.local import LocalCoordinator
 from streamkeep_proto.v1.metadata_pb2 import QuorumRecord
@@ -69,7 +70,10 @@ class RaftReceiver:
         self._install = install
 
     def service(self) -> Service:
-        streams = {EXCHANGE: self.exchange, INSTALL_SNAPSHOT: self._install}
+        streams: dict[StreamMethod[Any, Any], StreamHandler] = {
+            EXCHANGE: self.exchange,
+            INSTALL_SNAPSHOT: self._install,
+        }
         return Service(RAFT_SERVICE, {PROBE: self.probe}, streams)
 
     async def probe(self, _request: ProbeRequest, _info: CallInfo) -> ProbeResponse:

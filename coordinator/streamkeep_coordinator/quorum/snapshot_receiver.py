@@ -16,6 +16,7 @@ from streamkeep_common.errors import InvalidRequestError, StreamkeepError, to_pr
 from streamkeep_common.image import ClusterImage, SnapshotBuilder
 from streamkeep_common.seams import Disk, ServerStream, Worker
 from streamkeep_coordinator.quorum.local import LocalCoordinator
+from streamkeep_coordinator.raft import RaftLog
 from streamkeep_coordinator.storage.snapshots import ReceivedSnapshot, SnapshotId
 from streamkeep_proto.v1.raft_pb2 import (
     RaftHello,
@@ -52,6 +53,7 @@ class SnapshotReceiver:
         local: LocalCoordinator,
         *,
         image: Callable[[], ClusterImage],
+        log: Callable[[], RaftLog],
         let_in: Callable[[RaftHello], Awaitable[None]],
         step: Callable[[RaftMessage], None],
     ) -> None:
@@ -60,6 +62,7 @@ class SnapshotReceiver:
         self._worker = worker
         self._local = local
         self._image = image
+        self._log = log
         self._let_in = let_in
         self._step = step
         self._receiving: asyncio.Task[None] | None = None
@@ -104,6 +107,8 @@ class SnapshotReceiver:
 
     async def _receive(self, stream: Stream, first: SnapshotChunk) -> None:
         header = first.header
+        if header.index <= self._log().base_index:
+            return  # it is here, or on its way from beside the log into its place
         snapshot_id = SnapshotId(header.index, header.last_term)
         file = ReceivedSnapshot(self._disk, self._directory, snapshot_id)
         try:
@@ -117,14 +122,17 @@ class SnapshotReceiver:
         except BaseException:
             await self._worker.run(file.discard)
             raise
-        self._offer(Arrived(snapshot_id, file, builder.finish(snapshot_id.index)), header)
+        arrived = Arrived(snapshot_id, file, builder.finish(snapshot_id.index))
+        self._offer(arrived, header)
+        if self._arrived is not arrived:
+            await self._worker.run(file.discard)
 
     async def _add(self, file: ReceivedSnapshot, builder: SnapshotBuilder, chunk: SnapshotChunk) -> None:
         await self._worker.run(partial(file.add, chunk.snapshot.SerializeToString()))
         builder.add(chunk.snapshot.records)
 
     def _offer(self, arrived: Arrived, header: SnapshotHeader) -> None:
-        self._arrived = arrived
+        """The core decides at once whether it takes the place of the log."""
         self._step(
             RaftMessage(
                 sender=header.hello.coordinator_id,
@@ -139,6 +147,9 @@ class SnapshotReceiver:
                 ),
             )
         )
+        restored = self._log().restored
+        if restored is not None and restored.index == arrived.id.index:
+            self._arrived = arrived
 
     async def _next(self, stream: Stream) -> SnapshotChunk:
         async with asyncio.timeout(CHUNK_TIMEOUT_S):

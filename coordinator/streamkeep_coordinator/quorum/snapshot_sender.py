@@ -27,7 +27,7 @@ Stream = ClientStream[SnapshotChunk, SnapshotInstalled]
 
 
 class SnapshotSender:
-    """`image` gives what is committed and the term of its last entry; `report` gets how it went, by member."""
+    """`image` gives what is committed and its last entry's term; `report` gets how it went, by member."""
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ Change = Callable[[QuorumRecord], QuorumRecord]
 
 
 class Steward:
-    """The QuorumControl of a coordinator. `execute` is the controller's; `image` gives what is committed."""
+    """The QuorumControl of a coordinator. `image` gives what is committed."""
 
     def __init__(
         self,
@@ -47,10 +47,9 @@ class Steward:
         local: LocalCoordinator,
         neighbours: Neighbours,
         bootstrap: Bootstrap,
+        *,
         network: Network,
         clock: Clock,
-        *,
-        execute: Execute,
         image: Callable[[], ClusterImage],
         election_ticks: int,
         on_failure: Callable[[Exception], None],
@@ -61,7 +60,7 @@ class Steward:
         self._bootstrap = bootstrap
         self._network = network
         self._clock = clock
-        self._execute = execute
+        self._execute: Execute | None = None
         self._image = image
         self._election_ticks = election_ticks
         self._on_failure = on_failure
@@ -113,8 +112,9 @@ class Steward:
 
     # --- by itself ---
 
-    def start(self) -> None:
-        """Look after the quorum from now on."""
+    def start(self, execute: Execute) -> None:
+        """Look after the quorum from now on. `execute` is the controller's."""
+        self._execute = execute
         self._task = asyncio.create_task(self._run(), name="quorum-steward")
 
     async def close(self) -> None:
@@ -184,6 +184,7 @@ class Steward:
             await self._commit(change(quorum))
 
     async def _commit(self, quorum: QuorumRecord) -> None:
+        assert self._execute is not None, "it has not started"
         before = self._driver.node.log.quorum
 
         def decide(_: ClusterImage) -> Decision[None]:

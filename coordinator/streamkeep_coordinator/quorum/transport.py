@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from random import Random
 from typing import Protocol
 
@@ -13,11 +13,19 @@ from streamkeep_coordinator.quorum.local import LocalCoordinator
 from streamkeep_proto.v1.metadata_pb2 import QuorumMember, QuorumRecord
 from streamkeep_proto.v1.raft_pb2 import RaftHello, RaftMessage, RaftRefusal
 
-PeerKey = tuple[int, bytes, str]
+Peer = tuple[int, bytes]
+"""Coordinator id and directory: who is meant by a message."""
+
+GUEST_TIMEOUT_S = 10.0
+"""How long somebody who is no member is kept in touch with after the last word."""
 
 
 class Peers(Protocol):
-    """What is told of the links."""
+    """What is told of the links, and what hellos say."""
+
+    def committed_quorum(self) -> tuple[QuorumRecord | None, int]:
+        """The newest that is known to be committed, and its entry's index."""
+        ...
 
     def unreachable(self, coordinator_id: int) -> None:
         """The stream to it broke; what was sent on it may be lost."""
@@ -29,7 +37,7 @@ class Peers(Protocol):
 
 
 class Transport:
-    """`quorum_index` gives the index of the newest committed quorum, for hellos."""
+    """Knows members, by the quorum in effect, and guests: others who speak to this coordinator."""
 
     def __init__(
         self,
@@ -39,44 +47,53 @@ class Transport:
         local: LocalCoordinator,
         *,
         silence_s: float,
-        quorum_index: Callable[[], int],
+        peers: Peers,
     ) -> None:
         self._network = network
         self._clock = clock
         self._rng = rng
         self._local = local
         self._silence_s = silence_s
-        self._quorum_index = quorum_index
-        self._links: dict[PeerKey, Link] = {}
-        self._keys: dict[int, PeerKey] = {}
+        self._peers = peers
+        self._links: dict[Peer, Link] = {}
+        self._members: dict[Peer, QuorumMember] = {}
+        self._guests: dict[Peer, QuorumMember] = {}
         self._started_at = clock.monotonic()
         self._heard_at: dict[tuple[int, bytes], float] = {}
         self._closing: dict[asyncio.Task[None], None] = {}
-        self.peers: Peers | None = None
 
     def follow(self, quorum: QuorumRecord | None) -> None:
-        """Keep links to just these members, but for this coordinator itself."""
-        members = [] if quorum is None or not self._local.is_formatted else list(quorum.members)
-        others = {_key(each): each for each in members if each.coordinator_id != self._local.id}
-        for key in [key for key in self._links if key not in others]:
-            self._close_soon(self._links.pop(key).close())
-        for key, member in others.items():
-            if key not in self._links:
-                self._links[key] = self._link(member)
-        self._keys = {key[0]: key for key in others}
+        """These are the members now."""
+        members = () if quorum is None else quorum.members
+        self._members = {_peer(each): each for each in members if each.coordinator_id != self._local.id}
+        self._guests = {peer: each for peer, each in self._guests.items() if peer not in self._members}
+        self._link()
+
+    def welcome(self, hello: RaftHello) -> None:
+        """Somebody who was let in: to be answered, a member or not.
+
+        A coordinator that joins, or lags behind, does not know of those who know of it.
+        """
+        guest = QuorumMember(
+            coordinator_id=hello.coordinator_id, directory_id=hello.directory_id, address=hello.address
+        )
+        self._heard_at[_peer(guest)] = self._clock.monotonic()
+        if _peer(guest) not in self._members and guest.address:
+            self._guests[_peer(guest)] = guest
+            self._link()
 
     def send(self, message: RaftMessage) -> None:
-        """To its receiver, if that is a member: it need not arrive."""
-        key = self._keys.get(message.receiver)
-        if key is not None and key[1] == message.receiver_directory_id:
-            self._links[key].send(message)
+        """To its receiver, if that is known: it need not arrive."""
+        link = self._links.get((message.receiver, message.receiver_directory_id))
+        if link is not None:
+            link.send(message)
 
     def heard(self, coordinator_id: int, directory_id: bytes) -> None:
         """A coordinator has said something."""
         self._heard_at[coordinator_id, directory_id] = self._clock.monotonic()
-        key = self._keys.get(coordinator_id)
-        if key is not None and key[1] == directory_id:
-            self._links[key].heard()
+        link = self._links.get((coordinator_id, directory_id))
+        if link is not None:
+            link.heard()
 
     def silent_s(self, coordinator_id: int, directory_id: bytes) -> float:
         """Seconds since it was heard of, or since this process started if it was not."""
@@ -84,27 +101,37 @@ class Transport:
         return self._clock.monotonic() - heard_at
 
     def tick(self) -> None:
+        """Give up connections that are silent, and guests that have been silent for long."""
+        gone = [peer for peer in self._guests if self.silent_s(*peer) >= GUEST_TIMEOUT_S]
+        for peer in gone:
+            del self._guests[peer]
+        if gone:
+            self._link()
         for link in self._links.values():
             link.tick()
 
     async def close(self) -> None:
-        self._keys = {}
         links, self._links = self._links, {}
         await asyncio.gather(*(link.close() for link in links.values()), *self._closing)
 
     def hello_to(self, member: QuorumMember) -> RaftHello:
         """What a stream to that member begins with."""
-        return self._local.hello(member, self._quorum_index())
+        return self._local.hello(member, self._peers.committed_quorum()[1])
 
-    def _link(self, member: QuorumMember) -> Link:
-        def on_broken() -> None:
-            if self.peers is not None:
-                self.peers.unreachable(member.coordinator_id)
+    def _link(self) -> None:
+        """A link to everybody who is to have one, and to nobody else."""
+        wanted = {**self._guests, **self._members}
+        for peer in [peer for peer in self._links if peer not in wanted]:
+            self._close_soon(self._links.pop(peer).close())
+        for peer, member in wanted.items():
+            link = self._links.get(peer)
+            if link is not None and link.address != member.address:
+                self._close_soon(link.close())
+                link = None
+            if link is None:
+                self._links[peer] = self._open(member)
 
-        def on_refused(refusal: RaftRefusal) -> None:
-            if self.peers is not None:
-                self.peers.refused(member, refusal)
-
+    def _open(self, member: QuorumMember) -> Link:
         return Link(
             self._network,
             self._clock,
@@ -112,8 +139,8 @@ class Transport:
             member.address,
             hello=lambda: self.hello_to(member),
             silence_s=self._silence_s,
-            on_refused=on_refused,
-            on_broken=on_broken,
+            on_refused=lambda refusal: self._peers.refused(member, refusal),
+            on_broken=lambda: self._peers.unreachable(member.coordinator_id),
         )
 
     def _close_soon(self, closing: Coroutine[None, None, None]) -> None:
@@ -122,5 +149,5 @@ class Transport:
         task.add_done_callback(self._closing.pop)
 
 
-def _key(member: QuorumMember) -> PeerKey:
-    return member.coordinator_id, member.directory_id, member.address
+def _peer(member: QuorumMember) -> Peer:
+    return member.coordinator_id, member.directory_id
