@@ -72,8 +72,9 @@ class Core:
 
     @property
     def may_campaign(self) -> bool:
-        """A voter, or one whose removal is not known to be committed: the voters that it leaves behind may lack
-        entries that only it has, that removal among them (thesis 4.2.2). Never a learner, nor an empty directory.
+        """A voter, or one whose removal is not known to be committed: the voters that it leaves behind may
+        lack entries that only it has, that removal among them (thesis 4.2.2). Never a learner, nor an empty
+        directory.
         """
         return self.is_voter or Members(self.log.committed_quorum).is_voter(self.id, self.config.directory_id)
 
@@ -81,6 +82,15 @@ class Core:
     def is_active(self) -> bool:
         """Leads, and has committed an entry of its own term (thesis 6.4, and the fix of 2015 to 4.1)."""
         return self.leadership is not None and self.log.committed_index >= self.leadership.no_op_index
+
+    def hears(self, member: int) -> bool:
+        """As its leader: that member has answered within an election timeout. Itself it hears while it votes
+        (6.2).
+        """
+        if self.leadership is None or member == self.id:
+            return self.leadership is not None and self.is_voter
+        silent_ticks = self.leadership.tick - self.leadership.progress[member].heard_tick
+        return silent_ticks < self.config.election_ticks
 
     def refresh_members(self) -> None:
         """The log's newest quorum is another one: it is in effect at once (thesis 4.1)."""

@@ -13,8 +13,9 @@ from streamkeep_coordinator.raft.errors import (
 )
 from streamkeep_coordinator.raft.leadership import Leadership
 from streamkeep_coordinator.raft.log import ENTRY_OVERHEAD_BYTES
+from streamkeep_coordinator.raft.majority import majority
 from streamkeep_coordinator.raft.membership import check_change
-from streamkeep_proto.v1.metadata_pb2 import QuorumRecord
+from streamkeep_proto.v1.metadata_pb2 import QuorumMember, QuorumRecord
 from streamkeep_proto.v1.raft_pb2 import RaftEntry
 
 
@@ -62,3 +63,11 @@ def _check_quorum_change(core: Core, quorum: QuorumRecord) -> None:
     if core.log.quorum_index > core.log.committed_index:
         raise QuorumChangeError(f"the change at {core.log.quorum_index} is not committed yet")
     check_change(core.log.quorum, quorum)
+    voters = [each for each in quorum.members if each.voter]
+    if sum(_answers(core, each) for each in voters) < majority(len(voters)):
+        raise QuorumChangeError("of that quorum no majority answers: nothing could be committed any more")
+
+
+def _answers(core: Core, member: QuorumMember) -> bool:
+    is_known = core.members.lists(member.coordinator_id, member.directory_id)
+    return is_known and core.hears(member.coordinator_id)

@@ -19,7 +19,7 @@ from streamkeep_proto.v1.raft_pb2 import AppendRequest, Heartbeat, RaftMessage
 
 def tick(core: Core, leadership: Leadership) -> None:
     leadership.tick += 1
-    if not _is_heard(core, leadership):
+    if not _is_heard(core):
         _step_down(core, Event.QUORUM_LOST)
         return
     transfer.tick(core, leadership)
@@ -44,7 +44,7 @@ def fill(core: Core, leadership: Leadership) -> None:
         reads.begin_round(core, leadership)
     for peer, progress in leadership.progress.items():
         while progress.may_send(core.config.max_inflight_appends) and _is_due(core, progress):
-            _send_next(core, leadership, peer, progress)
+            _send_next(core, peer, progress)
 
 
 def on_append_response(core: Core, message: RaftMessage) -> None:
@@ -97,16 +97,10 @@ def _durable_index(core: Core, leadership: Leadership, voter: int) -> int:
     return leadership.progress[voter].match_index
 
 
-def _is_heard(core: Core, leadership: Leadership) -> bool:
+def _is_heard(core: Core) -> bool:
     """Check-quorum (6.2): a majority of voters has answered within an election timeout."""
-    heard = sum(is_recently_active(core, leadership, voter) for voter in core.members.voters)
+    heard = sum(core.hears(voter) for voter in core.members.voters)
     return heard >= majority(len(core.members.voters))
-
-
-def is_recently_active(core: Core, leadership: Leadership, member: int) -> bool:
-    if member == core.id:
-        return core.is_voter
-    return leadership.tick - leadership.progress[member].heard_tick < core.config.election_ticks
 
 
 def _step_down(core: Core, event: Event) -> None:
@@ -120,11 +114,11 @@ def _is_due(core: Core, progress: Progress) -> bool:
     return progress.next_index <= core.log.last_index or progress.committed_sent < core.log.committed_index
 
 
-def _send_next(core: Core, leadership: Leadership, peer: int, progress: Progress) -> None:
+def _send_next(core: Core, peer: int, progress: Progress) -> None:
     previous_index = progress.next_index - 1
     previous_term = core.log.term_at(previous_index)
     if previous_term is None:
-        _send_snapshot(core, leadership, peer, progress)
+        _send_snapshot(core, peer, progress)
         return
     last_index = previous_index if progress.is_stalled else core.log.last_index
     entries = core.log.slice(progress.next_index, last_index, core.config.max_append_bytes)
@@ -138,9 +132,9 @@ def _send_next(core: Core, leadership: Leadership, peer: int, progress: Progress
     progress.sent(previous_index + len(entries), core.log.committed_index)
 
 
-def _send_snapshot(core: Core, leadership: Leadership, peer: int, progress: Progress) -> None:
+def _send_snapshot(core: Core, peer: int, progress: Progress) -> None:
     """Chapter 5. To nobody who has not answered lately: it could not arrive."""
-    if is_recently_active(core, leadership, peer):
+    if core.hears(peer):
         progress.snapshot()
         core.snapshots.append(peer)
     else:

@@ -6,7 +6,6 @@ from streamkeep_coordinator.raft.core import Core
 from streamkeep_coordinator.raft.leadership import Leadership
 from streamkeep_coordinator.raft.progress import ProgressState
 from streamkeep_coordinator.raft.ready import MemberProgress, RaftStatus
-from streamkeep_coordinator.raft.replication import is_recently_active
 from streamkeep_proto.v1.metadata_pb2 import QuorumMember
 
 
@@ -35,7 +34,7 @@ def _member(core: Core, leadership: Leadership, member: QuorumMember) -> MemberP
         voter=member.voter,
         match_index=match_index,
         state=ProgressState.REPLICATE if progress is None else progress.state,
-        recently_active=progress is None or is_recently_active(core, leadership, peer),
+        recently_active=progress is None or core.hears(peer),
         silent_ticks=0 if progress is None else leadership.tick - progress.heard_tick,
         lag=core.log.last_index - match_index,
     )
