@@ -34,6 +34,7 @@ from streamkeep_coordinator.metadata.upgrade import supported_feature_level, upg
 from streamkeep_coordinator.services.describe import (
     Describer,
     broker_infos,
+    collect,
     named_topic_info,
     topic_info,
     topic_listing,
@@ -136,7 +137,8 @@ class AdminService:
             image = await self._reads.linearizable()
         except StreamkeepError as error:
             return ListTopicsResponse(error=to_proto(error))
-        return ListTopicsResponse(topics=[topic_listing(topic) for topic in topics_by_name(image)])
+        listings = (topic_listing(topic) for topic in topics_by_name(image))
+        return ListTopicsResponse(topics=await collect(listings, lambda topic: topic.partitions))
 
     async def describe_topics(
         self, request: DescribeTopicsRequest, _info: CallInfo
@@ -146,10 +148,10 @@ class AdminService:
             image = await self._reads.linearizable()
         except StreamkeepError as error:
             return DescribeTopicsResponse(error=to_proto(error))
-        if request.names:
-            topics = [named_topic_info(image, name, with_settings=True) for name in request.names]
-        else:
-            topics = [topic_info(topic, with_settings=True) for topic in topics_by_name(image)]
+        described = (named_topic_info(image, name, with_settings=True) for name in request.names)
+        if not request.names:
+            described = (topic_info(topic, with_settings=True) for topic in topics_by_name(image))
+        topics = await collect(described, lambda topic: len(topic.partitions))
         return DescribeTopicsResponse(topics=topics)
 
     async def describe_cluster(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from streamkeep_common.errors import UnknownTopicError, to_proto
 from streamkeep_common.image import BrokerImage, ClusterImage, PartitionImage, TopicImage
@@ -16,6 +18,11 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     TopicInfo,
     TopicListing,
 )
+
+D = TypeVar("D")
+
+PARTITIONS_IN_ONE_GO = 1_000
+"""Some 10 ms' worth."""
 
 
 class Describer:
@@ -43,6 +50,21 @@ class Describer:
             )
             for member in image.quorum.members
         ]
+
+
+async def collect(described: Iterable[D], partitions: Callable[[D], int]) -> list[D]:
+    """All of a lazy iterable. Other work has its turn after every so many partitions: to describe all of a
+    large cluster takes a second, and a coordinator that says nothing for so long is taken for dead.
+    """
+    collected: list[D] = []
+    in_one_go = 0
+    for each in described:
+        collected.append(each)
+        in_one_go += partitions(each)
+        if in_one_go >= PARTITIONS_IN_ONE_GO:
+            in_one_go = 0
+            await asyncio.sleep(0)
+    return collected
 
 
 def broker_infos(image: ClusterImage) -> list[BrokerInfo]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from streamkeep_common.errors import ClusterMismatchError, ShuttingDownError, StreamkeepError, to_proto
+from streamkeep_common.image import ClusterImage
 from streamkeep_common.methods import GET_METADATA, METADATA_SERVICE, WATCH
 from streamkeep_common.seams import CallInfo, ServerStream, Service
 from streamkeep_coordinator.consensus import Consensus
@@ -11,6 +14,7 @@ from streamkeep_coordinator.images import Images
 from streamkeep_coordinator.services.describe import (
     Describer,
     broker_infos,
+    collect,
     identified_topic_info,
     named_topic_info,
     topic_info,
@@ -22,6 +26,7 @@ from streamkeep_coordinator.snapshotter import snapshot_chunks
 from streamkeep_proto.v1.coordinator_pb2 import (
     GetMetadataRequest,
     GetMetadataResponse,
+    TopicInfo,
     WatchRequest,
     WatchResponse,
 )
@@ -51,10 +56,7 @@ class MetadataService:
     async def get_metadata(self, request: GetMetadataRequest, _info: CallInfo) -> GetMetadataResponse:
         check_topics([*request.names, *request.topic_ids])
         image, stale = await self._reads.fresh_or_stale()
-        topics = [named_topic_info(image, name) for name in request.names]
-        topics += [identified_topic_info(image, topic_id) for topic_id in request.topic_ids]
-        if request.all_topics:
-            topics = [topic_info(topic) for topic in topics_by_name(image)]
+        topics = await collect(_wanted(image, request), lambda topic: len(topic.partitions))
         return GetMetadataResponse(
             cluster_id=image.cluster_id,
             metadata_index=image.index,
@@ -125,3 +127,11 @@ class MetadataService:
         last.snapshot_complete = True
         await stream.send(last)
         return image.index
+
+
+def _wanted(image: ClusterImage, request: GetMetadataRequest) -> Iterator[TopicInfo]:
+    if request.all_topics:
+        yield from (topic_info(topic) for topic in topics_by_name(image))
+        return
+    yield from (named_topic_info(image, name) for name in request.names)
+    yield from (identified_topic_info(image, topic_id) for topic_id in request.topic_ids)
