@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 
 import pytest
 
-from streamkeep_common.methods import WATCH
-from streamkeep_common.seams import RpcError, Status
+from streamkeep_common.methods import DESCRIBE_QUORUM, WATCH
 from streamkeep_coordinator import snapshotter
 from streamkeep_coordinator.storage import wal
-from streamkeep_coordinator.storage.errors import CorruptFileError
 from streamkeep_coordinator.storage.storage import Storage
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.coordinator_pb2 import WatchRequest
+from streamkeep_proto.v1.raft_pb2 import DescribeQuorumRequest
 from tests.sim.seeds import seeds
 from tests.unit.coordinator.world import DATA, World, simulate
 
@@ -91,13 +91,12 @@ def test_a_failed_flush_is_final_and_what_waits_is_refused(operation: str) -> No
         await world.live_brokers(1)
         await world.create("safe")
         world.disk.fail(operation, error=errno.EIO)  # type: ignore[arg-type]
-        outcomes = await asyncio.gather(
-            *(world.create(f"lost-{number}") for number in range(3)), return_exceptions=True
-        )
-        assert all(isinstance(each, RpcError) and each.status is Status.UNAVAILABLE for each in outcomes)
+        answers = await asyncio.gather(*(world.create(f"lost-{number}") for number in range(3)))
+        codes = {each.error.code for each in answers}
+        assert errors_pb2.UNAVAILABLE in codes
+        assert codes <= {errors_pb2.UNAVAILABLE, errors_pb2.NOT_ACTIVE}
         assert [type(each) for each in world.failures] == [OSError]
-        with pytest.raises(RpcError, match="disk failed"):
-            await world.create("later")
+        assert (await world.create("later")).error.code == errors_pb2.NOT_ACTIVE
         world.disk.heal()
         await world.restart(power_cut=True)
         assert "safe" in await world.topic_names()
@@ -111,12 +110,13 @@ def test_a_bug_on_the_way_to_the_log_ends_the_process_and_leaves_nobody_waiting(
     async def scenario(world: World) -> None:
         await world.live_brokers(1)
 
-        def stumble(_storage: Storage, *, entries: object) -> None:
+        def stumble(_storage: Storage, **_what: object) -> None:
             raise ValueError("a bug")
 
         monkeypatch.setattr(Storage, "write", stumble)
-        with pytest.raises(RpcError, match="a bug"):
-            await world.create("t")
+        error = (await world.create("t")).error
+        assert error.code == errors_pb2.UNAVAILABLE
+        assert "a bug" in error.message
         assert [type(each) for each in world.failures] == [ValueError]
 
     simulate(scenario)
@@ -141,15 +141,17 @@ def test_a_snapshot_takes_the_place_of_old_entries(monkeypatch: pytest.MonkeyPat
     simulate(scenario, snapshot_entries="10")
 
 
-def test_a_corrupt_log_stops_the_start_and_names_the_file() -> None:
+def test_a_corrupt_log_is_set_aside_and_the_coordinator_says_so() -> None:
     async def scenario(world: World) -> None:
         await world.live_brokers(1)
         await world.create("a")
-        world.machine.kill()
-        world.disk.kill()
         world.disk.flip_bit(DATA / "log-00000000000000000001.wal", 60, 3)
-        with pytest.raises(CorruptFileError, match=r"log-0+1\.wal is damaged at byte 0"):
-            await world.start()
+        await world.restart()
+        assert (await world.create("b")).error.code == errors_pb2.NOT_INITIALIZED
+        quorum = await world.client.call(DESCRIBE_QUORUM, DescribeQuorumRequest(), timeout_s=5)
+        assert quorum.error.code == errors_pb2.NOT_INITIALIZED
+        assert re.search(r"log-0+1\.wal is damaged at byte 0", quorum.error.message)
+        assert any(name.startswith("damaged-") for name in world.disk.list_directory(DATA))
 
     simulate(scenario)
 

@@ -103,7 +103,8 @@ def test_the_cluster_describes_itself() -> None:
         await world.live_brokers(2)
         await world.create("t", partitions=4)
         answer = await world.client.call(DESCRIBE_CLUSTER, DescribeClusterRequest(), timeout_s=5)
-        assert (answer.term, answer.feature_level) == (1, 1)
+        assert (answer.term, answer.feature_level, answer.cluster_epoch) == (2, 2, 1)
+        assert [(each.coordinator_id, each.active) for each in answer.coordinators] == [(1, True)]
         assert (answer.topics, answer.partitions, answer.offline_partitions) == (1, 4, 0)
         assert len(answer.cluster_id) == 22
         assert [each.broker_id for each in answer.brokers] == [1, 2]

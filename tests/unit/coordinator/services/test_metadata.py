@@ -94,6 +94,9 @@ def test_after_a_restart_a_new_watcher_gets_a_snapshot_in_chunks(monkeypatch: py
     async def scenario(world: World) -> None:
         await world.live_brokers(2)
         await world.create("a", "b", "c", partitions=10)
+        for number in range(10):
+            await world.create(f"t{number}")
+        await asyncio.sleep(1)
         await world.restart()
         watcher = Watcher(world.client)
         await watcher.open()
@@ -101,9 +104,9 @@ def test_after_a_restart_a_new_watcher_gets_a_snapshot_in_chunks(monkeypatch: py
         await watcher.reach(index)
         assert watcher.snapshots == 1
         assert watcher.responses > 4
-        assert watcher.image.partition_count == 30
+        assert watcher.image.partition_count == 40
 
-    simulate(scenario)
+    simulate(scenario, snapshot_entries="10")
 
 
 def test_an_idle_watch_has_a_heartbeat_twice_a_second() -> None:

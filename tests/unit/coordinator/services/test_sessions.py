@@ -10,6 +10,7 @@ import pytest
 from streamkeep_common.errors import UnavailableError
 from streamkeep_common.methods import ALLOCATE_PRODUCER_IDS, SESSION
 from streamkeep_common.seams import RpcError, Status
+from streamkeep_coordinator.quorum.driver import Driver
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.coordinator_pb2 import (
     AllocateProducerIdsRequest,
@@ -77,10 +78,8 @@ def test_a_paused_broker_is_fenced_after_the_session_timeout() -> None:
 def test_a_broker_that_cannot_be_fenced_for_the_moment_is_fenced_later() -> None:
     async def scenario(world: World) -> None:
         brokers = await with_topic(world)
-        voter = world.coordinator._voter
-        assert voter is not None
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(voter, "propose", overloaded)
+            patch.setattr(Driver, "propose", overloaded)
             brokers[0].kill()
             await asyncio.sleep(2)
         assert await fenced(world, 1, within_s=1) < 1
@@ -92,10 +91,8 @@ def test_a_broker_that_is_back_before_it_could_be_fenced_is_not_fenced() -> None
     async def scenario(world: World) -> None:
         brokers = await with_topic(world)
         before = await partitions(world)
-        voter = world.coordinator._voter
-        assert voter is not None
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(voter, "propose", overloaded)
+            patch.setattr(Driver, "propose", overloaded)
             world.simulation.fabric.break_connections("broker-1", "coordinator")
             await asyncio.sleep(1)
             await brokers[0].join()
@@ -105,7 +102,7 @@ def test_a_broker_that_is_back_before_it_could_be_fenced_is_not_fenced() -> None
     simulate(scenario)
 
 
-def overloaded(_records: object) -> NoReturn:
+def overloaded(_driver: Driver, _records: object) -> NoReturn:
     raise UnavailableError("too many metadata changes wait")
 
 
