@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from streamkeep.admin.base import AdminBase, raise_if_refused
 from streamkeep.coordinators import Whom
@@ -45,7 +46,7 @@ class QuorumAdmin(AdminBase):
             ]
         )
         return await call_with_retries(
-            lambda: self._initialize(request),
+            partial(self._initialize, request),
             clock=self._client.clock,
             rng=self._client.rng,
             policy=RetryPolicy(budget_ms=round(self._timeout_s * 1_000)),

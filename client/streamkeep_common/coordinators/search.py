@@ -30,6 +30,10 @@ PATIENCE_S = 0.3
 election (0.6 to 1.2 s), so that by the end of one nobody still waits for a hung coordinator."""
 
 
+_LEAST_WAIT_S = 0.001
+"""What is left until a moment may be too little to be added to the time at all."""
+
+
 class Verdict(Enum):
     """What an error of one coordinator says of the question."""
 
@@ -85,15 +89,21 @@ class Search(Generic[T]):
         """The answer. Raises an error that is FINAL; the latest once all are ELSEWHERE; and TimeoutError."""
         deadline_s = self._clock.monotonic() + timeout_s
         try:
-            while not (found := self._collect()):
+            while True:
                 now_s = self._clock.monotonic()
+                if found := self._collect() or self._proceed(now_s):
+                    return found[0]
                 if now_s >= deadline_s:
-                    raise TimeoutError
-                if not (found := self._proceed(now_s)):
-                    await self._wait_for_news(min(self._next_move_s(), deadline_s) - now_s)
-            return found[0]
+                    return self._last_resort()
+                wait_s = min(self._next_move_s(), deadline_s) - now_s
+                await self._wait_for_news(max(wait_s, _LEAST_WAIT_S))
         finally:
             await self._drop_the_rest()
+
+    def _last_resort(self) -> T:
+        if not self._in_reserve:
+            raise TimeoutError
+        return self._in_reserve[0]
 
     # --- answers ---
 

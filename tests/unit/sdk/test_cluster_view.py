@@ -23,6 +23,12 @@ def answer(
     )
 
 
+def recovered(index: int, *, cluster_epoch: int, leader: int, epoch: int) -> GetMetadataResponse:
+    response = answer(index, leader=leader, epoch=epoch)
+    response.cluster_epoch = cluster_epoch
+    return response
+
+
 def missing(index: int) -> GetMetadataResponse:
     return GetMetadataResponse(
         metadata_index=index, topics=[TopicInfo(name="t", error=to_proto(UnknownTopicError()))]
@@ -76,6 +82,22 @@ def test_only_a_later_answer_can_say_that_a_topic_is_gone() -> None:
     assert "t" in view.topics
     view.apply(missing(11))
     assert "t" not in view.topics
+
+
+def test_after_a_recovery_by_force_what_was_known_is_void() -> None:
+    view = ClusterView()
+    view.apply(recovered(100, cluster_epoch=1, leader=2, epoch=9))
+    view.apply(recovered(90, cluster_epoch=2, leader=1, epoch=5))
+    assert address(view) == "b1:1"
+    assert (view.cluster_epoch, view.metadata_index) == (2, 90)
+
+
+def test_a_coordinator_that_only_lags_changes_nothing() -> None:
+    view = ClusterView()
+    view.apply(recovered(100, cluster_epoch=1, leader=2, epoch=9))
+    view.apply(recovered(90, cluster_epoch=1, leader=1, epoch=5))
+    assert address(view) == "b2:1"
+    assert view.metadata_index == 100
 
 
 def test_partitions_are_added() -> None:
