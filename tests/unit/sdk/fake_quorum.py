@@ -57,7 +57,6 @@ from streamkeep_proto.v1.raft_pb2 import (
 )
 from tests.sim.simulation import Machine, Simulation, run_simulation
 
-
 R = TypeVar("R", CreateTopicsResponse, DeleteTopicsResponse)
 
 
