@@ -31,10 +31,11 @@ class SimTimeoutError(AssertionError):
 
 
 class _Task(asyncio.Task[Any]):
-    """Knows its place in the order of creation, which is the same in every run."""
+    """Knows its place in the order of creation, which is the same in every run, and whose it is."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], *, number: int, **options: Any) -> None:
         self.number = number
+        self.process = PROCESS.get()
         super().__init__(coroutine, **options)
 
 
@@ -66,6 +67,12 @@ class SimLoop(asyncio.BaseEventLoop):
         """Extend the limits: so many more steps, and any time."""
         self._max_steps = self.steps + steps
         self._max_time_s = math.inf
+
+    def tasks_of(self, process: SimProcess) -> list[asyncio.Task[Any]]:
+        """Its unfinished ones."""
+        return [
+            each for each in asyncio.all_tasks(self) if isinstance(each, _Task) and each.process is process
+        ]
 
     def waiting(self) -> list[str]:
         """Where each unfinished task stands, oldest first."""

@@ -24,6 +24,7 @@ class SimProcess:
         self.alive = True
         self.paused = False
         self._held: list[asyncio.Handle] = []
+        self._left_behind: list[asyncio.Task[Any]] = []
         self._at_kill: list[Callable[[], None]] = []
         self._context = contextvars.copy_context()
         self._context.run(PROCESS.set, self)
@@ -39,6 +40,8 @@ class SimProcess:
     def kill(self) -> None:
         """kill -9: nothing of it runs any more; its connections close."""
         self.alive = False
+        loop: Any = asyncio.get_running_loop()
+        self._left_behind = loop.tasks_of(self)  # or the garbage collector would run their clean-up
         for action in self._at_kill:
             action()
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, deque
 
+ROUTINE = ("network.", "read confirmed", "refused.", "no answer", "stale answer", "create.", "delete.")
+"""Kinds of events of which there are so many that they hide the others."""
+
 
 class Trace:
     """`digest` is equal for two runs if and only if the same events were noted in the same order."""
@@ -17,7 +20,7 @@ class Trace:
         self._remembers_all = False
 
     def remember(self, recent: deque[str], *, all_kinds: bool) -> None:
-        """Lines for people go there from now on; what the network does, and asides, only with `all_kinds`."""
+        """Lines for people go there from now on; what is ROUTINE, and asides, only with `all_kinds`."""
         self._recent = recent
         self._remembers_all = all_kinds
 
@@ -37,7 +40,7 @@ class Trace:
         self._hash.update(line.encode())
         if self.lines is not None:
             self.lines.append(line)
-        if self._recent is not None and (self._remembers_all or not kind.startswith("network.")):
+        if self._recent is not None and (self._remembers_all or not kind.startswith(ROUTINE)):
             self._recent.append(f"{time_s:12.6f} {kind} {detail}")
 
     def digest(self) -> str:

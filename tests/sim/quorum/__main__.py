@@ -12,31 +12,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from tests.sim.quorum.batch import Outcome, run
 from tests.sim.quorum.report import missing, table
 from tests.sim.quorum.story import SeedFailedError, run_seed
 
 ENOUGH_SEEDS = 200
 """From so many on, every required kind of event must have happened."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Of one seed; `failure` is empty if it passed."""
-
-    seed: int
-    counts: Counter[str]
-    time_s: float
-    failure: str
-
-
-def run(seed: int) -> Outcome:
-    try:
-        result = run_seed(seed)
-    except SeedFailedError as failure:
-        return Outcome(seed, Counter(), 0.0, "\n".join([*failure.last, str(failure)]))
-    return Outcome(seed, result.counts, result.time_s, "")
 
 
 def run_all(seeds: Sequence[int], processes: int) -> list[Outcome]:

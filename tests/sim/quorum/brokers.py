@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from streamkeep_broker.metadata.coordinators import Coordinators
 from streamkeep_broker.metadata.session import Session
 from streamkeep_broker.metadata.watch import MetadataWatch
+from streamkeep_common.coordinators import CoordinatorAddresses
 from streamkeep_common.image import MAX_FEATURE_LEVEL, MIN_FEATURE_LEVEL, ImageDelta
 from streamkeep_proto.v1.coordinator_pb2 import BrokerRegistered, RegisterBroker
 from tests.sim.quorum.violation import require
@@ -64,7 +64,7 @@ class LightBroker:
             on_failure=self._fail,
         )
         self.session = Session(
-            coordinators=Coordinators(self._coordinators),
+            coordinators=CoordinatorAddresses(self._coordinators),
             network=machine.network,
             clock=machine.clock,
             rng=machine.rng,

@@ -27,6 +27,7 @@ def vote_of(node: RaftNode) -> int:
 
 def look_inside(coordinator: Coordinator) -> Inside | None:
     """None: it has not come so far yet."""
-    if coordinator._driver is None or coordinator._images is None or coordinator._local is None:
+    quorum, images = coordinator._quorum, coordinator._images
+    if quorum is None or images is None:
         return None
-    return Inside(coordinator._driver, coordinator._images, coordinator._local)
+    return Inside(quorum.driver, images, quorum.local)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections import Counter, deque
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
+from unittest.mock import patch
 
 from streamkeep_coordinator import snapshotter
 from tests.sim.linearizability import check
@@ -19,6 +21,8 @@ FAULTY_S = 60.0
 MIN_FAULTS = 20
 PAUSE_S = (0.3, 3.0)
 CONCURRENT_FAULTS = 4
+TRAILING_ENTRIES = 5
+"""Few, so that snapshots have to be sent; the shipping window would hold all that ever happens here."""
 LINEARIZABLE = "the history of each topic name is linearizable"
 
 
@@ -125,7 +129,7 @@ class SeedFailedError(Exception):
         self.last = last
 
 
-def run_seed(seed: int, *, keep_trace: bool = False, last: int = 60) -> Result:
+def run_seed(seed: int, *, keep_trace: bool = False, last: int = 100) -> Result:
     """Raises SeedFailedError, with the last events (all of them, network too, with `keep_trace`)."""
     recent: deque[str] = deque(maxlen=None if keep_trace else last)
 
@@ -133,9 +137,12 @@ def run_seed(seed: int, *, keep_trace: bool = False, last: int = 60) -> Result:
         simulation.trace.remember(recent, all_kinds=keep_trace)
         return await story(simulation)
 
-    snapshotter.TRAILING_ENTRIES = 5
+    logging.disable(logging.CRITICAL)
     try:
-        result = run_simulation(seed, remember, max_time_s=600)
+        with patch.object(snapshotter, "TRAILING_ENTRIES", TRAILING_ENTRIES):
+            result = run_simulation(seed, remember, max_time_s=600)
     except (AssertionError, InvariantError) as reason:
         raise SeedFailedError(seed, reason, list(recent)) from reason
+    finally:
+        logging.disable(logging.NOTSET)
     return replace(result, trace=tuple(recent)) if keep_trace else result
