@@ -7,7 +7,7 @@ cannot wait for a quorum that is gone: the answer is then what this coordinator 
 
 from __future__ import annotations
 
-from streamkeep_common.errors import NoQuorumError
+from streamkeep_common.errors import NoQuorumError, StreamkeepError
 from streamkeep_common.image import ClusterImage
 from streamkeep_common.seams import RpcError, Status
 from streamkeep_coordinator.consensus import Consensus
@@ -38,12 +38,15 @@ class Reads:
         """The image, and whether it may be old: so it is after 500 ms without confirmation, and at once if
         nobody is known to be active.
 
-        RpcError(UNAVAILABLE) from a coordinator that belongs to no cluster, or not any more: it has nothing
-        to tell, and whoever asks is to try the next one.
+        RpcError(UNAVAILABLE) from a coordinator that belongs to no cluster, or not any more, or stops: it
+        has nothing to tell, and whoever asks is to try the next one.
         """
-        if (error := self._controller.exclusion()) is not None:
-            raise RpcError(Status.UNAVAILABLE, str(error))
-        is_confirmed = await self._is_confirmed()
+        try:
+            if (error := self._controller.exclusion()) is not None:
+                raise error
+            is_confirmed = await self._is_confirmed()
+        except StreamkeepError as error:
+            raise RpcError(Status.UNAVAILABLE, str(error)) from error
         return self._controller.image, not is_confirmed
 
     async def _is_confirmed(self) -> bool:
