@@ -1,11 +1,11 @@
 """Whose this directory is: a lock against a second process, and the identity of cluster and coordinator.
 
-A directory is *unformatted* until `format` writes the id of a cluster into it; only then may anything in it be
+A directory is *unformatted* until `format` writes the id of a cluster into it; before that nothing is
 promised to others. Its `directory_id` is made with it and never taken over by another.
 
-A directory that is damaged is given up as a whole (`quarantine`): its files move into `damaged-<n>` within it, the
-identity first. So a crash on the way leaves a directory without identity, which is damaged, too, and never one
-that goes by its old name with part of what it promised.
+A directory that is damaged is given up as a whole (`quarantine`): its files move into `damaged-<n>` within
+it, the identity first. So a crash on the way leaves a directory without identity, which is damaged, too, and
+never one that goes by its old name with only a part of what it promised.
 """
 
 from __future__ import annotations
@@ -101,6 +101,11 @@ class DataDirectory:
             self._disk.sync_directory(target)
             self._disk.sync_directory(self.path)
         return self._make()
+
+    @property
+    def was_damaged(self) -> bool:
+        """Something was moved away here once: who it was, may be missed somewhere."""
+        return any(name.startswith(_DAMAGED) for name in self._disk.list_directory(self.path))
 
     def close(self) -> None:
         """Let another process have it."""

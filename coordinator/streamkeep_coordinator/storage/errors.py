@@ -18,7 +18,7 @@ class DataDirectoryError(StreamkeepError):
 class CorruptFileError(DataDirectoryError):
     """Data that was durable fails its checksum or is missing: a broken disk or a lost file."""
 
-    advice = "Keep the directory, check the disk, and restore the directory from a copy."
+    advice = "Check the disk. What was there is kept; the other coordinators have what this one lacks."
 
     def __init__(self, path: Path, byte: int, reason: str) -> None:
         super().__init__(f"{path} is damaged at byte {byte}: {reason}")

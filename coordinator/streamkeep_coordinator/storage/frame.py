@@ -1,4 +1,4 @@
-"""One frame of the write-ahead log, of a snapshot or of the marks: a header of 40 bytes, then the payload. Pure.
+"""One frame of the log, of a snapshot or of the marks: a header of 40 bytes, then the payload. Pure.
 
     magic u32 | payload length u32 | index u64 | term u64 | durable u64 | payload CRC u32 | header CRC u32
 
@@ -125,7 +125,7 @@ def read_frames(data: bytes) -> Iterator[Frame]:
 
 
 def was_durable(data: bytes, position: int, index: int) -> bool:
-    """Whether something behind `position`, where entry `index` was expected, was written when that was safe."""
+    """Whether something behind `position`, where entry `index` belongs, was written when that was safe."""
     return any(_says_durable(data, position, magic, index) for magic in _LOG_MAGICS)
 
 

@@ -1,4 +1,4 @@
-"""What a coordinator must not forget beside its log (thesis 3.8): its term, whom it voted for, what is committed."""
+"""What a coordinator must not forget beside its log (thesis 3.8): its term, and whom it voted for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HARD_STATE_BYTES = _FIELDS.size
 
 
 class HardState(NamedTuple):
-    """`vote` 0 = none in this term. `committed_index` is a hint: it may be older than the truth, never newer."""
+    """`vote` 0 = none in this term. `committed_index` is a hint: it may be older than the truth."""
 
     term: int = 0
     vote: int = 0
@@ -25,6 +25,9 @@ class HardState(NamedTuple):
         if self.term != promised.term:
             return self.term > promised.term
         return promised.vote in (0, self.vote) and self.committed_index >= promised.committed_index
+
+
+NOTHING_PROMISED = HardState()
 
 
 def unpack_hard_state(data: bytes) -> HardState:

@@ -1,8 +1,8 @@
 """Whose a data directory is, as the file `identity.json` says it. Pure.
 
-Format 2: {"format", "coordinator_id", "directory_id", "cluster_id", "cluster_epoch", "checksum"}, the checksum being the
-CRC-32C of the others in a canonical text. A damaged identity is noticed before anything in it is believed, and
-every later format keeps that. Format 1, {"cluster_id", "coordinator_id", "format"}, had none.
+Format 2 has format, coordinator_id, directory_id, cluster_id, cluster_epoch, and a checksum: the CRC-32C of
+the others as canonical JSON. So a damaged identity is noticed before anything in it is believed; every later
+format keeps that. Format 1 had cluster_id, coordinator_id and format only.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ else is *corruption* and is raised with file and byte:
 - entries that do not follow each other, within a segment or between two; a term that goes back.
 
 The *tail* are good frames behind the last seal of the newest segment. They may be durable or may only be in
-the page cache, perhaps since a flush that failed; nobody knows, so they are to be written anew before they count.
+the page cache, perhaps since a flush that failed: they are to be written anew before they count.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from streamkeep_coordinator.storage.frame import (
     read_kind,
     was_durable,
 )
-from streamkeep_coordinator.storage.hard_state import HardState, unpack_hard_state
+from streamkeep_coordinator.storage.hard_state import NOTHING_PROMISED, HardState, unpack_hard_state
 from streamkeep_coordinator.storage.segment import (
     START_BYTES,
     Start,
@@ -111,7 +111,7 @@ class LogScan:
         if (start.base_index, start.base_term) != expected:
             missing = f"it follows entry {start.base_index}, and the log before it ends at {self.last_index}"
             self._fail(start, 0, missing)
-        if start.hard_state.term:
+        if start.hard_state != NOTHING_PROMISED:
             self.hard_state = start.hard_state
         return replace(start, base_term=self.last_term)
 

@@ -1,8 +1,8 @@
 """How far the log had come, in a file of its own: a log that was cut off cleanly is not one that ended there.
 
-After each flush of the log a mark is appended, which is not flushed: a power cut may take the newest ones, and
-an older one asks for less. The file is made with a mark in it before the directory belongs to a cluster, it is
-replaced in one step at every start and whenever it grows long, so that it never has no mark at all.
+After each flush of the log a mark is appended, which is not flushed: a power cut may take the newest ones,
+and an older one asks for less. The file is made with a mark in it before the directory belongs to a cluster,
+and replaced in one step at every start and whenever it grows long, so that it is never without any mark.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from streamkeep_coordinator.storage.frame import (
     pack_frame,
     read_frame,
 )
-from streamkeep_coordinator.storage.hard_state import HARD_STATE_BYTES, HardState, unpack_hard_state
+from streamkeep_coordinator.storage.hard_state import (
+    HARD_STATE_BYTES,
+    NOTHING_PROMISED,
+    HardState,
+    unpack_hard_state,
+)
 
 MARKS = "marks"
 MAX_MARKS_BYTES = MIB
@@ -29,12 +34,12 @@ MARK_BYTES = HEADER_BYTES + HARD_STATE_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """All this was durable when it was written: the log of that generation up to that entry, and the hard state."""
+    """All this was durable when it was written; the log is that of the generation, up to the entry."""
 
     last_index: int = 0
     last_term: int = 0
     generation: int = 0
-    hard_state: HardState = HardState()
+    hard_state: HardState = NOTHING_PROMISED
 
     def pack(self) -> bytes:
         """The frame."""

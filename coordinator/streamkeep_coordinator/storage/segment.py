@@ -19,7 +19,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from streamkeep_coordinator.storage.frame import HEADER_BYTES, Frame, FrameKind, pack_frame
-from streamkeep_coordinator.storage.hard_state import HARD_STATE_BYTES, HardState, unpack_hard_state
+from streamkeep_coordinator.storage.hard_state import (
+    HARD_STATE_BYTES,
+    NOTHING_PROMISED,
+    HardState,
+    unpack_hard_state,
+)
 
 _NAME = re.compile(r"log-(\d{20})\.wal")
 _MORE = struct.Struct("<QQ")  # generation, replaces
@@ -32,7 +37,7 @@ class Start:
 
     base_index: int
     base_term: int
-    hard_state: HardState = HardState()
+    hard_state: HardState = NOTHING_PROMISED
     generation: int = 0
     replaces: bool = False
 

@@ -1,8 +1,8 @@
 """Snapshot files: the image up to an index, in chunks, so that neither side ever holds one huge message.
 
 A snapshot is written aside, flushed and renamed, so a file with its final name is whole; each chunk has a
-checksum, and it ends with a seal. Only the newest is kept. One that another coordinator sends is written aside
-under a name of its own, durably, and renamed once the log has been made to follow it (storage.py).
+checksum, and it ends with a seal. Only the newest is kept. One that another coordinator has sent keeps a name
+of its own: it counts from the moment when the log is made to follow it (storage.py), and not before.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from streamkeep_coordinator.storage.frame import (
 )
 from streamkeep_proto.v1.metadata_pb2 import MetadataSnapshot
 
-_NAME = re.compile(r"snapshot-(\d{20})-(\d{20})\.snap")
-_ASIDE, _RECEIVED = ".tmp", ".received"
+_NAME = re.compile(r"snapshot-(\d{20})-(\d{20})\.(snap|received)")
+_ASIDE = ".tmp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,16 @@ class SnapshotId:
 
     @property
     def file_name(self) -> str:
-        return f"snapshot-{self.index:020d}-{self.term:020d}.snap"
+        return f"{self._stem}.snap"
 
     @property
     def received_name(self) -> str:
-        return self.file_name + _RECEIVED
+        """Of one that another coordinator has sent."""
+        return f"{self._stem}.received"
+
+    @property
+    def _stem(self) -> str:
+        return f"snapshot-{self.index:020d}-{self.term:020d}"
 
 
 class SnapshotWriter:
@@ -54,7 +59,7 @@ class SnapshotWriter:
         self._disk = disk
         self._directory = directory
         self._id = snapshot_id
-        self._file = _ChunkFile(disk, directory / (snapshot_id.file_name + _ASIDE), snapshot_id)
+        self._file = _ChunkFile(disk, directory / snapshot_id.file_name, snapshot_id)
 
     def add(self, chunk: bytes) -> None:
         """One serialized MetadataSnapshot."""
@@ -63,17 +68,13 @@ class SnapshotWriter:
     def finish(self) -> None:
         """Make it durable under its name and remove the older ones."""
         self._file.finish()
-        self._disk.rename(self._file.path, self._directory / self._id.file_name)
-        self._disk.sync_directory(self._directory)
         remove_older(self._disk, self._directory, self._id)
 
 
 class ReceivedSnapshot:
-    """A snapshot on its way in. `Storage.install` makes it count; until then it stands aside."""
+    """A snapshot on its way in. `Storage.install` makes it count."""
 
     def __init__(self, disk: Disk, directory: Path, snapshot_id: SnapshotId) -> None:
-        self._disk = disk
-        self._directory = directory
         self._file = _ChunkFile(disk, directory / snapshot_id.received_name, snapshot_id)
         self.id = snapshot_id
 
@@ -82,24 +83,26 @@ class ReceivedSnapshot:
         self._file.add(chunk)
 
     def finish(self) -> None:
-        """All has arrived: make it durable, aside."""
+        """All has arrived: make it durable."""
         self._file.finish()
-        self._disk.sync_directory(self._directory)
 
     def discard(self) -> None:
-        """It is not wanted, or did not arrive whole."""
-        self._file.close()
-        self._disk.remove_file(self._file.path)
+        """It did not arrive whole, or is not wanted. A finished one goes with the next snapshot or start.
+
+        By then it is certain that it is not the one that counts.
+        """
+        self._file.discard()
 
 
 class _ChunkFile:
-    """A file of chunks and a seal, made anew."""
+    """A file of chunks and a seal, written aside and renamed when it is whole."""
 
     def __init__(self, disk: Disk, path: Path, snapshot_id: SnapshotId) -> None:
         self._disk = disk
         self._id = snapshot_id
         self._file: DiskFile | None = None
-        self.path = path
+        self._path = path
+        self._aside = path.with_name(path.name + _ASIDE)
 
     def add(self, chunk: bytes) -> None:
         self._open().append([pack_frame(self._id.index, self._id.term, 0, chunk)])
@@ -108,51 +111,50 @@ class _ChunkFile:
         file = self._open()
         file.append([pack_frame(self._id.index, self._id.term, self._id.index)])
         file.sync()
-        self.close()
+        self._close()
+        self._disk.rename(self._aside, self._path)
+        self._disk.sync_directory(self._path.parent)
 
-    def close(self) -> None:
+    def discard(self) -> None:
+        self._close()
+        self._disk.remove_file(self._aside)
+
+    def _close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def _open(self) -> DiskFile:
         if self._file is None:
-            self._disk.remove_file(self.path)
-            self._file = self._disk.open(self.path, create=True)
+            self._disk.remove_file(self._aside)
+            self._file = self._disk.open(self._aside, create=True)
         return self._file
 
 
 def newest_snapshot(disk: Disk, directory: Path) -> SnapshotId | None:
-    """The newest snapshot there is."""
-    return max(_snapshots(disk, directory), key=lambda found: found.index, default=None)
-
-
-def accept_received(disk: Disk, directory: Path, snapshot_id: SnapshotId) -> bool:
-    """Give a received snapshot its name, durably. False if there is none of that id."""
-    if not disk.exists(directory / snapshot_id.received_name):
-        return False
-    disk.rename(directory / snapshot_id.received_name, directory / snapshot_id.file_name)
-    disk.sync_directory(directory)
-    return True
+    """The newest that this coordinator took itself."""
+    taken = (
+        snapshot_id for snapshot_id, name in _snapshots(disk, directory) if name == snapshot_id.file_name
+    )
+    return max(taken, key=lambda snapshot_id: snapshot_id.index, default=None)
 
 
 def remove_older(disk: Disk, directory: Path, snapshot_id: SnapshotId) -> None:
     """Remove the snapshots that this one takes the place of."""
-    for older in _snapshots(disk, directory):
+    for older, name in _snapshots(disk, directory):
         if older.index < snapshot_id.index:
-            disk.remove_file(directory / older.file_name)
-
-
-def remove_unfinished(disk: Disk, directory: Path) -> None:
-    """Remove what was never finished, or was received and never installed."""
-    for name in disk.list_directory(directory):
-        if name.startswith("snapshot-") and name.endswith((_ASIDE, _RECEIVED)):
             disk.remove_file(directory / name)
 
 
-def read_snapshot(disk: Disk, directory: Path, snapshot_id: SnapshotId) -> Iterator[MetadataSnapshot]:
-    """Its chunks, in order, read one by one. CorruptFileError names what is damaged, at the latest at the end."""
-    path = directory / snapshot_id.file_name
+def remove_others(disk: Disk, directory: Path, counts: Path | None) -> None:
+    """Remove all snapshots but the one that counts: unfinished ones, too."""
+    for name in disk.list_directory(directory):
+        if name.startswith("snapshot-") and directory / name != counts:
+            disk.remove_file(directory / name)
+
+
+def read_snapshot(disk: Disk, path: Path, snapshot_id: SnapshotId) -> Iterator[MetadataSnapshot]:
+    """Its chunks, read one by one. CorruptFileError names what is damaged, at the latest at the end."""
     file = disk.open(path)
     try:
         position = 0
@@ -188,6 +190,7 @@ def _parse(path: Path, position: int, frame: Frame) -> MetadataSnapshot:
         raise CorruptFileError(path, position, "a chunk that is none") from None
 
 
-def _snapshots(disk: Disk, directory: Path) -> list[SnapshotId]:
+def _snapshots(disk: Disk, directory: Path) -> list[tuple[SnapshotId, str]]:
+    """All whole ones, with their names."""
     matches = (_NAME.fullmatch(name) for name in disk.list_directory(directory))
-    return [SnapshotId(int(match[1]), int(match[2])) for match in matches if match]
+    return [(SnapshotId(int(match[1]), int(match[2])), match[0]) for match in matches if match]

@@ -4,27 +4,27 @@ The promise: after `recover` a directory has everything that it ever said was du
 CorruptFileError with file and byte. The caller then moves the directory's files away and comes back as
 somebody else (directory.py); nothing is repaired by guessing.
 
-| found                                                                  | is                                |
-|------------------------------------------------------------------------|-----------------------------------|
-| bad frames at the end of the newest segment, nothing safe behind them    | a torn tail: cut                  |
-| good frames behind the last seal                                        | kept, and written anew            |
-| any other bad frame, gap, order or beginning in the log                 | corruption (log_scan.py)          |
-| the log or its hard state less than the newest readable mark            | corruption: it was cut off        |
-| no marks although there is a log or a snapshot; marks none of which can be read | corruption                |
-| the newest snapshot: any bad chunk, no seal, more after the seal        | corruption, raised by its chunks  |
-| a snapshot that the log does not reach, or whose last entry is another  | corruption                        |
-| a log that begins behind what the snapshot contains                     | corruption: files are missing     |
-| the same, and a received snapshot fills exactly that                    | an interrupted install: finished  |
-| segments and suffixes made void by a higher generation                  | an interrupted change: finished   |
-| files written aside and never renamed                                   | removed                           |
+| found                                                                | is                              |
+|----------------------------------------------------------------------|---------------------------------|
+| bad frames at the end of the newest segment, nothing safe behind     | a torn tail: cut                |
+| good frames behind the last seal                                     | kept, and written anew          |
+| any other bad frame, gap, order or beginning in the log              | corruption (log_scan.py)        |
+| log or hard state that are less than the newest readable mark        | corruption: the log was cut off |
+| no readable mark, although there is a log, a snapshot or a cluster   | corruption                      |
+| the newest snapshot: a bad chunk, no seal, more after the seal       | corruption, raised with chunks  |
+| a snapshot that the log does not reach, or ends in another entry     | corruption                      |
+| a log that begins behind what the snapshot contains                  | corruption: files are missing   |
+| the same, and a received snapshot contains exactly what is missing   | that snapshot counts            |
+| segments and suffixes that a higher generation made void             | a change of the log: finished   |
+| files written aside and never renamed                                | never promised: removed         |
+| no identity, a bad one, or one of no cluster, and a log or snapshot  | corruption (directory.py)       |
 
 What cannot be seen: seals and marks are flushed with the next write, not with their own. If a power cut took
 the newest of both *and* the same disk afterwards loses or damages the write before it, that looks as if it
 never was. The same holds for a log that is cut exactly where the newest surviving mark says.
 
-Steps of an install, so that a crash between any two ends before or after it: the snapshot is durable aside
-(`ReceivedSnapshot.finish`); a segment that `replaces` all is made; the snapshot gets its name; old segments and
-snapshots are removed; a mark is flushed.
+An install is one step: once the received snapshot is durable (`ReceivedSnapshot.finish`) a segment is made
+that `replaces` all before it. Old segments and snapshots are removed then; a crash before that is harmless.
 """
 
 from __future__ import annotations
@@ -45,11 +45,10 @@ from streamkeep_coordinator.storage.segment import segment_name
 from streamkeep_coordinator.storage.snapshots import (
     ReceivedSnapshot,
     SnapshotId,
-    accept_received,
     newest_snapshot,
     read_snapshot,
     remove_older,
-    remove_unfinished,
+    remove_others,
 )
 from streamkeep_coordinator.storage.wal import Wal
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, MetadataSnapshot, QuorumRecord
@@ -67,7 +66,7 @@ class Recovered:
 
 
 class Storage:
-    """Log, snapshots and marks of one directory. `recover` first; then one thread at a time calls the rest."""
+    """Log, snapshots and marks of one directory. `recover` first; one thread at a time calls the rest."""
 
     def __init__(self, disk: Disk, directory: Path) -> None:
         self._disk = disk
@@ -92,16 +91,16 @@ class Storage:
         """Everything durable. CorruptFileError names what is damaged, and then nothing was changed."""
         self._disk.sync_directory(self._directory)  # a rename may have been seen before it was durable
         scan = LogScan(self._disk, self._directory)
-        snapshot = self._find_snapshot(scan)
+        snapshot, path = self._find_snapshot(scan)
         after = snapshot.index if snapshot is not None else 0
         entries = [self._entry(scan, frame) for frame in scan.entries(snapshot) if frame.index > after]
         if snapshot is not None and scan.last_index < snapshot.index:
             self._fail_at_end(scan, f"and a snapshot contains entry {snapshot.index}")
         self._check_marks(scan, snapshot)
         self._wal.restore(scan)
-        remove_unfinished(self._disk, self._directory)
+        remove_others(self._disk, self._directory, path)
         self._marks.replace(self._wal.mark())
-        chunks = read_snapshot(self._disk, self._directory, snapshot) if snapshot is not None else iter(())
+        chunks = read_snapshot(self._disk, path, snapshot) if snapshot and path else iter(())
         return Recovered(
             hard_state=self.hard_state, snapshot=snapshot, snapshot_chunks=chunks, entries=entries
         )
@@ -125,9 +124,9 @@ class Storage:
 
     def install(self, received: ReceivedSnapshot) -> None:
         """A finished snapshot takes the place of the log and of all older snapshots. OSError is final."""
-        replaced = self._wal.begin_after(received.id)
-        accept_received(self._disk, self._directory, received.id)
-        self._wal.remove(replaced)
+        newest = newest_snapshot(self._disk, self._directory)
+        assert newest is None or newest.index < received.id.index, f"{newest} is newer than {received.id}"
+        self._wal.begin_after(received.id)
         remove_older(self._disk, self._directory, received.id)
         self._mark(flush=True)
 
@@ -146,17 +145,18 @@ class Storage:
         else:
             self._marks.append(mark)
 
-    def _find_snapshot(self, scan: LogScan) -> SnapshotId | None:
-        """The newest; one that was received if the log begins where it ends and no other reaches that far."""
+    def _find_snapshot(self, scan: LogScan) -> tuple[SnapshotId | None, Path | None]:
+        """The one that counts: a received one if the log begins with it and no newer one was taken."""
         snapshot = newest_snapshot(self._disk, self._directory)
         contained = snapshot.index if snapshot is not None else 0
-        if contained >= scan.base_index:
-            return snapshot
-        wanted = SnapshotId(scan.base_index, scan.chain[0].base_term)
-        if not accept_received(self._disk, self._directory, wanted):
-            missing = f"entries {contained + 1} to {scan.base_index} are missing"
-            raise CorruptFileError(self._path(scan.chain[0].first), 0, missing)
-        return wanted
+        if contained < scan.base_index:
+            received = SnapshotId(scan.base_index, scan.chain[0].base_term)
+            path = self._directory / received.received_name
+            if not self._disk.exists(path):
+                missing = f"entries {contained + 1} to {scan.base_index} are missing"
+                raise CorruptFileError(self._path(scan.chain[0].first), 0, missing)
+            return received, path
+        return snapshot, self._directory / snapshot.file_name if snapshot is not None else None
 
     def _check_marks(self, scan: LogScan, snapshot: SnapshotId | None) -> None:
         if not self._marks.exist() and not scan.chain and snapshot is None:

@@ -1,7 +1,7 @@
 """What a directory of format 1 may hold and one of format 2 may not.
 
-The version before made a segment file first and wrote into it then, so that a crash could leave a newest segment
-without a good frame. It holds nothing that was safe, unless something in it says so.
+The version before made a segment file first and wrote into it then, so that a crash could leave a newest
+segment without a good frame. It holds nothing that was safe, unless something in it says so.
 """
 
 from __future__ import annotations

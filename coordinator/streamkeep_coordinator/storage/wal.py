@@ -1,8 +1,8 @@
 """The write-ahead log: entries and hard states in segment files.
 
 Owns the files `log-*.wal` and the order of the steps that change them; what they hold is in frame.py and
-segment.py, what counts as damage in log_scan.py. One thread at a time calls it. A failed write or flush leaves
-it unusable: what is on the disk is known only after a new start.
+segment.py, what counts as damage in log_scan.py. One thread at a time calls it. A failed write or flush
+leaves it unusable: what is on the disk is known only after a new start.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from streamkeep_proto.v1.raft_pb2 import RaftEntry
 
 SEGMENT_BYTES = 16 * MIB
 MAX_FLUSH_BYTES = 32 * MIB
-"""A write that is longer is flushed in parts, each of them whole entries; a segment grows by one part at most."""
+"""A write that is longer is flushed in parts of whole entries; a segment grows by one part at most."""
 
 
 class Wal:
@@ -52,10 +52,10 @@ class Wal:
         return Mark(self.last_index, self.last_term, self.generation, self.hard_state)
 
     def restore(self, scan: LogScan) -> None:
-        """Go on where the log ends: end what a crash interrupted, cut what is torn, flush what only may be safe."""
+        """Go on where the log ends: interrupted changes finished, torn tails cut, all of it made safe."""
         self._chain = scan.chain
         self.last_index, self.last_term, self.hard_state = scan.last_index, scan.last_term, scan.hard_state
-        self.remove(scan.void)
+        self._remove(scan.void)
         for first, position in scan.cuts:
             self._cut(first, position)
         if scan.sealed is not None:
@@ -100,25 +100,19 @@ class Wal:
             start = replace(start, replaces=old.replaces)
         del self._chain[holder + (not is_replaced) :]
         self._begin(start)
-        self.remove([each.first for each in later])
+        self._remove([each.first for each in later])
         if not is_replaced:
             self._cut(old.first, position)
         self.last_index, self.last_term = index - 1, term
 
-    def begin_after(self, snapshot: SnapshotId) -> list[int]:
-        """Go on after a snapshot that takes the place of all there is; returns the segments to `remove` then."""
+    def begin_after(self, snapshot: SnapshotId) -> None:
+        """Go on after a durable snapshot that takes the place of all there is."""
         start = Start(snapshot.index, snapshot.term, self.hard_state, self.generation + 1, replaces=True)
         replaced = [old.first for old in self._chain if old.first != start.first]
         self._chain.clear()
         self._begin(start)
         self.last_index, self.last_term = snapshot.index, snapshot.term
-        return replaced
-
-    def remove(self, firsts: Sequence[int]) -> None:
-        """Remove segments that do not count any more, given by their first indexes, durably."""
-        for first in firsts:
-            self._disk.remove_file(self._path(first))
-            self._disk.sync_directory(self._directory)
+        self._remove(replaced)
 
     def drop_before(self, index: int) -> None:
         """Remove the segments that hold only entries below that index.
@@ -126,7 +120,7 @@ class Wal:
         One by one, each durably: a power cut must not bring back an older one without the newer.
         """
         while len(self._chain) > 1 and self._chain[1].first <= index:
-            self.remove([self._chain.pop(0).first])
+            self._remove([self._chain.pop(0).first])
 
     def close(self) -> None:
         if self._file is not None:
@@ -194,6 +188,11 @@ class Wal:
                 return frame.position, term
             term = frame.term
         raise AssertionError(f"entry {index} is not in the segment that begins with {start.first}")
+
+    def _remove(self, firsts: Sequence[int]) -> None:
+        for first in firsts:
+            self._disk.remove_file(self._path(first))
+            self._disk.sync_directory(self._directory)
 
     def _cut(self, first: int, position: int) -> None:
         file = self._disk.open(self._path(first))

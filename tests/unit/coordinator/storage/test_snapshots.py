@@ -9,7 +9,7 @@ from streamkeep_coordinator.storage.snapshots import (
     SnapshotWriter,
     newest_snapshot,
     read_snapshot,
-    remove_unfinished,
+    remove_others,
 )
 from tests.unit.coordinator.storage.directories import DIRECTORY, chunk, new_disk, write_snapshot
 
@@ -21,7 +21,7 @@ def test_a_finished_snapshot_survives_a_power_cut() -> None:
     chunks = write_snapshot(disk, ID, 3)
     disk.power_cut()
     assert newest_snapshot(disk, DIRECTORY) == ID
-    assert list(read_snapshot(disk, DIRECTORY, ID)) == chunks
+    assert list(read_snapshot(disk, DIRECTORY / ID.file_name, ID)) == chunks
 
 
 def test_an_unfinished_snapshot_does_not_count_and_is_removed() -> None:
@@ -30,7 +30,7 @@ def test_an_unfinished_snapshot_does_not_count_and_is_removed() -> None:
     writer = SnapshotWriter(disk, DIRECTORY, SnapshotId(9, 2))
     writer.add(chunk(0, ID).SerializeToString())
     assert newest_snapshot(disk, DIRECTORY) == ID
-    remove_unfinished(disk, DIRECTORY)
+    remove_others(disk, DIRECTORY, DIRECTORY / ID.file_name)
     assert disk.list_directory(DIRECTORY) == [ID.file_name]
 
 
@@ -53,7 +53,7 @@ def test_a_bit_flipped_anywhere_is_named() -> None:
     for byte in range(disk.file_size(path)):
         disk.flip_bit(path, byte, byte % 8)
         with pytest.raises(CorruptFileError, match=r"\.snap is damaged at byte"):
-            list(read_snapshot(disk, DIRECTORY, ID))
+            list(read_snapshot(disk, DIRECTORY / ID.file_name, ID))
         disk.flip_bit(path, byte, byte % 8)
 
 
@@ -65,7 +65,7 @@ def test_a_snapshot_cut_short_is_named(lost: int) -> None:
     file = disk.open(path)
     file.truncate(file.size() - lost)
     with pytest.raises(CorruptFileError, match="the file ends within"):
-        list(read_snapshot(disk, DIRECTORY, ID))
+        list(read_snapshot(disk, DIRECTORY / ID.file_name, ID))
 
 
 def test_something_behind_the_end_is_named() -> None:
@@ -73,4 +73,4 @@ def test_something_behind_the_end_is_named() -> None:
     write_snapshot(disk, ID, 1)
     disk.open(DIRECTORY / ID.file_name).append([b"x"])
     with pytest.raises(CorruptFileError, match="follows the end"):
-        list(read_snapshot(disk, DIRECTORY, ID))
+        list(read_snapshot(disk, DIRECTORY / ID.file_name, ID))

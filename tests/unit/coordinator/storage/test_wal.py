@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from streamkeep_coordinator.storage.segment import START_BYTES
 from streamkeep_coordinator.storage.snapshots import SnapshotId
 from streamkeep_proto.v1.metadata_pb2 import QuorumMember, QuorumRecord
 from streamkeep_proto.v1.raft_pb2 import RaftEntry
+from tests.sim.disk import SimDisk
 from tests.unit.coordinator.storage.directories import (
     DIRECTORY,
     SEGMENT,
@@ -26,8 +28,8 @@ from tests.unit.coordinator.storage.directories import (
 )
 
 
-def segments(disk: object) -> list[str]:
-    return [name for name in disk.list_directory(DIRECTORY) if name.endswith(".wal")]  # type: ignore[attr-defined]
+def segments(disk: SimDisk) -> list[str]:
+    return [name for name in disk.list_directory(DIRECTORY) if name.endswith(".wal")]
 
 
 def test_what_was_written_is_there_after_a_power_cut() -> None:
@@ -263,7 +265,7 @@ def test_taking_back_from_behind_the_end_changes_nothing() -> None:
 
 
 def test_a_vote_behind_the_suffix_that_is_taken_back_is_kept_at_any_moment() -> None:
-    """The hard state stands behind entry 3 in the file; a power cut within the truncation must not lose it."""
+    """It stands behind entry 3 in the file; no power cut within the truncation may lose it."""
     for moment in range(12):
         for seed in range(10):
             disk = new_disk(seed)
@@ -271,10 +273,8 @@ def test_a_vote_behind_the_suffix_that_is_taken_back_is_kept_at_any_moment() -> 
             storage.write(hard_state=HardState(1, 1, 0), entries=entries(1, 5))
             storage.write(hard_state=HardState(2, 3, 2))
             fail_at_sync(disk, moment)
-            try:
+            with suppress(PowerCutError):
                 storage.write(hard_state=HardState(3, 0, 2), truncate_from=3, entries=[entry(3, 3)])
-            except PowerCutError:
-                pass
             disk.before_sync = sync
             disk.power_cut()
             found = recovered(disk)
@@ -285,7 +285,7 @@ def test_a_vote_behind_the_suffix_that_is_taken_back_is_kept_at_any_moment() -> 
             )
 
 
-def fail_at_sync(disk: object, moment: int) -> None:
+def fail_at_sync(disk: SimDisk, moment: int) -> None:
     left = moment
 
     def before_sync(path: Path) -> None:
@@ -294,7 +294,7 @@ def fail_at_sync(disk: object, moment: int) -> None:
         if left < 0:
             raise PowerCutError
 
-    disk.before_sync = before_sync  # type: ignore[attr-defined]
+    disk.before_sync = before_sync
 
 
 @pytest.mark.parametrize("seed_group", range(10))
