@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from streamctl.dev.choice import is_running, running_store
+from streamctl.dev.choice import is_running, known_bootstrap, running_store
 from streamctl.dev.cluster_file import ProcessRecord, ProcessState, refusal
 from streamctl.dev.ending import stop_processes
 from streamctl.dev.plan import COORDINATOR_PORT, ClusterPlan, coordinator_count, plan_cluster
@@ -99,8 +99,9 @@ async def _start(supervisor: Supervisor, store: ClusterStore) -> None:
 
 def _announce(invocation: Invocation, supervisor: Supervisor) -> None:
     emit_processes(invocation, [(record, state_of(record)) for record in supervisor.records])
-    addresses = supervisor.coordinators
-    where = "" if addresses[0] in DEFAULT_BOOTSTRAP.split(",") else f" --bootstrap {','.join(addresses)}"
+    bootstrap = ",".join(supervisor.coordinators)
+    is_found = bootstrap == known_bootstrap() or supervisor.coordinators[0] in DEFAULT_BOOTSTRAP.split(",")
+    where = "" if is_found else f" --bootstrap {bootstrap}"
     note(f"The cluster is ready. Try `streamctl topic create flights{where}`.")
 
 
@@ -133,13 +134,14 @@ def show_status(invocation: Invocation, stores: Sequence[ClusterStore]) -> None:
         )
     ill = [(record, state) for record, state in found if state is not ProcessState.RUNNING]
     if ill:
-        first = ill[0][0]
         said = ", ".join(f"{record.name} is {state.value}" for record, state in ill)
-        raise CommandError(
-            f"{said}: `streamctl dev start-process {first.name}` starts it again, `kill -CONT` wakes what is"
-            f" paused; the logs beside {first.log} say why",
-            ExitCode.UNHEALTHY,
-        )
+        raise CommandError(f"{said}. {_remedy(*ill[0])}; its log is {ill[0][0].log}", ExitCode.UNHEALTHY)
+
+
+def _remedy(record: ProcessRecord, state: ProcessState) -> str:
+    if state is ProcessState.PAUSED:
+        return f"`kill -CONT {record.pid}` wakes {record.name}"
+    return f"`streamctl dev start-process {record.name}` starts it again"
 
 
 def process_fields(record: ProcessRecord, state: ProcessState) -> dict[str, object]:
