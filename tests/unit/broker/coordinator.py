@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from streamkeep_common.errors import StreamkeepError, to_proto
+from streamkeep_common.errors import NotActiveError, StreamkeepError, to_proto
 from streamkeep_common.image import ClusterImage, apply, to_records
 from streamkeep_common.methods import ALLOCATE_PRODUCER_IDS, METADATA_SERVICE, SESSION, SESSION_SERVICE, WATCH
 from streamkeep_common.seams import CallInfo, Listener, Network, ServerStream, Service
@@ -42,22 +42,32 @@ _NOT_OF_TOPICS = ("cluster", "feature_level", "broker", "broker_fenced", "produc
 
 
 class FakeCoordinator:
-    """One coordinator that is always active. Everything it was told is kept for the test to look at."""
+    """One coordinator, active until it steps down. Everything it was told is kept for the test to look at."""
 
     def __init__(
-        self, network: Network, *, cluster_id: str = CLUSTER_ID, session_timeout_ms: int = 3000
+        self,
+        network: Network,
+        *,
+        cluster_id: str = CLUSTER_ID,
+        cluster_epoch: int = 1,
+        session_timeout_ms: int = 3000,
     ) -> None:
         self.entries: list[MetadataEntry] = []
         self.image = ClusterImage()
         self.registrations: list[RegisterBroker] = []
         self.heartbeats: list[BrokerHeartbeat] = []
+        self.attempts = 0
+        """Sessions opened with it, refused ones too."""
+        self.watches: list[WatchRequest] = []
         self.refusal: StreamkeepError | None = None
         self.may_shut_down = True
         self.silent = False
         self.snapshot_first = False
         self.allocate_error: StreamkeepError | None = None
+        self.cluster_epoch = cluster_epoch
         self._network = network
         self._session_timeout_ms = session_timeout_ms
+        self._sessions: list[ServerStream[SessionRequest, SessionResponse]] = []
         self._moved = asyncio.Event()
         self._listener: Listener | None = None
         self._next_id = 1
@@ -71,6 +81,17 @@ class FakeCoordinator:
         if self._listener is not None:
             await self._listener.stop(0)
             self._listener = None
+
+    async def step_down(self, active_address: str = "") -> None:
+        """Another one is active from now on, or nobody."""
+        self.refusal = self.allocate_error = NotActiveError("not me", active_address=active_address)
+        for stream in self._sessions:
+            await stream.send(SessionResponse(error=to_proto(self.refusal)))
+
+    def take_over(self, other: FakeCoordinator) -> None:
+        """Go on with the log of the one that was active before."""
+        self.entries, self.image, self._next_id = list(other.entries), other.image, other._next_id
+        self.refusal = self.allocate_error = None
 
     def services(self) -> Sequence[Service]:
         return (
@@ -136,6 +157,7 @@ class FakeCoordinator:
     async def _session(self, stream: ServerStream[SessionRequest, SessionResponse]) -> None:
         request = await stream.receive()
         assert request is not None
+        self.attempts += 1
         registration = RegisterBroker()
         registration.CopyFrom(request.register)
         if self.refusal is not None:
@@ -150,10 +172,15 @@ class FakeCoordinator:
                     metadata_index=self.image.index,
                     session_timeout_ms=self._session_timeout_ms,
                     heartbeat_interval_ms=HEARTBEAT_MS,
+                    cluster_epoch=self.cluster_epoch,
                 )
             )
         )
-        await self._answer_heartbeats(stream, registration.broker_id, self.image.index)
+        self._sessions.append(stream)
+        try:
+            await self._answer_heartbeats(stream, registration.broker_id, self.image.index)
+        finally:
+            self._sessions.remove(stream)
 
     def _register(self, registration: RegisterBroker) -> int:
         """As the real one: a new incarnation gets a new epoch, and what it led gets new leader epochs."""
@@ -207,6 +234,9 @@ class FakeCoordinator:
     async def _watch(self, stream: ServerStream[WatchRequest, WatchResponse]) -> None:
         request = await stream.receive()
         assert request is not None
+        watch = WatchRequest()
+        watch.CopyFrom(request)
+        self.watches.append(watch)
         index = request.after_index
         if self.snapshot_first:
             self.snapshot_first = False
