@@ -100,7 +100,7 @@ class Coordinator:
         quorum.local.address = self._own_address(self._listener.address)
         self._metrics.watch_image(lambda: images.committed, lambda: duty.open_sessions)
         self._metrics.watch_quorum(quorum.driver, quorum.steward, role=lambda: quorum.driver.node.role.value)
-        quorum.start(machine, controller.execute, self._initial_members())
+        quorum.start(machine, controller.execute, self._initial_members(found))
         await quorum.settle(ALONE_S)
 
     async def stop(self) -> None:
@@ -197,17 +197,17 @@ class Coordinator:
         is_wildcard = listening.rpartition(":")[0] in ("0.0.0.0", "[::]")  # noqa: S104 - only looked at
         return self._settings.advertised or named or ("" if is_wildcard else listening)
 
-    def _initial_members(self) -> InitialMembers:
+    def _initial_members(self, found: Found) -> InitialMembers:
         """Those of the setting, unless this directory may be what is left of a cluster."""
         members = self._settings.initial_members
-        if members and not may_found(self._disk, self._settings.data_dir):
-            _logger.error(
-                "coordinator %d has damaged data and founds no new cluster by itself: restore it, let it in "
-                "again with `streamctl quorum add`, or begin anew with `streamctl cluster init`",
-                self._settings.id,
-            )
-            return ()
-        return members
+        if not members or found.identity.cluster_id or may_found(self._disk, self._settings.data_dir):
+            return members
+        _logger.warning(
+            "coordinator %d has lost its data and founds no cluster by itself: it waits for the others to let it "
+            "in, for `streamctl quorum add`, or for `streamctl cluster init`",
+            self._settings.id,
+        )
+        return ()
 
     def _start_worker(self, name: str) -> Worker:
         worker = self._workers.start(name)

@@ -59,7 +59,12 @@ class Bootstrap:
             raise InvalidQuorumChangeError(
                 f"coordinator {self._local.id} is asked, and is not one of the members: ask one of them"
             )
-        found = await asyncio.gather(*(self._look_at(member) for member in members))
+        looks = await asyncio.gather(*(self._look_at(each) for each in members), return_exceptions=True)
+        found = []
+        for look in looks:  # the error of the first, whoever answered first
+            if isinstance(look, BaseException):
+                raise look
+            found.append(look)
         return await self._formatter.found(sorted(found, key=lambda member: member.coordinator_id))
 
     async def wait_for_cluster(self, members: Sequence[tuple[int, str]]) -> None:

@@ -91,7 +91,9 @@ def _describe(member: QuorumMember, seen: MemberProgress | None, election_ticks:
 
 
 def _state(seen: MemberProgress, election_ticks: int) -> MemberState.ValueType:
-    if seen.silent_ticks >= election_ticks:
+    """Who has not answered since this term began may well be what ended the one before."""
+    is_unheard = seen.state is ProgressState.PROBE and not seen.match_index
+    if is_unheard or seen.silent_ticks >= election_ticks:
         return MEMBER_UNREACHABLE
     if seen.state is ProgressState.REPLICATE and seen.lag <= PROMOTION_LAG:
         return MEMBER_FOLLOWING

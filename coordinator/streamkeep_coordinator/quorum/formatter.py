@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -21,6 +22,8 @@ from streamkeep_proto.v1.raft_pb2 import RaftEntry
 CLUSTER_ID_BYTES = 16
 FIRST_EPOCH = 1
 FIRST_STATE = HardState(term=1, vote=0, committed_index=0)
+
+_logger = logging.getLogger(__name__)
 
 
 class Formatter:
@@ -51,6 +54,7 @@ class Formatter:
         async with self._lock:
             if not self._local.is_formatted:
                 await self._format(cluster_id, cluster_epoch)
+                _logger.info("coordinator %d joins cluster %s", self._local.id, cluster_id)
             elif self._local.identity.cluster_id != cluster_id:
                 raise ClusterMismatchError(f"it has become one of cluster {self._local.identity.cluster_id}")
 

@@ -18,6 +18,8 @@ from streamkeep_common.seams import ClientStream, Clock, Network, RpcError
 from streamkeep_proto.v1.raft_pb2 import RaftEnvelope, RaftHello, RaftMessage, RaftRefusal
 
 RECONNECT = RetryPolicy(first_wait_ms=50, max_wait_ms=500)
+LASTED_S = 1.0
+"""A stream that lived so long was a good one: the next is tried at once."""
 MAX_QUEUED_MESSAGES = 1_000
 MAX_QUEUED_BYTES = 48 * MIB
 
@@ -92,7 +94,10 @@ class Link:
 
     async def _run(self) -> None:
         while True:
+            began_at = self._clock.monotonic()
             refusal = await self._converse()
+            if self._clock.monotonic() - began_at >= LASTED_S:
+                self._backoff.reset()
             self._forget_queue()
             self._on_broken()
             if refusal is not None:
@@ -118,7 +123,6 @@ class Link:
     async def _send_all(self, stream: Stream) -> None:
         try:
             await stream.send(RaftEnvelope(hello=self._hello()))
-            self._backoff.reset()
             while True:
                 while self._queue:
                     data = self._queue.popleft()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from streamkeep_common.errors import from_proto
 from streamkeep_coordinator.quorum.local import LocalCoordinator
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.metadata_pb2 import QuorumMember, QuorumRecord
@@ -28,7 +29,8 @@ class Neighbours:
         """It does not take our messages."""
         known = self._refusals.get(member.coordinator_id)
         if known is None or known[1].error.message != refusal.error.message:
-            _logger.warning("coordinator %d refuses: %s", member.coordinator_id, refusal.error.message)
+            reason = from_proto(refusal.error).message
+            _logger.warning("coordinator %d refuses our messages: %s", member.coordinator_id, reason)
         self._refusals[member.coordinator_id] = (member, refusal)
 
     def heard(self, coordinator_id: int, directory_id: bytes) -> None:
@@ -37,9 +39,15 @@ class Neighbours:
         if refused is not None and refused[0].directory_id == directory_id:
             del self._refusals[coordinator_id]
 
-    def troubles(self) -> dict[int, str]:
-        """Why members do not take our messages, for a person."""
-        return {number: refusal.error.message for number, (_, refusal) in self._refusals.items()}
+    def troubles(self, quorum: QuorumRecord | None) -> dict[int, str]:
+        """Why members do not take our messages, for a person. That we were removed is not their trouble."""
+        found: dict[int, str] = {}
+        for member in quorum.members if quorum is not None else ():
+            asked, refusal = self._refusals.get(member.coordinator_id, (member, RaftRefusal()))
+            is_theirs = refusal.error.code not in (errors_pb2.NONE, errors_pb2.REMOVED)
+            if is_theirs and asked.directory_id == member.directory_id:
+                found[member.coordinator_id] = from_proto(refusal.error).message
+        return found
 
     def strangers(self, quorum: QuorumRecord) -> dict[int, bytes]:
         """Directories that answer at the addresses of members in place of the ones that are listed.
@@ -48,9 +56,10 @@ class Neighbours:
         """
         found: dict[int, bytes] = {}
         for member in quorum.members:
-            asked, refusal = self._refusals.get(member.coordinator_id, (None, RaftRefusal()))
+            asked, refusal = self._refusals.get(member.coordinator_id, (member, RaftRefusal()))
+            if refusal.error.code != errors_pb2.WRONG_DIRECTORY or asked.directory_id != member.directory_id:
+                continue
             is_ours = refusal.cluster_id in ("", self._local.identity.cluster_id)
-            is_meant = asked == member and refusal.coordinator_id == member.coordinator_id
-            if is_meant and is_ours and refusal.error.code == errors_pb2.WRONG_DIRECTORY:
+            if is_ours and refusal.coordinator_id == member.coordinator_id:
                 found[member.coordinator_id] = refusal.directory_id
         return found

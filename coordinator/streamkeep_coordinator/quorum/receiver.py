@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -27,8 +26,6 @@ from streamkeep_proto.v1.raft_pb2 import (
 
 FIRST_MESSAGE_TIMEOUT_S = 3.0
 """Who opens a stream and says nothing is cut off."""
-
-_logger = logging.getLogger(__name__)
 
 InstallHandler = Callable[[ServerStream[SnapshotChunk, SnapshotInstalled]], Awaitable[None]]
 
@@ -101,7 +98,6 @@ class RaftReceiver:
             raise outcome
         if outcome is Admission.JOIN:
             await self._ear.join(hello.cluster_id, hello.cluster_epoch)
-            _logger.info("coordinator %d joins cluster %s", self._local.id, hello.cluster_id)
         self._ear.greet(hello)
 
     async def _listen(self, stream: ServerStream[RaftEnvelope, RaftRefusal], hello: RaftHello) -> None:

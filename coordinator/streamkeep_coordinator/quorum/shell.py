@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from streamkeep_common.errors import StreamkeepError
+from streamkeep_common.errors import StreamkeepError, from_proto
 from streamkeep_common.image import ClusterImage
 from streamkeep_common.seams import Clock, Disk, Network, Service, Worker
 from streamkeep_coordinator.consensus import StateMachine
@@ -152,7 +152,6 @@ class QuorumShell:
     def start(self, machine: StateMachine, execute: Execute, initial_members: InitialMembers) -> None:
         """Take part. `execute` is the controller's; no initial members: others must say what to join."""
         self._machine = machine
-        self._transport.follow(self.driver.node.log.quorum)
         self.driver.start(machine)
         self.steward.start(execute)
         self._founds_alone = [number for number, _ in initial_members] == [self.local.id]
@@ -171,9 +170,8 @@ class QuorumShell:
         if not self.driver.is_active or self._is_alone():
             return
         try:
-            async with asyncio.timeout(timeout_s):
-                await self.steward.transfer_to(0)
-        except (StreamkeepError, TimeoutError) as error:
+            await self.steward.transfer_to(0, timeout_s)
+        except StreamkeepError as error:
             _logger.warning("leadership could not be handed over before stopping: %s", error)
 
     async def stop(self) -> None:
@@ -193,9 +191,8 @@ class QuorumShell:
         self._transport.send(message)
 
     def send_snapshot(self, coordinator_id: int, term: int) -> None:
-        quorum = self.driver.node.log.quorum
-        assert quorum is not None, "a leader has a quorum"
-        member = next(each for each in quorum.members if each.coordinator_id == coordinator_id)
+        member = _listed(self.driver.node.log.quorum, coordinator_id)
+        assert member is not None, "a leader sends to members"
         self._sender.send(member, term)
 
     async def write(self, write: Write) -> None:
@@ -207,6 +204,9 @@ class QuorumShell:
             self.driver.installed(arrived.id.index)
 
     def quorum_changed(self, quorum: QuorumRecord | None) -> None:
+        own = _listed(quorum, self.local.id)
+        if own is not None and not self.local.address:
+            self.local.address = own.address
         self._transport.follow(quorum)
 
     def tick(self) -> None:
@@ -237,8 +237,8 @@ class QuorumShell:
 
     def refused(self, member: QuorumMember, refusal: RaftRefusal) -> None:
         self._neighbours.refused(member, refusal)
-        if refusal.error.code == errors_pb2.REMOVED and not self.driver.active_id:
-            self.local.note_removed(refusal.error.message)
+        if refusal.error.code == errors_pb2.REMOVED and not self._hears_leader():
+            self.local.note_removed(from_proto(refusal.error).message)
 
     async def _let_in(self, hello: RaftHello) -> None:
         await self._receiver.let_in(hello)
@@ -250,6 +250,13 @@ class QuorumShell:
 
     def _snapshot_sent(self, coordinator_id: int, succeeded: bool) -> None:  # noqa: FBT001 - a report
         self.driver.snapshot_sent(coordinator_id, succeeded=succeeded)
+
+    def _hears_leader(self) -> bool:
+        leader = _listed(self.driver.node.log.quorum, self.driver.active_id)
+        if leader is None or self.driver.is_active:
+            return self.driver.is_active
+        silent_s = self._transport.silent_s(leader.coordinator_id, leader.directory_id)
+        return silent_s < SILENCE_TIMEOUTS * self._times.election_timeout_ms / 1000
 
     def _is_alone(self) -> bool:
         """The one voter there is."""
@@ -274,6 +281,11 @@ class QuorumShell:
         records = [MetadataRecord(no_op=NoOpRecord())]
         entry = MetadataEntry(index=index, term=term, time_ms=self._clock.now_ms(), records=records)
         return entry.SerializeToString()
+
+
+def _listed(quorum: QuorumRecord | None, coordinator_id: int) -> QuorumMember | None:
+    members = () if quorum is None else quorum.members
+    return next((each for each in members if each.coordinator_id == coordinator_id), None)
 
 
 def _carry_out(storage: Storage, write: Write, arrived: Arrived | None) -> None:

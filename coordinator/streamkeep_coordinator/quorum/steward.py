@@ -70,7 +70,8 @@ class Steward:
     # --- for operators ---
 
     def describe(self) -> DescribeQuorumResponse:
-        return describe_quorum(self._driver, self._local, self._neighbours.troubles(), self._election_ticks)
+        troubles = self._neighbours.troubles(self._driver.node.log.quorum)
+        return describe_quorum(self._driver, self._local, troubles, self._election_ticks)
 
     async def initialize(self, members: Sequence[CoordinatorAddress]) -> str:
         return await self._bootstrap.initialize(members)
@@ -99,12 +100,12 @@ class Steward:
     async def remove(self, coordinator_id: int) -> None:
         await self._change(lambda quorum: without(quorum, coordinator_id))
 
-    async def transfer_to(self, coordinator_id: int) -> None:
+    async def transfer_to(self, coordinator_id: int, timeout_s: float = TRANSFER_TIMEOUT_S) -> None:
         if coordinator_id == self._local.id and self._driver.is_active:
             return
         self._driver.transfer(coordinator_id)
         term = self._driver.term
-        ends_at = self._clock.monotonic() + TRANSFER_TIMEOUT_S
+        ends_at = self._clock.monotonic() + timeout_s
         while self._driver.term == term or not self._driver.active_id:
             if self._clock.monotonic() >= ends_at:
                 raise TimedOutError("leadership is still here: the other voter did not take it")
