@@ -17,7 +17,8 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,6 +40,7 @@ class ServerProcess:
         self.flags = dict(flags)
         self.address = ANY_PORT
         self.ready: dict[str, Any] = {}
+        self.on_spawned: Callable[[int], None] = lambda pid: None
         self._module = module
         self._process: asyncio.subprocess.Process | None = None
 
@@ -59,6 +61,7 @@ class ServerProcess:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", self._module, *arguments, stdout=subprocess.PIPE, stderr=log
             )
+        self.on_spawned(self.pid)
         assert self._process.stdout is not None
         async with asyncio.timeout(READY_TIMEOUT_S):
             line = await self._process.stdout.readline()
@@ -165,10 +168,11 @@ class Cluster:
         await self.close()
 
     async def start(self, server: ServerProcess) -> None:
-        """Start or restart one process; its links know it from then on."""
+        """Start or restart one process; its links know it before it dials anybody."""
+        if self.links is not None:
+            server.on_spawned = partial(self.links.register, server.name)
         await server.start()
         if self.links is not None:
-            self.links.pids = {each.pid: each.name for each in self.servers if each.is_running()}
             self.links.forward(server.name, server.address)
 
     async def close(self) -> None:

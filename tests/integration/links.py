@@ -22,10 +22,10 @@ CLIENT = "client"
 
 
 class Links:
-    """All proxies of one cluster. `pids` says which process has which name now."""
+    """All proxies of one cluster."""
 
     def __init__(self) -> None:
-        self.pids: dict[int, str] = {}
+        self._pids: dict[int, str] = {}
         self._servers: list[asyncio.Server] = []
         self._targets: dict[str, str] = {}
         self._cut: set[tuple[str, str]] = set()
@@ -43,6 +43,10 @@ class Links:
         self._servers.append(server)
         host, port = server.sockets[0].getsockname()
         return f"{host}:{port}"
+
+    def register(self, name: str, pid: int) -> None:
+        """The process of that name has this pid now."""
+        self._pids = {each: known for each, known in self._pids.items() if known != name} | {pid: name}
 
     def forward(self, name: str, address: str) -> None:
         """The server of that name listens there now."""
@@ -90,7 +94,7 @@ class Links:
             await self._passable(dialer, name)
             host, _, port = self._targets[name].rpartition(":")
             upstream_reader, upstream_writer = await asyncio.open_connection(host, int(port))
-        except (OSError, asyncio.CancelledError):
+        except (KeyError, OSError, asyncio.CancelledError):  # it does not listen yet, or any more
             writer.close()
             del self._tasks[task]
             return
@@ -127,7 +131,7 @@ class Links:
     def _owner(self, port: int) -> str:
         """Whose socket has that local port; who is not known counts as a client."""
         inode = _socket_inode(port)
-        return next((name for pid, name in self.pids.items() if inode in _socket_inodes(pid)), CLIENT)
+        return next((name for pid, name in self._pids.items() if inode in _socket_inodes(pid)), CLIENT)
 
 
 class _Connection:
@@ -142,12 +146,14 @@ class _Connection:
 
 
 def _socket_inode(port: int) -> str:
+    """Of the socket with that local port; a client may use one that speaks both versions of IP."""
     wanted = f"0100007F:{port:04X}"
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[1] == wanted:
-            return fields[9]
-    return ""
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[1].endswith(wanted):
+                return fields[9]
+    raise AssertionError(f"no socket has port {port}")
 
 
 def _socket_inodes(pid: int) -> set[str]:
