@@ -310,6 +310,8 @@ class Driver:
         self._applier.add(ready.committed)
         for context, index in ready.reads:
             self._reads.confirm(context, index, self.applied_index)
+        if self._reads.is_asking and ready.reads:
+            self._pump_soon()
         if self.node.log.quorum is not self._quorum:
             self._quorum = self.node.log.quorum
             self._outlets.quorum_changed(self._quorum)

@@ -1,7 +1,7 @@
 """Reads that must not be old: batched, confirmed by ReadIndex (thesis 6.4), then held until applied.
 
-All reads that come between two rounds of the driver share one question. A question may be lost on the way
-or with its leader, so one that stays open is asked again.
+One question is open at a time, and all reads that come meanwhile share the next: the more there are, the less
+each costs. A question may be lost on the way or with its leader, so one that stays open is asked again.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Reads:
 
     @property
     def is_asking(self) -> bool:
-        """There are reads that nobody has been asked about."""
-        return bool(self._new)
+        """There are reads to ask about, and no question is open: those that come meanwhile share the next."""
+        return bool(self._new) and not self._asked
 
     def add(self) -> asyncio.Future[None]:
         """A read; done when all that is committed by now is applied. Cancel it to give up."""
