@@ -107,7 +107,14 @@ def bind_to_cluster(
     if identity.cluster_id == cluster_id and identity.cluster_epoch >= cluster_epoch:
         return identity
     bound = replace(identity, cluster_id=cluster_id, cluster_epoch=cluster_epoch)
-    _write(disk, path, bound)
+    try:
+        _write(disk, path, bound)
+    except OSError as error:
+        if not identity.cluster_id or error.errno not in OUT_OF_SPACE:
+            raise
+        # This process knows the epoch all the same, and a full disk must not keep a broker out of the cluster.
+        _logger.warning("%s is full: that the cluster is at epoch %d was not written", path, cluster_epoch)
+        return identity
     return bound
 
 

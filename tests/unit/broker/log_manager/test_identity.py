@@ -132,6 +132,23 @@ def test_a_full_disk_refuses_a_new_directory_but_not_an_old_one() -> None:
     assert not take(disk).same_boot
 
 
+def test_a_full_disk_keeps_no_broker_from_a_cluster_at_a_new_epoch() -> None:
+    disk = make_disk()
+    identity = bind_to_cluster(disk, ROOT, take(disk).identity, "alpha", 1)
+    disk.set_capacity(disk.used())
+    assert bind_to_cluster(disk, ROOT, identity, "alpha", 2) is identity
+    disk.set_capacity(disk.used() + 10_000)
+    assert bind_to_cluster(disk, ROOT, identity, "alpha", 2).cluster_epoch == 2
+    disk.kill()
+    assert take(disk).identity.cluster_epoch == 2
+
+
+def test_the_epoch_of_the_cluster_never_goes_back() -> None:
+    disk = make_disk()
+    identity = bind_to_cluster(disk, ROOT, take(disk).identity, "alpha", 2)
+    assert bind_to_cluster(disk, ROOT, identity, "alpha", 1).cluster_epoch == 2
+
+
 def test_a_directory_that_may_not_be_written_is_refused() -> None:
     disk = make_disk()
     disk.fail("write", error=errno.EROFS, under=ROOT)

@@ -153,7 +153,7 @@ def test_a_coordinator_of_an_older_epoch_is_refused(caplog: pytest.LogCaptureFix
         await world.stop_broker()
         await world.coordinator.stop()
         move(world, second)
-        starting = world.client.spawn(world.start_broker(**BOTH))
+        starting = world.client.spawn(world.start_broker(coordinators=BOTH["coordinators"]))
         await world.client.clock.sleep(5)
         assert not starting.done()
         assert {each.cluster_epoch for each in second.registrations} == {2}, "kept with the directories"
