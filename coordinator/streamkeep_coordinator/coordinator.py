@@ -203,8 +203,8 @@ class Coordinator:
         if not members or found.identity.cluster_id or may_found(self._disk, self._settings.data_dir):
             return members
         _logger.warning(
-            "coordinator %d has lost its data and founds no cluster by itself: it waits for the others to let it "
-            "in, for `streamctl quorum add`, or for `streamctl cluster init`",
+            "coordinator %d has lost its data and founds no cluster by itself: it waits for the others to "
+            "let it in, for `streamctl quorum add`, or for `streamctl cluster init`",
             self._settings.id,
         )
         return ()

@@ -297,6 +297,9 @@ class Driver:
             self.fail(error)
 
     def _carry_out(self) -> None:
+        if self.node.log.quorum is not self._quorum:
+            self._quorum = self.node.log.quorum
+            self._outlets.quorum_changed(self._quorum)
         if self._reads.is_asking:
             self._ask()
         ready = self.node.ready()
@@ -312,9 +315,6 @@ class Driver:
             self._reads.confirm(context, index, self.applied_index)
         if self._reads.is_asking and ready.reads:
             self._pump_soon()
-        if self.node.log.quorum is not self._quorum:
-            self._quorum = self.node.log.quorum
-            self._outlets.quorum_changed(self._quorum)
 
     def _ask(self) -> None:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -26,6 +25,8 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     NewTopic,
 )
 from streamkeep_proto.v1.raft_pb2 import (
+    MEMBER_ACTIVE,
+    MEMBER_FOLLOWING,
     AddCoordinatorRequest,
     ChangeQuorumResponse,
     CoordinatorAddress,
@@ -62,6 +63,7 @@ class Node:
         self.settings = CoordinatorSettings.of(texts)
         self.simulation = simulation
         self.disk = SimDisk(simulation.rng(f"disk-{coordinator_id}"))
+        self.disks = 1
         self.failures: list[Exception] = []
         self.is_running = False
 
@@ -91,7 +93,8 @@ class Node:
 
     def empty(self) -> None:
         """Another disk is in its place."""
-        self.disk = SimDisk(self.simulation.rng(f"disk-{self.id}-{random.Random(0).random()}"))
+        self.disks += 1
+        self.disk = SimDisk(self.simulation.rng(f"disk-{self.id}-{self.disks}"))
 
     @property
     def shell(self) -> Any:
@@ -167,9 +170,14 @@ class Quorum:
         response: CreateTopicsResponse = await self.ask(at or await self.active(), CREATE_TOPICS, request)
         return response
 
-    async def commit_something(self) -> None:
-        """An entry of the log: whoever is active puts its own registration anew."""
-        await self.ask(await self.active(), LIST_TOPICS, ListTopicsRequest())
+    async def until_all_follow(self) -> None:
+        """Wait until every voter has the whole log of whoever is active."""
+
+        async def is_so() -> bool:
+            states = [each.state for each in (await self.view()).members]
+            return sorted(states) == [MEMBER_ACTIVE] + [MEMBER_FOLLOWING] * (len(states) - 1)
+
+        await self.until(is_so)
 
     async def list_topics(self, *, at: int) -> ListTopicsResponse:
         response: ListTopicsResponse = await self.ask(at, LIST_TOPICS, ListTopicsRequest())
