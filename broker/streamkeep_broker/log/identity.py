@@ -112,7 +112,7 @@ def bind_to_cluster(
     except OSError as error:
         if not identity.cluster_id or error.errno not in OUT_OF_SPACE:
             raise
-        # This process knows the epoch all the same, and a full disk must not keep a broker out of the cluster.
+        # This process knows the epoch all the same; a full disk must not keep a broker from its cluster.
         _logger.warning("%s is full: that the cluster is at epoch %d was not written", path, cluster_epoch)
         return identity
     return bound
