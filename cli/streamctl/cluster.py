@@ -55,15 +55,16 @@ async def connected(invocation: Invocation) -> AsyncIterator[Cluster]:
     """The cluster; when nobody answers where `dev` would listen, the error says how to start one."""
     _listen_to_the_sdk(invocation)
     timeout_ms = round(invocation.request_timeout_s * 1_000)
+    bootstrap = _bootstrap(invocation)
     try:
-        client = Client(_bootstrap(invocation), request_timeout_ms=timeout_ms)
+        client = Client(bootstrap, request_timeout_ms=timeout_ms)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     async with client:
         try:
             yield Cluster(client, Admin(client, request_timeout_ms=timeout_ms))
         except UnavailableError as error:
-            if invocation.bootstrap:
+            if bootstrap != DEFAULT_BOOTSTRAP:
                 raise
             hint = "`streamctl dev` starts a cluster on this machine; --bootstrap names another"
             raise CommandError(f"{error} {hint}.", ExitCode.UNAVAILABLE) from error

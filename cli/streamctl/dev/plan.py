@@ -101,6 +101,14 @@ def plan_cluster(
     )
 
 
+def first_port(known_ports: Mapping[str, int]) -> int:
+    """The `port_base` of a cluster whose ports are known; 0 if they were drawn, 7101 if there are none."""
+    if not known_ports:
+        return COORDINATOR_PORT
+    first = known_ports.get(f"{COORDINATOR} 1", 0)
+    return first if known_ports.get(f"{BROKER} 1") == first + BROKER_PORT_STEP else 0
+
+
 def coordinator_count(asked: int | None, present: Sequence[int]) -> int:
     """How many coordinators to start in a directory that has those of the ids `present`.
 

@@ -10,7 +10,7 @@ import click
 from streamctl.dev.choice import is_running, known_bootstrap, running_store
 from streamctl.dev.cluster_file import ProcessRecord, ProcessState, refusal
 from streamctl.dev.ending import stop_processes
-from streamctl.dev.plan import COORDINATOR_PORT, ClusterPlan, coordinator_count, plan_cluster
+from streamctl.dev.plan import ClusterPlan, coordinator_count, first_port, plan_cluster
 from streamctl.dev.processes import state_of
 from streamctl.dev.store import ClusterStore
 from streamctl.dev.supervisor import Supervisor
@@ -36,8 +36,8 @@ def planned(
             f"{error}: start all of {store.data_dir}, or use another --data-dir"
         ) from error
     _tell_of_coordinators(present, count, is_told=coordinators is not None)
-    first_port = COORDINATOR_PORT if port_base is None else port_base
-    plan = plan_cluster(store.data_dir, coordinators=count, brokers=brokers, port_base=first_port)
+    base = first_port(known_ports) if port_base is None else port_base
+    plan = plan_cluster(store.data_dir, coordinators=count, brokers=brokers, port_base=base)
     if not port_base:
         return plan.with_ports(known_ports)
     if len(present) > 1 and any(known_ports.get(c.name, c.port) != c.port for c in plan.coordinators):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streamctl.dev.plan import coordinator_count, plan_cluster
+from streamctl.dev.plan import coordinator_count, first_port, plan_cluster
 from streamctl.dev.ports import candidates, is_taken, settled
 from streamkeep_common.settings import BROKER_SETTINGS, COORDINATOR_SETTINGS
 
@@ -79,6 +79,20 @@ def test_port_base_zero_draws_free_ports_that_differ_and_stay() -> None:
     assert not any(map(is_taken, plan.servers))
     again = plan_cluster(Path("/d"), brokers=4, port_base=0).with_ports(plan.ports)
     assert [server.port for server in again.servers] == [*ports, 0]
+
+
+@pytest.mark.parametrize(
+    ("known", "base"),
+    [
+        ({}, 7101),
+        ({"coordinator 1": 7101, "coordinator 2": 7102, "broker 1": 7201}, 7101),
+        ({"coordinator 1": 9000, "broker 1": 9100}, 9000),
+        ({"coordinator 1": 23_456, "broker 1": 12_345}, 0),
+        ({"broker 1": 7201}, 0),
+    ],
+)
+def test_processes_that_are_added_get_ports_as_the_others_did(known: dict[str, int], base: int) -> None:
+    assert first_port(known) == base
 
 
 def test_a_port_on_which_somebody_listens_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
