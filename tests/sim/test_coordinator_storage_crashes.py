@@ -1,8 +1,8 @@
 """A coordinator's directory under crashes and decay: it has all that was durable, or it says that it has not.
 
 Each seed is a life of the storage alone: entries, votes, truncations, snapshots taken and received, segments
-dropped, with the power cut or the process killed at any flush, also within a recovery or a quarantine. Then the
-directory that came out of it decays: bits are flipped, files cut at any byte, removed, or all emptied.
+dropped; power cuts, kills and failed flushes at any moment, also within a recovery. Then the directory that
+came out of it decays: bits are flipped, files cut at any byte, overwritten, removed, or all of it emptied.
 
     SEEDS=1000 pytest tests/sim/test_coordinator_storage_crashes.py        SEED=17 pytest ... (one seed)
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +19,12 @@ import pytest
 
 from streamkeep_coordinator.storage import marks, wal
 from streamkeep_coordinator.storage.directory import DataDirectory
+from streamkeep_coordinator.storage.errors import CorruptFileError, DataDirectoryError
 from streamkeep_coordinator.storage.hard_state import NOTHING_PROMISED, HardState
 from streamkeep_coordinator.storage.snapshots import SnapshotId
 from streamkeep_coordinator.storage.storage import Recovered, Storage
 from streamkeep_proto.v1.raft_pb2 import RaftEntry
+from tests.sim.disk import SimDisk
 from tests.sim.seeds import seeds
 from tests.unit.coordinator.storage.directories import (
     DIRECTORY,
@@ -37,7 +39,6 @@ SEEDS = seeds(100)
 GROUPS = 5
 LIVES = 4
 STEPS = 14
-DECAYS = 6
 
 
 class CrashError(Exception):
@@ -100,26 +101,29 @@ class Life:
             )()
 
     def crash_somewhere(self, work: Callable[[], None]) -> None:
-        """Do it and die, often in the middle of it."""
+        """Do it and die, often in the middle of it, of a power cut, a kill or a flush that fails."""
         left = self.rng.choice([self.rng.randint(0, 40), self.rng.randint(0, 8)])
-        by_power = self.rng.random() < 0.6
+        death = self.rng.choice(["power cut", "kill", "failed flush"])
 
         def before_sync(path: Path) -> None:
             nonlocal left
             left -= 1
-            if left < 0:
+            if left < 0 and death == "failed flush":
+                self.disk.fail("sync")
+            elif left < 0:
                 raise CrashError
 
         self.disk.before_sync = before_sync
         try:
             work()
-        except CrashError:
-            self.seen["crash within " + work.__name__] += 1
+        except (CrashError, OSError, DataDirectoryError) as error:
+            if isinstance(error, CorruptFileError):
+                raise
+            self.seen[f"{death} within {work.__name__}"] += 1
         self.disk.before_sync = lambda path: None
-        if by_power:
+        self.disk.heal()
+        if death == "power cut":
             self.disk.power_cut()
-        else:
-            self.disk.kill()
 
     def start(self) -> None:
         self.disk.kill()
@@ -197,7 +201,10 @@ class Life:
             return
         snapshot_id = SnapshotId(taken.index, taken.term)
         done = self.safe.after(snapshot=snapshot_id)
-        self.step("snapshot", [done], lambda: None if write_snapshot(self.disk, snapshot_id) else None)
+        self.step("snapshot", [done], lambda: self.take(snapshot_id))
+
+    def take(self, snapshot_id: SnapshotId) -> None:
+        write_snapshot(self.disk, snapshot_id)
 
     def install(self) -> None:
         """From a leader whose log is another one from somewhere behind the committed entry on."""
@@ -235,6 +242,11 @@ def is_same(found: State, state: State) -> bool:
     )
 
 
+def without_snapshot(found: State, state: State) -> State:
+    """A snapshot may be gone as long as the log goes back to the beginning."""
+    return state.after(snapshot=None) if found.snapshot is None and state.base == (0, 0) else state
+
+
 def brief(state: State) -> str:
     return f"{state.snapshot} {[(each.index, each.term) for each in state.visible()]} {state.hard_state}"
 
@@ -262,4 +274,104 @@ def test_what_was_durable_is_there_after_any_crash(group: int) -> None:
             raise AssertionError(f"seed {seed}") from error
     if len(SEEDS) > 1:
         steps = {"written", "truncated", "voted", "snapshot", "installed", "dropped"}
-        assert steps | {"crash within run", "crash within start"} <= set(seen)
+        deaths = {
+            f"{how} within {what}"
+            for how in ("power cut", "kill", "failed flush")
+            for what in ("run", "start")
+        }
+        assert steps | deaths <= set(seen)
+
+
+# --- decay ---
+
+
+@dataclass(frozen=True)
+class Decay:
+    """One thing that happens to a directory while nobody looks."""
+
+    kind: str
+    path: Path
+    byte: int = 0
+    length: int = 0
+
+    def happen(self, disk: SimDisk) -> None:
+        if self.kind == "emptied":
+            for name in disk.list_directory(DIRECTORY):
+                disk.remove_file(DIRECTORY / name)
+        elif self.kind == "removed":
+            disk.remove_file(self.path)
+        elif self.kind == "flipped":
+            disk.flip_bit(self.path, self.byte, self.length % 8)
+        else:
+            content = disk.read_file(self.path)
+            behind = content[self.byte + self.length :]
+            filling = {"cut": b"", "zeros": bytes(self.length) + behind, "garbage": b"\xa5" * self.length}
+            put(disk, self.path, content[: self.byte] + filling[self.kind])
+
+
+def put(disk: SimDisk, path: Path, content: bytes) -> None:
+    disk.remove_file(path)
+    file = disk.open(path, create=True)
+    file.append([content])
+    file.close()
+
+
+def decays(rng: random.Random, files: dict[str, bytes]) -> Iterator[Decay]:
+    names = [name for name in sorted(files) if files[name]]
+    for kind in ["flipped"] * 4 + ["cut"] * 4 + ["removed", "zeros", "garbage"]:
+        name = rng.choice(names)
+        size = len(files[name])
+        byte = size if kind == "garbage" else rng.randrange(size)
+        yield Decay(kind, DIRECTORY / name, byte, rng.randint(1, 200))
+    yield Decay("emptied", DIRECTORY)
+
+
+def settled(seed: int) -> Life:
+    """After its crashes it worked a little more and was stopped with all done."""
+    life = lived(seed)
+    for _ in range(life.rng.randint(0, 6)):
+        life.rng.choice([life.write, life.vote, life.truncate, life.snapshot, life.install])()
+    life.disk.kill()
+    return life
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_a_directory_that_decayed_has_everything_or_says_what_is_wrong(group: int) -> None:
+    seen: Counter[str] = Counter()
+    for seed in SEEDS[group::GROUPS]:
+        life = settled(seed)
+        names = [name for name in life.disk.list_directory(DIRECTORY) if name != "lock"]
+        files = {name: life.disk.read_file(DIRECTORY / name) for name in names}
+        for decay in decays(life.rng, files):
+            disk = new_disk(seed)
+            for name, content in files.items():
+                put(disk, DIRECTORY / name, content)
+            decay.happen(disk)
+            seen[f"{decay.kind}: {judge(disk, life, f'seed {seed}: {decay}')}"] += 1
+    if len(SEEDS) > 1:
+        expected = {
+            f"{kind}: {outcome}" for kind in ("flipped", "cut") for outcome in ("nothing lost", "said")
+        }
+        assert expected | {"removed: said", "zeros: said"} <= set(seen)
+        assert seen["emptied: somebody else"] == len(SEEDS[group::GROUPS])
+
+
+def judge(disk: SimDisk, life: Life, context: str) -> str:
+    """What the next start makes of the directory."""
+    directory = DataDirectory(disk, DIRECTORY, life.rng)
+    try:
+        identity = directory.open(1)
+        found = state_of(Storage(disk, DIRECTORY).recover()) if identity.cluster_id else None
+    except CorruptFileError as error:
+        assert error.path.is_relative_to(DIRECTORY), context
+        assert error.byte >= 0, context
+        assert directory.quarantine(str(error)).directory_id != life.directory_id, context
+        assert not Storage(disk, DIRECTORY).recover().entries, context
+        return "said"
+    if found is None:
+        assert identity.directory_id != life.directory_id, context
+        return "somebody else"
+    assert is_same(found, without_snapshot(found, life.safe)), (
+        f"{context}: {brief(found)} instead of {brief(life.safe)}"
+    )
+    return "nothing lost"
