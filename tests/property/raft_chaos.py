@@ -1,8 +1,9 @@
-"""Some RaftNodes, disks that keep only what was written, and a network that does what it likes. Pure: a seed is a run.
+"""Some RaftNodes, disks that keep only what was written, and a network that does what it likes. Pure: a seed
+is a run.
 
-A step is a tick of most nodes, the messages that are due, and one thing that may happen: a crash with a write half
-done, an emptied disk that comes back as somebody else, a cut in one direction, a change of the quorum, a snapshot, a
-transfer, a proposal, a read. After each move of a node what it holds is judged by `Judge`.
+A step is a tick of most nodes, the messages that are due, and one thing that may happen: a crash with a write
+half done, an emptied disk that comes back as somebody else, a cut in one direction, a change of the quorum, a
+snapshot, a transfer, a proposal, a read. After each move of a node what it holds is judged by `Judge`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from streamkeep_proto.v1.metadata_pb2 import QuorumMember, QuorumRecord
 from streamkeep_proto.v1.raft_pb2 import RaftEntry, RaftMessage, SnapshotReceived
 
 ELECTION_TICKS = 6
+UNWRITTEN = HardState(0, 0, 0)
 REFUSALS = (NotLeaderError, QuorumChangeError, TooMuchUncommittedError, TransferInProgressError)
 
 
@@ -41,7 +43,7 @@ class Disk:
     """What is durable."""
 
     directory_id: bytes
-    hard_state: HardState = HardState(0, 0, 0)
+    hard_state: HardState = UNWRITTEN
     snapshot: SnapshotReceived = field(default_factory=SnapshotReceived)
     entries: list[RaftEntry] = field(default_factory=list)
 
@@ -266,7 +268,9 @@ class World:
                 self._mail(data)
 
     def send_snapshot(self, sender: Member, node: RaftNode, peer: int) -> None:
-        """Its arrival is a message of the receiver's own process; the report comes back at once, or not at all."""
+        """Its arrival is a message of the receiver's own process; the report comes back at once, or not at
+        all.
+        """
         self.judge.seen["snapshot sent"] += 1
         arrives = (sender.id, peer) not in self.cuts and self.rng.random() >= self.losses
         receiver = next(each for each in node.log.quorum.members if each.coordinator_id == peer)
@@ -329,8 +333,8 @@ class World:
             (0.02, self._transfer),
             (0.05, self._snapshot),
             (0.05, self._unreachable),
-            (0.15, self._read),
-            (0.45, self._propose),
+            (0.15, self.read),
+            (0.45, self.propose),
         )
         for share, happening in happenings:
             if chance < share:
@@ -373,7 +377,9 @@ class World:
             member.start()
 
     def _leave(self, member: Member) -> None:
-        """A leader gives up a voter, sometimes itself. With a disk lost as well nobody could promise to go on."""
+        """A leader gives up a voter, sometimes itself. With a disk lost as well nobody could promise to go
+        on.
+        """
         for leader in self._leaders() if self._is_whole() else ():
             quorum = leader.node.log.quorum if leader.node else None
             voters = [each for each in quorum.members if each.voter] if quorum else []
@@ -393,12 +399,12 @@ class World:
         for leader in self._leaders():
             self._attempt(leader, lambda node: node.unreachable(member.id), "unreachable")
 
-    def _read(self, member: Member) -> None:
+    def read(self, member: Member) -> None:
         self.contexts += 1
         member.reads[self.contexts] = self.judge.committed_index
         self._attempt(member, lambda node: node.read(self.contexts), "read asked")
 
-    def _propose(self, member: Member) -> None:
+    def propose(self, member: Member) -> None:
         for leader in self._leaders():
             data = b"%d" % self.rng.getrandbits(64) * self.rng.randint(1, 8)
             self._attempt(leader, lambda node, data=data: node.propose(data), "proposal")
@@ -449,7 +455,9 @@ class World:
         return [each for each in self.members.values() if each.node and each.node.role is Role.LEADER]
 
     def _is_whole(self) -> bool:
-        """The newest leader's quorum is committed, and has every member as a voter with the directory it has now."""
+        """The newest leader's quorum is committed, and has every member as a voter with the directory it has
+        now.
+        """
         leaders = sorted(self._leaders(), key=lambda each: each.node.term)
         if not leaders or not leaders[-1].node.is_active:
             return False

@@ -1,5 +1,6 @@
-"""Raft's promises under chaos: one leader a term, log matching, leader completeness, what is committed never changes,
-commit indexes never go back, reads are linearizable; and after healing there is a leader and progress.
+"""Raft's promises under chaos: one leader a term, log matching, leader completeness, what is committed never
+changes, commit indexes never go back, reads are linearizable; and after healing there is a leader and
+progress.
 
     SEEDS=2000 pytest tests/property/test_raft_core.py        SEED=17 pytest ... (one seed)
 """
@@ -7,16 +8,17 @@ commit indexes never go back, reads are linearizable; and after healing there is
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
-from tests.property.raft_chaos import World
+from tests.property.raft_chaos import ELECTION_TICKS, World
 from tests.sim.seeds import seeds
 
 SEEDS = seeds(100)
 GROUPS = 5
-STEPS = 200
-HEALING_STEPS = 400
+STEPS = 300
+HEALING_STEPS = 300
 HAPPENINGS = (
     "leader",
     "crash",
@@ -35,28 +37,31 @@ def live(seed: int) -> Counter[str]:
     for _ in range(STEPS):
         world.step()
     world.heal()
-    committed = world.judge.committed_index
-    for _ in range(HEALING_STEPS):
+    await_all(world, World.is_well)
+    for _ in range(2 * ELECTION_TICKS):
         world.step()
-        if world.is_well() and world.judge.committed_index > committed:
-            break
-    else:
-        raise AssertionError("no leader, or somebody does not follow it")
+    await_all(world, World.is_well)
     assert_progress(world)
     return world.judge.seen
+
+
+def await_all(world: World, condition: Callable[[World], bool]) -> None:
+    for _ in range(HEALING_STEPS):
+        if condition(world):
+            return
+        world.step()
+    raise AssertionError("no leader, or somebody does not follow it")
 
 
 def assert_progress(world: World) -> None:
     """A proposal is committed everywhere, and a read is answered to everybody."""
     committed = world.judge.committed_index
-    world._propose(world.members[1])
+    world.propose(world.members[1])
     for member in world.members.values():
         member.reads.clear()
-        world._read(member)
-    for _ in range(10):
-        world.step()
-    assert all(node.log.committed_index > committed for node in world.running())
-    assert not any(member.reads for member in world.members.values())
+        world.read(member)
+    await_all(world, lambda world: world.judge.committed_index > committed and world.is_well())
+    await_all(world, lambda world: not any(member.reads for member in world.members.values()))
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
