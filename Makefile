@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.synced
 SYNC   := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --no-cache --frozen --all-extras
 CODE   := client coordinator broker cli tests scripts
 
-.PHONY: setup demo test check protos bench flights memory crash failover history damage docs fmt clean
+.PHONY: setup demo test check protos bench flights metadata-scale memory crash failover history damage docs fmt clean
 
 setup: $(STAMP)
 
@@ -56,6 +56,10 @@ flights: setup
 	@test -n "$(FILE)" || { echo "usage: make flights FILE=path/to/flights.csv.gz"; exit 2; }
 	@$(SYNC) --group flights
 	$(BIN)/python -m tests.acceptance.flights "$(FILE)"
+
+# What the metadata machine costs at 10,000 and 200,000 partitions: rates, pauses, bytes, memory.
+metadata-scale: setup
+	$(BIN)/python -m tests.bench.metadata_scale
 
 # Resident sizes: idle, 2,000 partitions, 200 clients that send as fast as they can.
 memory: setup

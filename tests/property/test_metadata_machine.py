@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
+from itertools import islice
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamkeep_common.errors import StreamkeepError
-from streamkeep_common.image import ClusterImage, PartitionImage, TopicImage, apply, difference, to_records
-from streamkeep_coordinator.metadata import Command, brokers, create
+from streamkeep_common.image import (
+    ClusterImage,
+    ImageDelta,
+    PartitionImage,
+    SnapshotBuilder,
+    TopicImage,
+    apply,
+    difference,
+    to_records,
+)
+from streamkeep_coordinator.metadata import Command, Decision, brokers, create
 from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
-from streamkeep_coordinator.metadata.cluster import begin_term
+from streamkeep_coordinator.metadata.cluster import begin_term, found_cluster
+from streamkeep_coordinator.metadata.upgrade import upgrade_features
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
     AlterTopicSettings,
@@ -22,12 +34,13 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     NewTopic,
     PartitionCount,
     RegisterBroker,
+    UpgradeFeaturesRequest,
 )
-from streamkeep_proto.v1.metadata_pb2 import MetadataRecord
+from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, QuorumMember, QuorumRecord
 
 Step = tuple[str, int, int, int]
 
-topic_steps = st.sampled_from(["create", "create", "delete", "grow", "alter", "ids"])
+topic_steps = st.sampled_from(["create", "create", "delete", "grow", "alter", "ids", "upgrade"])
 broker_steps = st.sampled_from(["register", "unfence", "unfence", "unfence", "fence", "fail", "leave"])
 small = st.integers(0, 5)
 steps = st.lists(st.tuples(st.one_of(broker_steps, topic_steps), small, small, small), max_size=60)
@@ -60,15 +73,18 @@ def command(step: Step, at: int, image: ClusterImage) -> Command[object]:
             rack=f"rack-{broker_id % 2}",
             directory_ids=[directory(broker_id, number) for number in range(three % 2, 2 + three // 2)],
             min_feature_level=1,
-            max_feature_level=1,
+            max_feature_level=2,
         )
         return partial(brokers.register_broker, request=request)
+    if kind == "upgrade":
+        return partial(upgrade_features, request=UpgradeFeaturesRequest())
     if kind == "create":
-        new = NewTopic(name=name, partitions=two, replication_factor=three)
+        chosen = bytes(15) + bytes([two + 1]) if three == 2 else b""
+        new = NewTopic(name=name, partitions=two, replication_factor=three, topic_id=chosen)
         return partial(
             create.create_topics,
             request=CreateTopicsRequest(topics=[new]),
-            topic_ids=[at.to_bytes(16, "big")],
+            topic_ids=[(1000 + at).to_bytes(16, "big")],
             defaults=create.TopicDefaults(),
         )
     if kind == "delete":
@@ -107,8 +123,30 @@ def check_image(image: ClusterImage) -> None:
     partitions = [each for topic in image.topics.values() for each in topic.partitions]
     for partition in partitions:
         check_partition(image, partition)
-    assert image.partition_count == len(partitions)
-    assert image.offline_partition_count == sum(not each.leader for each in partitions)
+    check_counts(image, partitions)
+
+
+def check_counts(image: ClusterImage, partitions: list[PartitionImage]) -> None:
+    """All that is kept along equals a count from nothing."""
+    assert image.leader_counts == Counter(each.leader for each in partitions)
+    assert image.replica_counts == Counter(member for each in partitions for member in each.replicas)
+    assert image.directory_counts == Counter(each_id for each in partitions for each_id in each.directory_ids)
+    hosted: dict[int, Counter[bytes]] = {}
+    for each in partitions:
+        for member in each.replicas:
+            hosted.setdefault(member, Counter())[each.topic_id] += 1
+    assert image.hosted == hosted
+
+
+def check_delta(delta: ImageDelta) -> None:
+    """What `apply` says changed is what a comparison finds."""
+    found = difference(delta.before, delta.after)
+    assert sorted(found.changed_partitions) == sorted(delta.changed_partitions)
+    assert ids(found.new_topics) == ids(delta.new_topics)
+    assert ids(found.removed_topics) == ids(delta.removed_topics)
+    assert sorted(found.changed_settings) == sorted(delta.changed_settings)
+    assert set(found.changed_brokers) <= set(delta.changed_brokers)
+    assert found.quorum_changed == delta.quorum_changed
 
 
 def check_progress(before: ClusterImage, after: ClusterImage) -> None:
@@ -133,11 +171,17 @@ def check_new_incarnations(before: ClusterImage, after: ClusterImage) -> None:
                     assert new.leader_epoch > old.leader_epoch
 
 
-@pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.parametrize(("replicas", "level"), [(1, 1), (3, 1), (3, 2)])
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=steps, snapshot_at=st.integers(0, 70))
+@given(steps=steps, snapshot_at=st.integers(0, 70), piece=st.integers(1, 20))
 def test_any_commands_leave_a_valid_image_that_its_log_rebuilds(
-    monkeypatch: pytest.MonkeyPatch, replicas: int, steps: list[Step], snapshot_at: int
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    replicas: int,
+    level: int,
+    steps: list[Step],
+    snapshot_at: int,
+    piece: int,
 ) -> None:
     monkeypatch.setattr(create, "MAX_SUPPORTED_REPLICAS", replicas)
     image = ClusterImage()
@@ -145,8 +189,7 @@ def test_any_commands_leave_a_valid_image_that_its_log_rebuilds(
     snapshot = image
     for at, step in enumerate([*BEGINNING, *steps], start=1):
         try:
-            decide = partial(begin_term, cluster_id="c") if at == 1 else command(step, at, image)
-            decision = decide(image)
+            decision = begin(level) if at == 1 else command(step, at, image)(image)
         except StreamkeepError:
             continue
         if decision.records:
@@ -156,17 +199,42 @@ def test_any_commands_leave_a_valid_image_that_its_log_rebuilds(
             check_image(image)
             check_progress(before, image)
             check_new_incarnations(before, image)
-            found = difference(before, image)
-            assert sorted(found.changed_partitions) == sorted(delta.changed_partitions)
-            assert ids(found.new_topics) == ids(delta.new_topics)
-            assert ids(found.removed_topics) == ids(delta.removed_topics)
+            check_delta(delta)
         if at == snapshot_at:
             snapshot = image
     assert rebuilt(ClusterImage(), log) == image
-    restored, _ = (
-        apply(ClusterImage(), to_records(snapshot), snapshot.index) if snapshot.index else (snapshot, None)
-    )
+    restored = loaded(snapshot, piece, similar=ClusterImage())
+    assert restored == snapshot
     assert rebuilt(restored, log[snapshot.index :]) == image
+    again = loaded(image, piece, similar=snapshot)
+    assert again == image
+    check_same(difference(snapshot, again), difference(snapshot, image))
+
+
+def begin(level: int) -> Decision[None]:
+    if level == 1:
+        return begin_term(ClusterImage(), "c")
+    member = QuorumMember(
+        coordinator_id=1, directory_id=bytes(16), voter=True, min_feature_level=1, max_feature_level=2
+    )
+    return found_cluster("c", QuorumRecord(cluster_epoch=1, members=[member]))
+
+
+def loaded(image: ClusterImage, piece: int, *, similar: ClusterImage) -> ClusterImage:
+    """The image through a snapshot that comes in pieces, beside an image that the receiver had before."""
+    builder = SnapshotBuilder(similar)
+    records = to_records(image)
+    while some := list(islice(records, piece)):
+        builder.add(some)
+    return builder.finish(image.index)
+
+
+def check_same(one: ImageDelta, other: ImageDelta) -> None:
+    assert sorted(one.changed_partitions) == sorted(other.changed_partitions)
+    assert ids(one.new_topics) == ids(other.new_topics)
+    assert ids(one.removed_topics) == ids(other.removed_topics)
+    assert sorted(one.changed_settings) == sorted(other.changed_settings)
+    assert one.changed_brokers == other.changed_brokers
 
 
 def ids(topics: tuple[TopicImage, ...]) -> list[bytes]:

@@ -128,7 +128,7 @@ def _topic(edit: ImageEdit, record: TopicRecord) -> None:
 
 
 def _topic_removed(edit: ImageEdit, record: TopicRemovedRecord) -> None:
-    edit.remove_topic(edit.draft(record.topic_id))
+    edit.remove_topic(record.topic_id)
 
 
 def _partition(edit: ImageEdit, record: PartitionRecord) -> None:
@@ -208,11 +208,7 @@ def _stand(
 
 
 def _setting(edit: ImageEdit, record: SettingRecord) -> None:
-    draft = edit.draft(record.topic_id)
-    if record.HasField("value"):
-        draft.settings[record.name] = record.value
-    else:
-        draft.settings.pop(record.name, None)
+    edit.draft(record.topic_id).set(record.name, record.value if record.HasField("value") else None)
 
 
 def _producer_ids(edit: ImageEdit, record: ProducerIdsRecord) -> None:

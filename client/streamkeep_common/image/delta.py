@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from streamkeep_common.image.model import ClusterImage, PartitionImage, TopicImage
 
@@ -31,30 +32,33 @@ def difference(before: ClusterImage, after: ClusterImage) -> ImageDelta:
 
     Takes time by what the two do not share.
     """
-    ids_before = tuple(before.topics.unshared_keys(after.topics))
-    ids_after = tuple(after.topics.unshared_keys(before.topics))
-    kept = [key for key in ids_after if key in before.topics]
+    came_or_changed = list(after.topics.unshared(before.topics))
     broker_ids = sorted({**before.brokers, **after.brokers})
     return ImageDelta(
         before=before,
         after=after,
-        new_topics=tuple(after.topics[key] for key in ids_after if key not in before.topics),
-        removed_topics=tuple(before.topics[key] for key in ids_before if key not in after.topics),
+        new_topics=tuple(topic for _, topic, known in came_or_changed if known is None),
+        removed_topics=tuple(
+            topic for _, topic, kept in before.topics.unshared(after.topics) if kept is None
+        ),
         changed_partitions=tuple(
-            partition
-            for key in ids_after
-            for partition in _changed(before.topics.get(key), after.topics[key])
+            partition for _, topic, known in came_or_changed for partition in _changed(known, topic)
         ),
         changed_settings=tuple(
-            key for key in kept if before.topics[key].settings != after.topics[key].settings
+            key
+            for key, topic, known in came_or_changed
+            if known is not None and known.settings != topic.settings
         ),
         changed_brokers=tuple(key for key in broker_ids if before.brokers.get(key) != after.brokers.get(key)),
         quorum_changed=before.quorum != after.quorum,
     )
 
 
-def _changed(before: TopicImage | None, after: TopicImage) -> Iterator[PartitionImage]:
-    known = before.partitions if before is not None else ()
-    for number, partition in enumerate(after.partitions):
-        if number >= len(known) or known[number] != partition:
-            yield partition
+def _changed(before: TopicImage | None, after: TopicImage) -> Iterable[PartitionImage]:
+    if before is None:
+        return after.partitions
+    kept = len(before.partitions)
+    return chain(
+        (new for old, new in zip(before.partitions, after.partitions, strict=False) if old != new),
+        after.partitions[kept:],
+    )

@@ -18,21 +18,33 @@ class DoesNotFitError(Exception):
 
 
 class TopicDraft:
-    """A topic under change. `changed` holds the numbers of new and changed partitions, in order."""
+    """A topic under change. `changed` holds the numbers of new and changed partitions, in order.
 
-    __slots__ = ("changed", "name", "partitions", "settings", "topic_id", "was")
+    Settings are copied at their first change: most drafts are made for partitions.
+    """
+
+    __slots__ = ("_settings", "changed", "name", "partitions", "topic_id", "was")
 
     def __init__(self, topic: TopicImage) -> None:
         self.was = topic
         self.topic_id = topic.topic_id
         self.name = topic.name
         self.partitions = list(topic.partitions)
-        self.settings = dict(topic.settings)
         self.changed: dict[int, None] = {}
+        self._settings: dict[str, str] | None = None
 
     @property
     def settings_changed(self) -> bool:
-        return self.settings != self.was.settings
+        return self._settings is not None and self._settings != self.was.settings
+
+    def set(self, name: str, value: str | None) -> None:
+        """A setting; None = back to the default."""
+        if self._settings is None:
+            self._settings = dict(self.was.settings)
+        if value is None:
+            self._settings.pop(name, None)
+        else:
+            self._settings[name] = value
 
     def put(self, partition: PartitionImage) -> None:
         """The next partition, or one that is known, as it is from now on."""
@@ -45,17 +57,17 @@ class TopicDraft:
 
     def count_into(self, counts: PartitionCounts) -> None:
         """Add what was changed since the topic was counted last."""
-        known = len(self.was.partitions)
-        changed = [number for number in self.changed if number < known]
         before, after = self.was.partitions, self.partitions
-        if changed:
-            counts.change((before[number] for number in changed), (after[number] for number in changed))
+        known = len(before)
+        counts.change((before[n].leader, after[n].leader) for n in self.changed if n < known)
         counts.add(after[known:])
 
     def freeze(self) -> TopicImage:
         partitions = tuple(self.partitions) if self.changed else self.was.partitions
-        settings = self.settings if self.settings_changed else self.was.settings
-        return TopicImage(self.topic_id, self.name, partitions, settings)
+        settings = self._settings if self.settings_changed else None
+        return TopicImage(
+            self.topic_id, self.name, partitions, self.was.settings if settings is None else settings
+        )
 
 
 class ImageEdit:
@@ -92,13 +104,17 @@ class ImageEdit:
         self._topic_ids.set(topic.name, topic.topic_id)
         self._drafts[topic.topic_id] = TopicDraft(topic)
 
-    def remove_topic(self, draft: TopicDraft) -> None:
-        self._counts.remove(draft.was.partitions)
-        self._topics.remove(draft.topic_id)
-        self._topic_ids.remove(draft.name)
-        del self._drafts[draft.topic_id]
-        if draft.topic_id in self._image.topics:
-            self._removed[draft.topic_id] = None
+    def remove_topic(self, topic_id: bytes) -> None:
+        """DoesNotFitError if there is none."""
+        draft = self._drafts.pop(topic_id, None)
+        topic = self._topics.get(topic_id) if draft is None else draft.was
+        if topic is None:
+            raise DoesNotFitError(f"there is no topic {topic_id.hex()}")
+        self._counts.remove(topic.partitions)
+        self._topics.remove(topic_id)
+        self._topic_ids.remove(topic.name)
+        if topic_id in self._image.topics:
+            self._removed[topic_id] = None
 
     def broker(self, broker_id: int) -> BrokerImage | None:
         return self._brokers.get(broker_id) or self._image.brokers.get(broker_id)
@@ -106,11 +122,11 @@ class ImageEdit:
     def set_broker(self, broker: BrokerImage) -> None:
         self._brokers[broker.broker_id] = broker
 
-    def finish_topics(self, similar: ClusterImage) -> None:
-        """Put away the topics drafted so far but the last, to which more may come. What such a topic has
-        in common with `similar` is shared with it. The delta will not speak of them.
+    def finish_topics(self, similar: ClusterImage, *, keep: int) -> None:
+        """Put away the topics drafted so far but the newest `keep`. One that is equal to that of `similar`
+        is shared with it. The delta will not speak of them.
         """
-        while len(self._drafts) > 1:
+        while len(self._drafts) > keep:
             draft = self._drafts.pop(next(iter(self._drafts)))
             draft.count_into(self._counts)
             topic = draft.freeze()

@@ -1,8 +1,8 @@
 """A mapping that is never changed: an edit makes a new one that shares all but the touched shards.
 
-Copying one dict of 200,000 topics for each committed entry would cost milliseconds; copying one of 256
-shards costs microseconds. A map of which there are many can have fewer shards. Keys are spread by CRC-32,
-not by hash(), so that the order of iteration is the same in every process.
+Copying one dict of 200,000 topics for each committed entry would cost milliseconds; copying a few of 1,024
+shards costs microseconds. A map of which there are many begins with fewer shards and gets more as it grows.
+Keys are spread by CRC-32, not by hash(), so that the order of iteration is the same in every process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 K = TypeVar("K", bound=bytes | str)
 V = TypeVar("V")
 
-SHARDS = 256
+SHARDS = 1_024
+FULL_SHARD = 64
+_GROWTH = 4
 _EMPTY: dict[Any, Any] = {}
 
 
@@ -23,7 +25,10 @@ def _shard_of(key: bytes | str, shards: int) -> int:
 
 
 class PersistentMap(Mapping[K, V]):
-    """Immutable; iterates by shard, then by key, whatever the order of insertion was."""
+    """Immutable; iterates by shard, then by key, whatever the order of insertion was.
+
+    With fewer than all shards the order hangs on how large the map once was.
+    """
 
     __slots__ = ("_length", "_shards")
 
@@ -45,11 +50,18 @@ class PersistentMap(Mapping[K, V]):
         """Changes to be collected; this map stays as it is."""
         return MapEdit(self)
 
-    def unshared_keys(self, other: PersistentMap[K, V]) -> Iterator[K]:
-        """Keys of this map in the shards that the two do not share: all that can differ from `other`."""
+    def unshared(self, other: PersistentMap[K, V]) -> Iterator[tuple[K, V, V | None]]:
+        """What may differ from `other`: each key, its value here and there (None = it is not there).
+
+        Values that the two share are left out, without looking into shards that they share. Both have as
+        many shards.
+        """
         for mine, theirs in zip(self._shards, other._shards, strict=True):
             if mine is not theirs:
-                yield from sorted(mine)
+                for key in sorted(mine):
+                    value, their_value = mine[key], theirs.get(key)
+                    if value is not their_value:
+                        yield key, value, their_value
 
 
 class MapEdit(Mapping[K, V]):
@@ -59,7 +71,7 @@ class MapEdit(Mapping[K, V]):
 
     def __init__(self, base: PersistentMap[K, V]) -> None:
         self._base = base
-        self._shards: list[dict[K, V]] = list(base._shards)
+        self._shards: tuple[dict[K, V], ...] | list[dict[K, V]] = base._shards
         self._length = len(base)
         self._owned: set[int] = set()
 
@@ -77,6 +89,8 @@ class MapEdit(Mapping[K, V]):
         shard = self._own(key)
         self._length += key not in shard
         shard[key] = value
+        if self._length > len(self._shards) * FULL_SHARD and len(self._shards) < SHARDS:
+            self._grow()
 
     def remove(self, key: K) -> None:
         """KeyError if it is not there."""
@@ -93,8 +107,19 @@ class MapEdit(Mapping[K, V]):
         return frozen
 
     def _own(self, key: K) -> dict[K, V]:
+        if not isinstance(self._shards, list):
+            self._shards = list(self._shards)
         at = _shard_of(key, len(self._shards))
         if at not in self._owned:
             self._owned.add(at)
             self._shards[at] = dict(self._shards[at])
         return self._shards[at]
+
+    def _grow(self) -> None:
+        size = min(len(self._shards) * _GROWTH, SHARDS)
+        grown: list[dict[K, V]] = [{} for _ in range(size)]
+        for shard in self._shards:
+            for key, value in shard.items():
+                grown[_shard_of(key, size)][key] = value
+        self._shards = grown
+        self._owned = set(range(size))

@@ -17,7 +17,8 @@ from streamkeep_common.image.persistent_map import MapEdit, PersistentMap
 
 K = TypeVar("K", bound=Hashable)
 
-HOSTED_SHARDS = 64
+HOSTED_SHARDS = 16
+"""At first, of each broker's map: 1,000 brokers with 600 replicas each take 30 MiB."""
 
 
 class Tally(Generic[K]):
@@ -61,13 +62,12 @@ class PartitionCounts:
         """Partitions of one topic that are gone."""
         self._count(partitions, -1)
 
-    def change(self, before: Iterable[PartitionImage], after: Iterable[PartitionImage]) -> None:
-        """Partitions whose leaders may have changed; replicas stay where they are."""
-        leaders = Counter(partition.leader for partition in after)
-        leaders.subtract(partition.leader for partition in before)
-        for leader, count in leaders.items():
-            if count:
-                self.leaders.add(leader, count)
+    def change(self, leaders: Iterable[tuple[int, int]]) -> None:
+        """The leaders before and after of partitions that changed; replicas stay where they are."""
+        for (before, after), count in Counter(leaders).items():
+            if before != after:
+                self.leaders.add(before, -count)
+                self.leaders.add(after, count)
 
     def hosted(self) -> Mapping[int, PersistentMap[bytes, int]]:
         """The index by broker with all changes made; brokers without a replica are left out."""

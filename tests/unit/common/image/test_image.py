@@ -12,7 +12,7 @@ from streamkeep_common.image import (
     difference,
     to_records,
 )
-from streamkeep_common.image.persistent_map import SHARDS, PersistentMap
+from streamkeep_common.image.persistent_map import FULL_SHARD, PersistentMap
 from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, ProducerIdsRecord
 from tests.unit.common.image.records import (
     broker,
@@ -133,8 +133,22 @@ def test_a_map_edit_leaves_its_base_and_the_other_shards_alone() -> None:
     assert len(base) == 0
     assert (len(full), full["5"], full["7"]) == (1000, 5, 7)
     assert (len(changed), changed["5"], changed.get("7")) == (999, 55, None)
-    assert 2 <= len(list(changed.unshared_keys(full))) < 1000 / SHARDS * 10
+    assert list(changed.unshared(full)) == [("5", 55, 5)]
+    assert list(full.unshared(changed)) in ([("5", 5, 55), ("7", 7, None)], [("7", 7, None), ("5", 5, 55)])
     assert dict(changed.items()) == {**{str(n): n for n in range(1000) if n != 7}, "5": 55}
+
+
+def test_a_small_map_gets_more_shards_as_it_grows() -> None:
+    few: PersistentMap[str, int] = PersistentMap(1)
+    edit = few.edit()
+    for number in range(5 * FULL_SHARD):
+        edit.set(str(number), number)
+    grown = edit.freeze()
+    assert dict(grown.items()) == {str(number): number for number in range(5 * FULL_SHARD)}
+    edit = grown.edit()
+    for number in range(5 * FULL_SHARD):
+        edit.remove(str(number))
+    assert len(edit.freeze()) == len(few) == 0
 
 
 def test_an_edit_without_changes_is_the_same_map() -> None:
