@@ -39,7 +39,8 @@ def snapshot_chunks(image: ClusterImage, term: int) -> Iterator[MetadataSnapshot
 class Snapshotter:
     """`log_worker` is the one that writes to `storage`; snapshots are written on a worker of their own.
 
-    `on_failure` is called with the OSError of a snapshot that could not be written.
+    `compact` is told up to which entry the log in memory is not needed any more; `on_failure` gets the error of
+    a snapshot that could not be written.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Snapshotter:
         log_worker: Worker,
         after_entries: int,
         compact: Callable[[int], None],
-        on_failure: Callable[[OSError], None],
+        on_failure: Callable[[Exception], None],
     ) -> None:
         self._disk = disk
         self._directory = directory
@@ -89,7 +90,7 @@ class Snapshotter:
     async def _take(self) -> None:
         try:
             await self._write(self._images.committed, self._images.committed_term)
-        except OSError as error:
+        except Exception as error:  # a log that is never shortened would fill the disk in silence
             self._on_failure(error)
         finally:
             self._task = None
@@ -99,4 +100,5 @@ class Snapshotter:
         for chunk in snapshot_chunks(image, term):
             await self._worker.run(partial(writer.add, chunk.SerializeToString()))
         await self._worker.run(writer.finish)
+        self._compact(image.index - TRAILING_ENTRIES)
         await self._log_worker.run(partial(self._storage.drop_before, image.index - TRAILING_ENTRIES + 1))

@@ -95,6 +95,7 @@ class Driver:
         self._reads = Reads(rng)
         self._applier = Applier(clock, applied_index, on_entry=self._apply, on_failure=self.fail)
         self._active_term = 0
+        self._leader = 0
         self._quorum: QuorumRecord | None = None
         self._pump_is_due = False
         self._ended: UnavailableError | None = None
@@ -274,6 +275,9 @@ class Driver:
         """At once: who leads no more must not decide anything more. The rest when the loop comes round."""
         if self._active_term and (self.node.role is not Role.LEADER or self.node.term != self._active_term):
             self._deactivate()
+        if self.node.leader != self._leader:
+            self._leader = self.node.leader
+            self._reads.ask_again()
         self._pump_soon()
 
     def _deactivate(self) -> None:

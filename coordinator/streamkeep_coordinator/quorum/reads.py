@@ -68,6 +68,11 @@ class Reads:
         for context in late:
             self._new += self._asked.pop(context)[1]
 
+    def ask_again(self) -> None:
+        """Somebody else leads: the answer to an open question may never come."""
+        self._new = [*(each for _, batch in self._asked.values() for each in batch), *self._new]
+        self._asked.clear()
+
     def fail(self, make_error: Callable[[], Exception]) -> None:
         """Nobody will ever answer."""
         batches = [self._new, *(batch for _, batch in self._asked.values())]
