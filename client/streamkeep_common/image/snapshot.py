@@ -10,7 +10,6 @@ from streamkeep_common.image.edit import ImageEdit
 from streamkeep_common.image.model import ClusterImage
 from streamkeep_proto.v1.metadata_pb2 import MetadataRecord
 
-
 FREEZE_RECORDS = 20_000
 
 

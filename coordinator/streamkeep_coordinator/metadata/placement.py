@@ -7,7 +7,9 @@ id last, so that equal clusters place equally.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from heapq import heapify, heappop, heappush, heapreplace
+from itertools import groupby
 from typing import NamedTuple
 
 from streamkeep_common.errors import InvalidReplicationFactorError
@@ -41,6 +43,11 @@ class Placement:
         for partition in existing:
             self._topic_leaders[partition.replicas[0]] += 1
             self._topic_replicas.update(partition.replicas)
+        self._as_leaders = _Queue(self._brokers, self._leader_load)
+        self._as_followers = {
+            rack: _Queue(brokers, self._follower_load)
+            for rack, brokers in groupby(sorted(self._brokers, key=_rack), key=_rack)
+        }
 
     def place(self, replication_factor: int) -> Placed:
         """The next partition. InvalidReplicationFactorError if there are fewer brokers than that."""
@@ -60,30 +67,79 @@ class Placement:
         return Placed(tuple(broker.broker_id for broker in chosen), directories)
 
     def _leader(self) -> BrokerImage:
-        def load(broker: BrokerImage) -> tuple[int, ...]:
-            key = broker.broker_id
-            return (
-                self._topic_leaders[key],
-                self._topic_replicas[key],
-                self._leaders[key],
-                self._replicas[key],
-                key,
-            )
-
-        return min(self._brokers, key=load)
+        found = self._as_leaders.least(())
+        assert found is not None, "there are enough brokers"
+        return found.broker
 
     def _follower(self, chosen: list[BrokerImage]) -> BrokerImage:
+        """In a rack that has none of the chosen, if there is one; without a rack a broker has its own."""
         taken = {broker.broker_id for broker in chosen}
         racks = {broker.rack for broker in chosen if broker.rack}
+        found = self._least_of(self._as_followers.keys() - racks, taken) or self._least_of(racks, taken)
+        assert found is not None, "there are enough brokers"
+        return found.broker
 
-        def load(broker: BrokerImage) -> tuple[int, ...]:
-            key = broker.broker_id
-            return broker.rack in racks, self._topic_replicas[key], self._replicas[key], key
+    def _least_of(self, racks: Collection[str], taken: Collection[int]) -> _Loaded | None:
+        """The order of the racks does not matter: no two loads are equal."""
+        found = (self._as_followers[rack].least(taken) for rack in racks)
+        return min((each for each in found if each is not None), default=None)
 
-        return min((broker for broker in self._brokers if broker.broker_id not in taken), key=load)
+    def _leader_load(self, broker: BrokerImage) -> tuple[int, ...]:
+        key = broker.broker_id
+        return (
+            self._topic_leaders[key],
+            self._topic_replicas[key],
+            self._leaders[key],
+            self._replicas[key],
+            key,
+        )
+
+    def _follower_load(self, broker: BrokerImage) -> tuple[int, ...]:
+        key = broker.broker_id
+        return self._topic_replicas[key], self._replicas[key], key
 
     def _directory(self, broker: BrokerImage) -> bytes:
         """The one with the fewest replicas, in the order of registration."""
         directory_id = min(broker.registration.directory_ids, key=lambda each: self._directories[each])
         self._directories[directory_id] += 1
         return directory_id
+
+
+class _Loaded(NamedTuple):
+    """A broker and its load, which ends with its id: no two are equal."""
+
+    load: tuple[int, ...]
+    broker: BrokerImage
+
+
+class _Queue:
+    """Brokers by load. A load never falls; one that has risen is put right when it comes to the top."""
+
+    def __init__(
+        self, brokers: Iterable[BrokerImage], load: Callable[[BrokerImage], tuple[int, ...]]
+    ) -> None:
+        self._load = load
+        self._heap = [_Loaded(load(broker), broker) for broker in brokers]
+        heapify(self._heap)
+
+    def least(self, taken: Collection[int]) -> _Loaded | None:
+        """The broker with the least load that is not one of those; None if there is no other."""
+        passed = []
+        while (top := self._top()) is not None and top.broker.broker_id in taken:
+            passed.append(heappop(self._heap))
+        for each in passed:
+            heappush(self._heap, each)
+        return top
+
+    def _top(self) -> _Loaded | None:
+        while self._heap:
+            top = self._heap[0]
+            load = self._load(top.broker)
+            if load == top.load:
+                return top
+            heapreplace(self._heap, _Loaded(load, top.broker))
+        return None
+
+
+def _rack(broker: BrokerImage) -> str:
+    return broker.rack

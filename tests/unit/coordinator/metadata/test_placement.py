@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import pytest
@@ -66,6 +67,30 @@ def test_leaders_and_replicas_are_spread_evenly(brokers: int, partitions: int, r
     assert max(leaders.values()) - min(leaders.values()) <= 1
     assert max(members.values()) - min(members.values()) <= replicas
     assert all(len(set(each.replicas)) == replicas for each in placed)
+
+
+def greedily(racks: list[str], partitions: int, replicas: int) -> list[tuple[int, ...]]:
+    """The rule as it is told, looking at every broker every time."""
+    leads, holds = Counter[int](), Counter[int]()
+    placed = []
+    for _ in range(partitions):
+        chosen = [min(range(1, len(racks) + 1), key=lambda each: (leads[each], holds[each], each))]
+        while len(chosen) < replicas:
+            taken = {racks[each - 1] for each in chosen} - {""}
+            rest = [each for each in range(1, len(racks) + 1) if each not in chosen]
+            chosen.append(min(rest, key=lambda each: (racks[each - 1] in taken, holds[each], each)))
+        leads[chosen[0]] += 1
+        holds.update(chosen)
+        placed.append(tuple(chosen))
+    return placed
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_each_replica_goes_to_the_broker_with_the_least(seed: int) -> None:
+    rng = random.Random(seed)
+    racks = rng.choices(["", "a", "b", "c"], k=rng.randint(4, 30))
+    placed = place(cluster(*racks), 60, 4)
+    assert [each.replicas for each in placed] == greedily(racks, 60, 4)
 
 
 def test_replicas_are_in_different_racks_as_far_as_there_are_racks() -> None:
