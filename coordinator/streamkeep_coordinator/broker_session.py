@@ -7,11 +7,12 @@ silent.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from streamkeep_common.errors import InvalidRequestError, StreamkeepError, to_proto
+from streamkeep_common.errors import InvalidRequestError, StreamkeepError, UnknownServerError, to_proto
 from streamkeep_common.seams import Clock, ServerStream
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.metadata import Command, Decision
@@ -26,6 +27,8 @@ from streamkeep_proto.v1.coordinator_pb2 import (
 )
 
 R = TypeVar("R")
+
+_logger = logging.getLogger(__name__)
 
 
 class BrokerSession:
@@ -130,6 +133,9 @@ class BrokerSession:
                 self._status_due.set()
         except StreamkeepError as error:
             self.end(error)
+        except Exception:  # nobody waits for this task: without a word the broker would stay as it is
+            _logger.exception("a heartbeat of broker %d could not be carried out", self._broker_id)
+            self.end(UnknownServerError("the heartbeat could not be carried out"))
         finally:
             self._acting = None
 

@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from streamkeep_coordinator.broker_session import BrokerSession
 from streamkeep_coordinator.sessions import Sessions
 from streamkeep_proto.v1 import errors_pb2
+from streamkeep_proto.v1.coordinator_pb2 import BrokerHeartbeat
 from tests.unit.coordinator.brokers import Broker
 from tests.unit.coordinator.members import Members, simulate_members, until
 
@@ -254,5 +256,19 @@ def test_sessions_end_when_the_coordinator_stops() -> None:
         await members[1].machine.spawn(members[1].duty.close())
         for broker in brokers:
             assert (await last_word(broker)).code == errors_pb2.SHUTTING_DOWN
+
+    simulate_members(scenario)
+
+
+def test_a_heartbeat_that_fails_in_an_unforeseen_way_ends_the_session_with_a_word() -> None:
+    def stumble(_session: BrokerSession, _heartbeat: BrokerHeartbeat) -> None:
+        raise ValueError("a bug")
+
+    async def scenario(members: Members) -> None:
+        (broker,) = await members.live_brokers(1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(BrokerSession, "_carry_out", stumble)
+            await broker.beating
+            assert broker.refused.code == errors_pb2.UNKNOWN_SERVER_ERROR
 
     simulate_members(scenario)
