@@ -115,7 +115,9 @@ def test_who_is_active_for_the_second_time_decides_on_what_happened_meanwhile() 
 def test_an_answer_that_changes_nothing_waits_for_what_it_rests_on() -> None:
     async def scenario(members: Members) -> None:
         members.quorum.holds = True
-        change, seen = start(members[1]), start(members[1], only_look=True)
+        change = start(members[1])
+        await asyncio.sleep(0.1)
+        seen = start(members[1], only_look=True)
         await asyncio.sleep(1)
         assert not seen.done()
         members.quorum.holds = False
