@@ -14,7 +14,7 @@ from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.image import ClusterImage, PartitionImage, apply
 from streamkeep_coordinator.metadata import Decision, brokers, create
 from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
-from streamkeep_coordinator.metadata.cluster import begin_term, found_cluster
+from streamkeep_coordinator.metadata.cluster import found_cluster
 from streamkeep_coordinator.metadata.upgrade import supported_feature_level, upgrade_features
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
@@ -32,6 +32,7 @@ from streamkeep_proto.v1.coordinator_pb2 import (
 )
 from streamkeep_proto.v1.errors_pb2 import ErrorCode
 from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, QuorumMember, QuorumRecord
+from tests.unit.common.image.records import first_entry_at_level_1
 
 Options = dict[str, str]
 
@@ -97,7 +98,7 @@ class Scenario:
         return lines + [f"=> {line}" for line in self._answer(decision.answer)]
 
     def begin(self, names: list[str], options: Options) -> list[str]:
-        return self.commit(begin_term(self.image, names[0]))
+        return self.commit(Decision(first_entry_at_level_1(names[0]), None))
 
     def found(self, names: list[str], options: Options) -> list[str]:
         return self.commit(found_cluster(names[0], _quorum(names[1:])))

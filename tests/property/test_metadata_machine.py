@@ -23,7 +23,7 @@ from streamkeep_common.image import (
 )
 from streamkeep_coordinator.metadata import Command, Decision, brokers, create
 from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
-from streamkeep_coordinator.metadata.cluster import begin_term, found_cluster
+from streamkeep_coordinator.metadata.cluster import found_cluster
 from streamkeep_coordinator.metadata.upgrade import upgrade_features
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
@@ -37,6 +37,7 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     UpgradeFeaturesRequest,
 )
 from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, QuorumMember, QuorumRecord
+from tests.unit.common.image.records import first_entry_at_level_1
 
 Step = tuple[str, int, int, int]
 
@@ -213,7 +214,7 @@ def test_any_commands_leave_a_valid_image_that_its_log_rebuilds(
 
 def begin(level: int) -> Decision[None]:
     if level == 1:
-        return begin_term(ClusterImage(), "c")
+        return Decision(first_entry_at_level_1("c"), None)
     member = QuorumMember(
         coordinator_id=1, directory_id=bytes(16), voter=True, min_feature_level=1, max_feature_level=2
     )

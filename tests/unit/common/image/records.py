@@ -5,8 +5,10 @@ from __future__ import annotations
 from streamkeep_proto.v1.metadata_pb2 import (
     BrokerFencedRecord,
     BrokerRecord,
+    ClusterRecord,
     FeatureLevelRecord,
     MetadataRecord,
+    NoOpRecord,
     PartitionChangeRecord,
     PartitionChangesRecord,
     PartitionRecord,
@@ -121,3 +123,12 @@ def quorum(*coordinator_ids: int, cluster_epoch: int = 1, voter: bool = True) ->
 
 def feature_level(level: int) -> MetadataRecord:
     return MetadataRecord(feature_level=FeatureLevelRecord(level=level))
+
+
+def first_entry_at_level_1(cluster_id: str) -> tuple[MetadataRecord, ...]:
+    """As the version before the quorum wrote it; its logs are still read."""
+    return (
+        MetadataRecord(no_op=NoOpRecord()),
+        MetadataRecord(cluster=ClusterRecord(cluster_id=cluster_id)),
+        feature_level(1),
+    )
