@@ -102,11 +102,6 @@ class DataDirectory:
             self._disk.sync_directory(self.path)
         return self._make()
 
-    @property
-    def was_damaged(self) -> bool:
-        """Something was moved away here once: who it was, may be missed somewhere."""
-        return any(name.startswith(_DAMAGED) for name in self._disk.list_directory(self.path))
-
     def close(self) -> None:
         """Let another process have it."""
         if self._lock is not None:

@@ -24,3 +24,9 @@ class CorruptFileError(DataDirectoryError):
         super().__init__(f"{path} is damaged at byte {byte}: {reason}")
         self.path = path
         self.byte = byte
+
+
+class CannotRecoverError(DataDirectoryError):
+    """This directory cannot become a cluster of its own."""
+
+    advice = "Nothing was changed."

@@ -124,6 +124,25 @@ def read_frames(data: bytes) -> Iterator[Frame]:
         position = frame.end
 
 
+def find_frame(data: bytes, position: int) -> int | None:
+    """Where the next good header of a log begins, at that position or behind it."""
+    found: list[int] = []
+    for magic in _LOG_MAGICS:
+        at = data.find(magic, position)
+        while at >= 0 and not _is_header(data, at):
+            at = data.find(magic, at + 1)
+        found += [at] if at >= 0 else []
+    return min(found, default=None)
+
+
+def _is_header(data: bytes, position: int) -> bool:
+    try:
+        _read_header(data, position)
+    except BadFrameError:
+        return False
+    return True
+
+
 def was_durable(data: bytes, position: int, index: int) -> bool:
     """Whether something behind `position`, where entry `index` belongs, was written when that was safe."""
     return any(_says_durable(data, position, magic, index) for magic in _LOG_MAGICS)

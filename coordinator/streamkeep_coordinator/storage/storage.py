@@ -51,7 +51,7 @@ from streamkeep_coordinator.storage.snapshots import (
     remove_others,
 )
 from streamkeep_coordinator.storage.wal import Wal
-from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, MetadataSnapshot, QuorumRecord
+from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, MetadataSnapshot
 from streamkeep_proto.v1.raft_pb2 import RaftEntry
 
 
@@ -61,6 +61,7 @@ class Recovered:
 
     hard_state: HardState
     snapshot: SnapshotId | None
+    snapshot_path: Path | None
     snapshot_chunks: Iterator[MetadataSnapshot]
     entries: list[RaftEntry]
 
@@ -90,20 +91,15 @@ class Storage:
     def recover(self) -> Recovered:
         """Everything durable. CorruptFileError names what is damaged, and then nothing was changed."""
         self._disk.sync_directory(self._directory)  # a rename may have been seen before it was durable
-        scan = LogScan(self._disk, self._directory)
-        snapshot, path = self._find_snapshot(scan)
-        after = snapshot.index if snapshot is not None else 0
-        entries = [self._entry(scan, frame) for frame in scan.entries(snapshot) if frame.index > after]
-        if snapshot is not None and scan.last_index < snapshot.index:
-            self._fail_at_end(scan, f"and a snapshot contains entry {snapshot.index}")
-        self._check_marks(scan, snapshot)
+        scan, found = self._read()
         self._wal.restore(scan)
-        remove_others(self._disk, self._directory, path)
+        remove_others(self._disk, self._directory, found.snapshot_path)
         self._marks.replace(self._wal.mark())
-        chunks = read_snapshot(self._disk, path, snapshot) if snapshot and path else iter(())
-        return Recovered(
-            hard_state=self.hard_state, snapshot=snapshot, snapshot_chunks=chunks, entries=entries
-        )
+        return found
+
+    def examine(self) -> Recovered:
+        """As `recover`, but nothing is changed, and nothing can be written afterwards."""
+        return self._read()[1]
 
     def write(
         self,
@@ -137,6 +133,24 @@ class Storage:
     def close(self) -> None:
         self._wal.close()
         self._marks.close()
+
+    def _read(self) -> tuple[LogScan, Recovered]:
+        scan = LogScan(self._disk, self._directory)
+        snapshot, path = self._find_snapshot(scan)
+        after = snapshot.index if snapshot is not None else 0
+        entries = [self._entry(scan, frame) for frame in scan.entries(snapshot) if frame.index > after]
+        if snapshot is not None and scan.last_index < snapshot.index:
+            self._fail_at_end(scan, f"and a snapshot contains entry {snapshot.index}")
+        self._check_marks(scan, snapshot)
+        chunks = read_snapshot(self._disk, path, snapshot) if snapshot and path else iter(())
+        found = Recovered(
+            hard_state=scan.hard_state,
+            snapshot=snapshot,
+            snapshot_path=path,
+            snapshot_chunks=chunks,
+            entries=entries,
+        )
+        return scan, found
 
     def _mark(self, *, flush: bool) -> None:
         mark = self._wal.mark()
@@ -181,17 +195,8 @@ class Storage:
         except DecodeError:
             path = self._path(max(start.first for start in scan.chain if start.first <= frame.index))
             raise CorruptFileError(path, frame.position, f"entry {frame.index} is none") from None
-        return raft_entry(
-            frame.index,
-            frame.term,
-            frame.payload,
-            [each.quorum for each in records if each.HasField("quorum")],
-        )
+        quorum = next((each.quorum for each in reversed(records) if each.HasField("quorum")), None)
+        return RaftEntry(index=frame.index, term=frame.term, data=frame.payload, quorum=quorum)
 
     def _path(self, first: int) -> Path:
         return self._directory / segment_name(first)
-
-
-def raft_entry(index: int, term: int, data: bytes, quorums: Sequence[QuorumRecord] = ()) -> RaftEntry:
-    """An entry for Raft; `quorums` are the quorum records in its data, of which the last counts."""
-    return RaftEntry(index=index, term=term, data=data, quorum=quorums[-1] if quorums else None)
