@@ -36,7 +36,7 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     PartitionCount,
     UpgradeFeaturesRequest,
 )
-from tests.unit.coordinator.members import CLUSTER_ID, Members, simulate_members
+from tests.unit.coordinator.members import CLUSTER_ID, Coordinator, Members, simulate_members
 
 CHANGES: list[tuple[UnaryMethod[Any, Any], Message]] = [
     (CREATE_TOPICS, CreateTopicsRequest(topics=[NewTopic(name="t")])),
@@ -217,5 +217,18 @@ def test_an_upgrade_says_from_where_to_where_and_who_cannot_follow() -> None:
         answer = await ask(members, 1, UPGRADE_FEATURES, UpgradeFeaturesRequest(level=99))
         assert answer.error.code == errors_pb2.UNSUPPORTED_FEATURE
         assert "coordinator 1 at coordinator-1:7101 supports feature levels 1 to 2" in answer.error.message
+
+    simulate_members(scenario)
+
+
+def test_a_coordinator_that_has_only_just_joined_does_not_tell_of_an_empty_cluster() -> None:
+    async def scenario(members: Members) -> None:
+        newcomer = Coordinator(members.simulation, members.quorum, 4)
+        newcomer.consensus.is_cut = True
+        await newcomer.serve()
+        for method, request in STALE_READS:
+            with pytest.raises(RpcError, match="knows nothing yet") as raised:
+                await newcomer.client.call(method, request, timeout_s=5)
+            assert raised.value.status is Status.UNAVAILABLE
 
     simulate_members(scenario)
