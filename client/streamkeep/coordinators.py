@@ -63,7 +63,7 @@ class Whom(Enum):
     """The active one does it, the others say who that is. If it dies or falls silent meanwhile the request is
     made again to the next one, so it may be carried out twice."""
     STRANGERS_TOO = auto()
-    """The active one knows best, but one that belongs to no cluster answers too."""
+    """Whoever answers, the active one first; also a coordinator that belongs to no cluster yet."""
 
 
 class Version(NamedTuple):

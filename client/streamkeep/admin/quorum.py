@@ -7,7 +7,7 @@ from functools import partial
 
 from streamkeep.admin.base import AdminBase, raise_if_refused
 from streamkeep.coordinators import Whom
-from streamkeep_common.errors import StreamkeepError, UnavailableError
+from streamkeep_common.errors import ClusterMismatchError, StreamkeepError, UnavailableError
 from streamkeep_common.methods import (
     ADD_COORDINATOR,
     DESCRIBE_QUORUM,
@@ -68,17 +68,23 @@ class QuorumAdmin(AdminBase):
     async def describe_quorum(self) -> DescribeQuorumResponse:
         """The members of the quorum, who is active, and how far each member has come.
 
-        Without a quorum this is what one coordinator knows, and `stale`; `cluster_id` is empty if that one
-        belongs to no cluster yet.
+        Without a quorum this is what one coordinator knows, and `stale`. Raises NotInitializedError if those
+        that answer belong to no cluster yet.
         """
         return await self._client.coordinators.ask(
             Whom.STRANGERS_TOO,
             DESCRIBE_QUORUM,
             DescribeQuorumRequest(),
             timeout_s=self._timeout_s,
-            check=raise_if_refused,
-            second_best=lambda answer: answer.stale or not answer.cluster_id,
+            check=self._check_described,
+            second_best=lambda answer: answer.stale,
         )
+
+    def _check_described(self, answer: DescribeQuorumResponse) -> None:
+        raise_if_refused(answer)
+        ours = self._client.coordinators.cluster_id
+        if ours not in ("", answer.cluster_id):
+            raise ClusterMismatchError(f"this is the quorum of cluster {answer.cluster_id}, not of {ours}")
 
     async def add_coordinator(self, coordinator_id: int, address: str) -> ChangeQuorumResponse:
         """Let in a coordinator that runs with an empty data directory. It learns first, and votes as soon as

@@ -61,6 +61,8 @@ class FakeCoordinator:
         self.watches: list[WatchRequest] = []
         self.refusal: StreamkeepError | None = None
         self.may_shut_down = True
+        self.fickle = False
+        """It is active no more as soon as it has registered a broker, and names itself."""
         self.silent = False
         self.snapshot_first = False
         self.allocate_error: StreamkeepError | None = None
@@ -176,6 +178,11 @@ class FakeCoordinator:
                 )
             )
         )
+        if self.fickle:
+            assert self._listener is not None
+            error = NotActiveError("not me", active_address=self._listener.address)
+            await stream.send(SessionResponse(error=to_proto(error)))
+            return
         self._sessions.append(stream)
         try:
             await self._answer_heartbeats(stream, registration.broker_id, self.image.index)

@@ -118,6 +118,17 @@ async def test_while_nobody_is_active_all_are_tried_again_soon_but_not_in_a_fren
 
 
 @simulated
+async def test_sessions_that_end_as_soon_as_they_begin_are_not_opened_in_a_frenzy(world: World) -> None:
+    await world.start()
+    world.coordinator.fickle = True
+    await world.coordinator.step_down(COORDINATOR)
+    world.coordinator.refusal = None
+    before = world.coordinator.attempts
+    await world.client.clock.sleep(10)
+    assert world.coordinator.attempts - before < 100
+
+
+@simulated
 async def test_coordinators_that_cannot_serve_are_waited_for(world: World) -> None:
     second, third = (await start_second(world))[0], (await start_second(world, "third"))[0]
     world.coordinator.refusal = NotInitializedError("it belongs to no cluster yet")
