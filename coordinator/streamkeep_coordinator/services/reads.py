@@ -38,8 +38,8 @@ class Reads:
         """The image, and whether it may be old: so it is after 500 ms without confirmation, and at once if
         nobody is known to be active.
 
-        RpcError(UNAVAILABLE) from a coordinator that belongs to no cluster, not any more or only just, or that
-        stops: it has nothing to tell, and whoever asks is to try the next one.
+        RpcError(UNAVAILABLE) from a coordinator that belongs to no cluster, not any more, or only just, or
+        that stops: it has nothing to tell, and whoever asks is to try the next one.
         """
         try:
             if (error := self._controller.exclusion()) is not None:
@@ -49,7 +49,7 @@ class Reads:
             raise RpcError(Status.UNAVAILABLE, str(error)) from error
         image = self._controller.image
         if not image.cluster_id:
-            raise RpcError(Status.UNAVAILABLE, "this coordinator has joined its cluster and knows nothing yet")
+            raise RpcError(Status.UNAVAILABLE, "this coordinator has only just joined and knows nothing yet")
         return image, not is_confirmed
 
     async def _is_confirmed(self) -> bool:
