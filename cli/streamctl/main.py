@@ -24,7 +24,9 @@ COMMANDS = {
     ),
     "quorum": LazyCommand("streamctl.commands.quorum:quorum", "Show and change the quorum of coordinators."),
     "log": LazyCommand("streamctl.commands.log:log", "Look into segment files."),
-    "coordinator": LazyCommand("streamctl.commands.server:coordinator", "Run a coordinator."),
+    "coordinator": LazyCommand(
+        "streamctl.commands.server:coordinator", "Run a coordinator, or look into what it stored."
+    ),
     "broker": LazyCommand("streamctl.commands.server:broker", "Run a broker."),
     "version": LazyCommand(
         "streamctl.commands.version:version", "Show the versions of Streamkeep and its parts."

@@ -1,6 +1,6 @@
-"""`streamctl coordinator run` and `streamctl broker run`: what containers and service managers start.
+"""`streamctl coordinator` and `streamctl broker`; their `run` is what containers and service managers start.
 
-Their options are the settings tables. The command becomes the server process, so that nothing of the
+Its options are the settings tables. The command becomes the server process, so that nothing of the
 command line stays in its memory.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from streamctl.commands.coordinator_data import log, recover
 from streamctl.groups import NounGroup
 from streamkeep_common.settings import BROKER_SETTINGS, COORDINATOR_SETTINGS, Setting, SettingsTable
 
@@ -51,7 +52,7 @@ def _run_command(module: str, table: SettingsTable) -> click.Command:
 
 @click.group(cls=NounGroup)
 def coordinator() -> None:
-    """Run a coordinator."""
+    """Run a coordinator, or look into what it stored."""
 
 
 @click.group(cls=NounGroup)
@@ -59,5 +60,7 @@ def broker() -> None:
     """Run a broker."""
 
 
+coordinator.add_command(log)
+coordinator.add_command(recover)
 coordinator.add_command(_run_command("streamkeep_coordinator", COORDINATOR_SETTINGS))
 broker.add_command(_run_command("streamkeep_broker", BROKER_SETTINGS))
