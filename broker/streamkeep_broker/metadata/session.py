@@ -18,6 +18,7 @@ from streamkeep_common.errors import (
     BrokerIdInUseError,
     ClusterMismatchError,
     NotActiveError,
+    ShuttingDownError,
     StaleBrokerEpochError,
     StreamkeepError,
     UnavailableError,
@@ -187,6 +188,8 @@ class Session:
             _logger.info("the coordinator at %s ended the session: %s", session.address, error)
             if isinstance(error, NotActiveError):
                 self._coordinators.redirected(session.address, error.active_address)
+            elif isinstance(error, ShuttingDownError):
+                self._coordinators.failed(session.address)
             raise
         finally:
             self._channel = None

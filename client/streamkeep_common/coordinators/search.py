@@ -19,7 +19,13 @@ from enum import Enum, auto
 from typing import Generic, TypeVar
 
 from streamkeep_common.coordinators.addresses import CoordinatorAddresses, Round
-from streamkeep_common.errors import NotActiveError, StreamkeepError, TimedOutError, UnavailableError
+from streamkeep_common.errors import (
+    NotActiveError,
+    ShuttingDownError,
+    StreamkeepError,
+    TimedOutError,
+    UnavailableError,
+)
 from streamkeep_common.retry import Backoff, RetryPolicy
 from streamkeep_common.seams.clock import Clock
 
@@ -29,6 +35,8 @@ PATIENCE_S = 0.3
 """A coordinator silent for so long is asked no more alone. Far above what an answer takes, far below an
 election (0.6 to 1.2 s), so that by the end of one nobody still waits for a hung coordinator."""
 
+
+_GONE = (UnavailableError, TimedOutError, ShuttingDownError)
 
 _LEAST_WAIT_S = 0.001
 """What is left until a moment may be too little to be added to the time at all."""
@@ -135,7 +143,7 @@ class Search(Generic[T]):
             self._addresses.redirected(address, error.active_address)
             if self._round.redirect(error.active_address):
                 self._begin(error.active_address)
-        elif isinstance(error, UnavailableError | TimedOutError) or self._judge(error) is Verdict.ELSEWHERE:
+        elif isinstance(error, _GONE) or self._judge(error) is Verdict.ELSEWHERE:
             self._addresses.failed(address)
         else:
             self._addresses.answered(address)

@@ -12,6 +12,7 @@ from streamkeep_common.coordinators.search import PATIENCE_S
 from streamkeep_common.errors import (
     ClusterMismatchError,
     NotActiveError,
+    ShuttingDownError,
     StreamkeepError,
     TopicExistsError,
     UnavailableError,
@@ -121,6 +122,15 @@ async def test_dead_ones_cost_nothing(town: Town) -> None:
     found, took_s = await town.search()
     assert found == "c"
     assert took_s < 0.05
+
+
+@in_town("a", "b")
+async def test_one_that_is_stopping_is_not_asked_first_again(town: Town) -> None:
+    town.fails("a", ShuttingDownError())
+    town.answers("b")
+    await town.search()
+    await town.search()
+    assert town.asked == ["a", "b", "b"]
 
 
 @in_town("a", "b", "c")
