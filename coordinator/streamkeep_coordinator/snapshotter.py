@@ -39,8 +39,8 @@ def snapshot_chunks(image: ClusterImage, term: int) -> Iterator[MetadataSnapshot
 class Snapshotter:
     """`log_worker` is the one that writes to `storage`; snapshots are written on a worker of their own.
 
-    `compact` is told up to which entry the log in memory is not needed any more; `on_failure` gets the error of
-    a snapshot that could not be written.
+    `compact` is told up to which entry the log in memory is not needed any more; `on_failure` gets the error
+    of a snapshot that could not be written.
     """
 
     def __init__(

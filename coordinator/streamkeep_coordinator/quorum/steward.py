@@ -173,13 +173,15 @@ class Steward:
     async def _change(self, change: Change) -> None:
         """Commit what `change` makes of the quorum."""
         self._check_active()
-        if self._image().quorum is None:
+        if self._image().feature_level < QUORUM_FEATURE_LEVEL:
             raise InvalidQuorumChangeError(
-                "the cluster works at a feature level without a quorum: raise it with "
-                "`streamctl cluster upgrade`"
+                f"the cluster works at feature level {self._image().feature_level}, and has a quorum from level "
+                f"{QUORUM_FEATURE_LEVEL} on: raise it with `streamctl cluster upgrade`"
             )
         async with self._changing:
             self._check_active()
+            if self._image().quorum is None:
+                await self._commit(self._first_quorum())
             quorum = self._driver.node.log.quorum
             assert quorum is not None, "the image has a quorum, so the log has one"
             await self._commit(change(quorum))
