@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -136,3 +137,34 @@ def test_a_cluster_of_one_grows_to_three_and_keeps_what_it_has(bare: Streamctl) 
     bare("dev", "stop")
     assert "cannot agree" in bare(*START, "--coordinators", "1", expect=2).err
     assert "ports of their first start" in bare(*START, "--port-base", "7101", expect=2).err
+
+
+def test_a_lost_quorum_is_recovered_from_one_directory_and_grows_again(bare: Streamctl) -> None:
+    processes = bare.process(*START).json
+    bare("topic", "create", "kept", "--partitions", "1")
+    until(bare, caught_up)
+    recover = (
+        "coordinator",
+        "recover",
+        "--force-new-cluster",
+        "--data-dir",
+        processes[0]["data_dir"],
+        "--yes",
+    )
+    assert "in use by another coordinator" in bare(*recover, expect=1).err
+    for number in (1, 2, 3):
+        bare("dev", "stop-process", "coordinator", str(number))
+    for process in processes[1:3]:
+        shutil.rmtree(process["data_dir"])
+    assert "Coordinator 3 at" in bare(*recover).err
+    assert "in epoch 2" in bare("coordinator", "log", "dump", processes[0]["data_dir"]).out.decode()
+    for number in (1, 2, 3):
+        bare("dev", "start-process", "coordinator", str(number))
+    alone = until(bare, lambda quorum: quorum["active"] == 1)
+    assert (sorted(states(alone)), alone["cluster_epoch"]) == ([1], 2)
+    for process in processes[1:3]:
+        bare("quorum", "add", str(process["id"]), process["address"])
+    assert sorted(states(until(bare, caught_up))) == [1, 2, 3]
+    assert [topic["name"] for topic in bare("topic", "list", "-o", "json").json] == ["kept"]
+    bare.process("produce", "kept", stdin=b"1\n2\n")
+    bare("dev", "stop")
