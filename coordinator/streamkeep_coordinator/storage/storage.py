@@ -154,7 +154,7 @@ class Storage:
 
     def _mark(self, *, flush: bool) -> None:
         mark = self._wal.mark()
-        if flush or not self._marks.exist():
+        if flush:
             self._marks.replace(mark)
         else:
             self._marks.append(mark)
