@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -44,7 +46,7 @@ class Shape(NamedTuple):
     partitions: int
 
     def __str__(self) -> str:
-        return f"{self.topics:,} x {self.partitions:,}"
+        return f"{self.topics:,} topics x {self.partitions:,}"
 
 
 SHAPES = (Shape(100, 100), Shape(2_000, 100), Shape(20_000, 10))
@@ -67,8 +69,12 @@ class Stretches:
 
 
 def main() -> None:
+    """Each shape in a process of its own, so that its memory is what it takes."""
+    if len(sys.argv) > 1:
+        report(Shape(*map(int, sys.argv[1:])))
+        return
     for shape in SHAPES:
-        report(shape)
+        subprocess.run([sys.executable, "-m", "tests.bench.metadata_scale", *map(str, shape)], check=True)
 
 
 def report(shape: Shape) -> None:
@@ -88,6 +94,7 @@ def build(shape: Shape) -> ClusterImage:
         records += [partition_record(topic, number) for number in range(shape.partitions)]
         image, _ = apply(image, records, image.index + 1)
     gc.collect()
+    gc.freeze()  # as a server process does when it has started
     return image
 
 
