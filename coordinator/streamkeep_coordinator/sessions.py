@@ -171,10 +171,12 @@ class Sessions:
 
     def _doubt(self) -> None:
         """More than half are broken: whoever judges is the one that is cut off. None of them is older than
-        one grace, else it would have been fenced, or is in doubt already.
+        one grace, else it would have been fenced, or is in doubt already. Brokers that have not come yet say
+        nothing about that, either way.
         """
-        broken = [each for each in self._sessions.values() if each.state in (State.BROKEN, State.DOUBTED)]
-        if len(broken) * 2 > len(self._sessions):
+        begun = [each for each in self._sessions.values() if each.state is not State.AWAITED]
+        broken = [each for each in begun if each.state is not State.OPEN]
+        if len(broken) * 2 > len(begun):
             for session in broken:
                 session.state = State.DOUBTED
 

@@ -175,6 +175,19 @@ def test_a_new_judge_fences_nobody_who_comes_in_time() -> None:
     assert judge.fenced == {}
 
 
+def test_a_new_judge_that_loses_all_who_have_come_does_not_fence_them_early_for_those_still_missing() -> None:
+    judge = Judge()
+    await_brokers(judge, 1, 2, 3)
+    judge.run(0.2)
+    judge.open(1)
+    judge.broke(1)
+    judge.run(2.5)
+    assert judge.fenced == {}
+    judge.open(1)
+    judge.run(5)
+    assert judge.fenced == within_a_tick({2: 3.0, 3: 3.0})
+
+
 def test_another_incarnation_is_refused_while_the_stream_is_open() -> None:
     judge = Judge()
     judge.open(1, 2, 3)
