@@ -75,13 +75,11 @@ def test_without_a_quorum_what_is_known_is_told_and_nothing_is_changed(bare: Str
     bare("dev", "stop")
 
 
-def test_leadership_can_be_handed_over(bare: Streamctl) -> None:
-    bare.process(*START)
-    before = until(bare, caught_up)
+def test_leadership_can_be_handed_over(streamctl: Streamctl) -> None:
+    before = until(streamctl, caught_up)
     other = next(voter["id"] for voter in before["voters"] if voter["id"] != before["active"])
-    assert f"Coordinator {other} is active" in bare("quorum", "transfer", str(other)).err
-    assert status(bare)["active"] == other
-    bare("dev", "stop")
+    assert f"Coordinator {other} is active" in streamctl("quorum", "transfer", str(other)).err
+    assert status(streamctl)["active"] == other
 
 
 @contextmanager
@@ -99,17 +97,14 @@ def coordinator(program: Streamctl, number: int, *options: str) -> Iterator[str]
         process.stdout.close()
 
 
-def test_a_coordinator_joins_as_a_learner_votes_and_leaves(bare: Streamctl) -> None:
-    bare.process(*START)
-    until(bare, caught_up)
-    with coordinator(bare, 4) as address:
-        added = bare("quorum", "add", "4", address, "-o", "json")
+def test_a_coordinator_joins_as_a_learner_votes_and_leaves(streamctl: Streamctl) -> None:
+    with coordinator(streamctl, 4) as address:
+        added = streamctl("quorum", "add", "4", address, "-o", "json")
         assert sorted(states(added.json)) == [1, 2, 3, 4] and "joined as a learner" in added.err
-        assert "3 voters stay" in bare("quorum", "remove", "4", "--dry-run").err
-        bare("quorum", "remove", "4", "--yes")
-        assert sorted(states(status(bare))) == [1, 2, 3]
-    bare("quorum", "remove", "9", expect=3)
-    bare("dev", "stop")
+        assert "3 voters stay" in streamctl("quorum", "remove", "4", "--dry-run").err
+        streamctl("quorum", "remove", "4", "--yes")
+        assert sorted(states(status(streamctl))) == [1, 2, 3]
+    streamctl("quorum", "remove", "9", expect=3)
 
 
 def test_empty_coordinators_become_a_cluster_when_they_are_told_to(bare: Streamctl) -> None:
