@@ -61,7 +61,7 @@ def unpack_identity(data: bytes) -> Identity:
         if fields["format"] != FORMAT:
             raise UnknownFormatError(f"it has format {fields['format']}; this version knows 1 to {FORMAT}")
         return _identity(fields)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise BadIdentityError("it cannot be read") from None
 
 

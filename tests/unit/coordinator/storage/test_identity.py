@@ -39,7 +39,9 @@ def test_an_identity_cut_short_is_none() -> None:
             unpack_identity(data[:size])
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b'{"cluster_id": "x"}', b"\xff\xfe", b"null"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"7", b'{"cluster_id": "x"}', b"\xff\xfe", b"null", b"[" * 4_000]
+)
 def test_what_is_no_identity_is_refused(content: bytes) -> None:
     with pytest.raises(BadIdentityError):
         unpack_identity(content)
