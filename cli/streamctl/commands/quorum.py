@@ -109,11 +109,9 @@ def transfer(invocation: Invocation, /, *, number: int | None) -> None:
     from streamctl.cluster import ask
 
     changed = ask(invocation, lambda cluster: cluster.admin.transfer_leadership(number or 0))
-    if number and changed.active_id != number:
-        raise CommandError(
-            f"coordinator {changed.active_id} is active, and not {number}: it may have been slow, try again",
-            ExitCode.UNAVAILABLE,
-        )
-    note(f"Coordinator {changed.active_id} is active.")
+    active = f"Coordinator {changed.active_id}" if changed.active_id else "Nobody yet"
+    if number not in (None, changed.active_id):
+        raise CommandError(f"{active} is active, and not {number}: try again", ExitCode.UNAVAILABLE)
+    note(f"{active} is active.")
     if invocation.json:
         _show(invocation, ask(invocation, lambda cluster: cluster.quorum()))

@@ -141,6 +141,6 @@ def _refuse_taken_ports(servers: Sequence[ServerPlan]) -> None:
     for server in servers:
         if is_taken(server):
             raise CommandError(
-                f"port {server.port}, for {server.name}, is taken by another program: end it, or choose"
-                " other ports with --port-base"
+                f"port {server.port}, for {server.name}, is taken by another program: end it, or put a new"
+                " cluster elsewhere with --port-base and --data-dir"
             )
