@@ -166,10 +166,11 @@ class Scenario:
             member.start(self.limits)
 
     def log(self, names: list[str], options: Options) -> None:
-        """`log 2 1,1,3 term=4`: its disk holds entries of these terms, and it starts with them."""
+        """`log 2 1,1,3 term=4 commit=2`: it starts with a disk that holds entries of these terms."""
         member = self.members[int(names[0])]
         self._set_log(member, _numbers(names[1]), member.entries[0].quorum)
-        member.hard_state = member.hard_state._replace(term=int(options.get("term", member.hard_state.term)))
+        term, commit = int(options.get("term", member.hard_state.term)), int(options.get("commit", 0))
+        member.hard_state = HardState(term, 0, commit)
         member.start(self.limits)
 
     def limit(self, names: list[str], options: Options) -> None:
@@ -365,7 +366,8 @@ class Scenario:
         if (message.sender, message.receiver) in self.cuts or member.node is None:
             self._say(f"lost {_route(message)}: {_message(message)}")
             return
-        self._say(f"{member.name} hears {_who(message.sender_directory_id)}: {_message(message)}")
+        verb = "hears" if message.receiver_directory_id == member.directory_id else "ignores"
+        self._say(f"{member.name} {verb} {_who(message.sender_directory_id)}: {_message(message)}")
         member.node.step(message)
         self._settle(member)
 

@@ -122,6 +122,7 @@ class Member:
         self.led_term = 0
         self.reads: dict[int, int] = {}
         self.paused_until = 0
+        self.pace = 1.0
         self.start()
 
     def start(self) -> None:
@@ -169,7 +170,7 @@ class Member:
         self.world.send(ready.messages)
         if ready.write is not None:
             self.writing = ready.write
-            self.write_is_due = self.world.now + self.world.rng.choice((0, 0, 1, 4))
+            self.write_is_due = self.world.now + self.world.rng.choice(self.world.flushes)
         for entry in ready.committed:
             self._apply(entry)
         for context, index in ready.reads:
@@ -242,6 +243,7 @@ class World:
         self.is_healed = False
         self.losses = self.rng.choice((0.0, 0.02, 0.15))
         self.delays = self.rng.choice(((1,), (1, 1, 2), (1, 2, 3, 8)))
+        self.flushes = self.rng.choice(((0,), (0, 0, 1, 4), (2, 5, 8)))
         self.cuts: set[tuple[int, int]] = set()
         self.mail: dict[int, list[bytes]] = {}
         self.ids = range(1, voters + 1)
@@ -299,7 +301,7 @@ class World:
             if member.node is not None and member.paused_until <= self.now:
                 if member.writing is not None and member.write_is_due <= self.now:
                     member.finish_write(member.node)
-                if self.is_healed or self.rng.random() < 0.95:
+                if self.rng.random() < member.pace:
                     member.node.tick()
                 member.settle()
         mail = self.mail.pop(self.now, [])
@@ -323,18 +325,20 @@ class World:
         chance = self.rng.random()
         member = self.members[self.rng.choice(self.ids)]
         happenings = (
-            (0.02, self._stop),
+            (0.04, self._stop),
             (0.03, self._cut),
             (0.04, self._isolate),
             (0.02, self._mend),
             (0.02, self._pause),
+            (0.02, self._pace),
+            (0.02, self._strand),
             (0.015, self._wipe),
             (0.04, self._leave),
             (0.02, self._transfer),
             (0.05, self._snapshot),
             (0.05, self._unreachable),
             (0.15, self.read),
-            (0.45, self.propose),
+            (0.39, self.propose),
         )
         for share, happening in happenings:
             if chance < share:
@@ -362,6 +366,16 @@ class World:
 
     def _mend(self, member: Member) -> None:
         self.cuts.clear()
+
+    def _strand(self, member: Member) -> None:
+        """A leader is cut off, and slow to notice."""
+        for leader in self._leaders():
+            self._isolate(leader)
+            leader.pace = 0.1
+
+    def _pace(self, member: Member) -> None:
+        """Its clock is slow, or right again."""
+        member.pace = self.rng.choice((0.2, 0.9, 1.0))
 
     def _pause(self, member: Member) -> None:
         member.paused_until = self.now + self.rng.randint(1, 3 * ELECTION_TICKS)
@@ -471,10 +485,10 @@ class World:
     def heal(self) -> None:
         """Everybody runs and hears everybody; disks work at once."""
         self.is_healed = True
-        self.losses, self.delays = 0.0, (1,)
+        self.losses, self.delays, self.flushes = 0.0, (1,), (0,)
         self.cuts.clear()
         for member in self.members.values():
-            member.paused_until = 0
+            member.paused_until, member.pace = 0, 1.0
             self._restart(member)
 
     def is_well(self) -> bool:
