@@ -15,11 +15,13 @@ answered by comparing single entries, and an event costs as much as it changes.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
 from streamkeep_common.image import ClusterImage
+from streamkeep_common.image.persistent_map import PersistentMap
 from streamkeep_coordinator.raft.log import RaftLog
 from streamkeep_coordinator.raft.node import RaftNode
 from streamkeep_coordinator.raft.roles import Role
@@ -121,7 +123,11 @@ class Agreement:
             f"{who} shows index {image.index}, committed is {self.committed_index}",
         )
         first = self._images.setdefault(image.index, image)
-        require(first is image or first == image, SAME_STATE, f"{who} differs at index {image.index}")
+        require(
+            first is image or _are_equal(first, image),
+            SAME_STATE,
+            f"{who} differs at index {image.index}",
+        )
 
 
 class Directory:
@@ -279,3 +285,15 @@ class Directory:
                 f"{self.name}, leader of term {node.term}, commits an entry of "
                 f"{self._log[log.committed_index].term} by counting",
             )
+
+
+def _are_equal(one: ClusterImage, other: ClusterImage) -> bool:
+    """Field by field; maps by their shards first, which compare quickly where they are shared or empty."""
+    names = [field.name for field in dataclasses.fields(one)]
+    return all(_are_same(getattr(one, name), getattr(other, name)) for name in names)
+
+
+def _are_same(one: object, other: object) -> bool:
+    if isinstance(one, PersistentMap) and isinstance(other, PersistentMap) and one._shards == other._shards:
+        return True
+    return one == other

@@ -46,9 +46,9 @@ class Operator:
 
     async def initialize(self, numbers: Sequence[int]) -> bool:
         members = [CoordinatorAddress(coordinator_id=each, address=address_of(each)) for each in numbers]
-        return await self._insist(
-            "initialize", INITIALIZE_CLUSTER, InitializeClusterRequest(members=members), within_s=10
-        )
+        request = InitializeClusterRequest(members=members)
+        asked = [each.address for each in members]
+        return await self._insist("initialize", INITIALIZE_CLUSTER, request, within_s=10, asked=asked)
 
     async def add(self, number: int, *, within_s: float = 10) -> bool:
         coordinator = CoordinatorAddress(coordinator_id=number, address=address_of(number))
@@ -67,10 +67,16 @@ class Operator:
         return done
 
     async def _insist(
-        self, wish: str, method: UnaryMethod[Any, Any], request: Message, *, within_s: float
+        self,
+        wish: str,
+        method: UnaryMethod[Any, Any],
+        request: Message,
+        *,
+        within_s: float,
+        asked: Sequence[str] = (),
     ) -> bool:
         deadline = self._now() + within_s
-        address = self._anyone()
+        address = self._rng.choice(asked or self._addresses)
         while self._now() < deadline:
             error = await self._ask(address, method, request)
             if error is not None and error.code == NONE:
@@ -80,7 +86,7 @@ class Operator:
                 self._note("operator", f"{wish}: {error.message}")
                 return False
             known = "" if error is None else error.active_address
-            address = known or self._anyone()
+            address = known or self._rng.choice(asked or self._addresses)
             await self._machine.clock.sleep(self._rng.uniform(0.05, 0.4))
         self._note("operator", f"{wish}: nobody answered in time")
         return False
@@ -97,9 +103,6 @@ class Operator:
             self._note(f"refused.{ErrorCode.Name(response.error.code)}", "operator")
         error: Error = response.error
         return error
-
-    def _anyone(self) -> str:
-        return self._rng.choice(self._addresses)
 
     def _now(self) -> float:
         return self._machine.clock.monotonic()
