@@ -75,7 +75,7 @@ def message(sender: int, term: int, *, to: int = 1, **body: Any) -> RaftMessage:
 
 
 def drain(node: RaftNode) -> Ready:
-    """All that it asks for until it is quiet, its writes done at once; their messages are among the messages."""
+    """All that it asks for until it is quiet; its writes are done at once, and what they promise is sent."""
     total = Ready()
     while ready := node.ready():
         total.messages += ready.messages
