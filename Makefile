@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.synced
 SYNC   := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --no-cache --frozen --all-extras
 CODE   := client coordinator broker cli tests scripts
 
-.PHONY: setup demo test check protos bench flights metadata-scale memory crash failover history damage docs fmt clean
+.PHONY: setup demo test check protos bench flights metadata-scale memory crash sim mutants failover history damage docs fmt clean
 
 setup: $(STAMP)
 
@@ -79,4 +79,12 @@ damage: setup
 
 # What the suite runs in small, run long: kill -9 of a broker while producing, and simulated power cuts.
 crash: setup
-	KILLS=$(or $(KILLS),20) SEEDS=$(or $(SEEDS),1000) $(BIN)/pytest -n 2 -q --timeout 3600 tests/integration/crash tests/sim tests/unit/broker/test_crashes.py tests/unit/coordinator/test_durability.py
+	KILLS=$(or $(KILLS),20) SEEDS=$(or $(SEEDS),1000) $(BIN)/pytest -n 2 -q --timeout 3600 tests/integration/crash tests/sim --ignore tests/sim/quorum tests/unit/broker/test_crashes.py tests/unit/coordinator/test_durability.py
+
+# The quorum in virtual time under every fault: SEEDS of them FROM one on, over all cores; or one SEED with its whole trace.
+sim: setup
+	@$(BIN)/python -m tests.sim.quorum $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --from $(or $(FROM),0))
+
+# The simulation is shown code that is broken on purpose, and must see it.
+mutants: setup
+	@$(BIN)/python -m tests.sim.mutants $(if $(SEEDS),--seeds $(SEEDS))

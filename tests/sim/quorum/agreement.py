@@ -52,12 +52,19 @@ BEGINNING = Placed(0, b"")
 class Agreement:
     """What the coordinators together have ever held, and what of it is committed.
 
-    `note` is told what happens, by kind and detail; `on_committed` gets each entry that is newly committed.
+    `note` is told what happens, by kind and detail; `on_proposed` gets each entry as soon as anybody has it,
+    `on_committed` as soon as anybody has committed it.
     """
 
-    def __init__(self, note: Callable[[str, str], None], on_committed: Callable[[RaftEntry], None]) -> None:
+    def __init__(
+        self,
+        note: Callable[[str, str], None],
+        on_proposed: Callable[[RaftEntry], None],
+        on_committed: Callable[[RaftEntry], None],
+    ) -> None:
         self.committed_index = 0
         self.note = note
+        self._on_proposed = on_proposed
         self._on_committed = on_committed
         self._chains: dict[tuple[int, int], bytes] = {(0, 0): b""}
         self._committed: dict[int, Placed] = {0: BEGINNING}
@@ -68,8 +75,11 @@ class Agreement:
         """`who` has this entry behind that one."""
         fields = b"%d %d %b %b" % (entry.index, entry.term, before.chain, entry.data)
         chain = hashlib.blake2b(fields, digest_size=12).digest()
-        known = self._chains.setdefault((entry.index, entry.term), chain)
-        if known != chain:
+        known = self._chains.get((entry.index, entry.term))
+        if known is None:
+            self._chains[entry.index, entry.term] = chain
+            self._on_proposed(entry)
+        elif known != chain:
             raise InvariantError(LOG_MATCHING, f"{who} has another entry {entry.index} of term {entry.term}")
         return Placed(entry.term, chain)
 

@@ -21,7 +21,7 @@ class Judge:
     """Raises InvariantError out of the simulation's loop as soon as a promise is broken."""
 
     def __init__(self, simulation: Simulation, hosts: Sequence[CoordinatorHost], troubles: Troubles) -> None:
-        self.agreement = Agreement(simulation.note, self._committed)
+        self.agreement = Agreement(simulation.note, self._proposed, self._committed)
         self.quorum = QuorumRecord()
         """The newest one committed."""
         self.directories: dict[tuple[int, bytes], Directory] = {}
@@ -78,11 +78,13 @@ class Judge:
             self.directories[key] = Directory(self.agreement, name)
         return self.directories[key]
 
-    # --- when an entry is first committed ---
+    # --- when an entry is first proposed and committed ---
+
+    def _proposed(self, entry: RaftEntry) -> None:
+        self._troubles.proposed(MetadataEntry.FromString(entry.data))
 
     def _committed(self, entry: RaftEntry) -> None:
-        data = MetadataEntry.FromString(entry.data)
-        for broker in self._troubles.judge(data):
+        for broker in self._troubles.committed(entry.index, entry.term):
             self._simulation.note("fenced", f"broker {broker} by entry {entry.index}")
         if entry.HasField("quorum"):
             self._quorum_changed(entry)

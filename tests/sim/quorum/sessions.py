@@ -25,6 +25,8 @@ class Troubles:
         self._time = time
         self._until = dict.fromkeys(brokers, 0.0)
         self._open = dict.fromkeys(brokers, 0)
+        self._fencing: dict[tuple[int, int], dict[int, bool]] = {}
+        """Entries that fence brokers, and whether that was explained when they were proposed."""
 
     @contextmanager
     def of(self, broker: int) -> Iterator[None]:
@@ -40,17 +42,19 @@ class Troubles:
         """The broker is, or was a short while ago, in trouble."""
         return self._open[broker] > 0 or self._time() < self._until[broker]
 
-    def judge(self, entry: MetadataEntry) -> list[int]:
-        """Brokers that this newly committed entry fences. Raises if one of them is blameless."""
+    def proposed(self, entry: MetadataEntry) -> None:
+        """Somebody means to do this now; it may be committed much later, when a quorum is there again."""
         fenced = [
             record.broker_fenced.broker_id
             for record in entry.records
             if record.HasField("broker_fenced") and record.broker_fenced.fenced
         ]
-        for broker in fenced:
-            require(
-                self.explain(broker),
-                NOT_FENCED,
-                f"entry {entry.index} of term {entry.term} fences broker {broker}",
-            )
-        return fenced
+        if fenced:
+            self._fencing[entry.index, entry.term] = {broker: self.explain(broker) for broker in fenced}
+
+    def committed(self, index: int, term: int) -> list[int]:
+        """Brokers that this entry fences. Raises if one of them was blameless."""
+        fenced = self._fencing.get((index, term), {})
+        for broker, was_explained in fenced.items():
+            require(was_explained, NOT_FENCED, f"entry {index} of term {term} fences broker {broker}")
+        return list(fenced)

@@ -38,7 +38,9 @@ class Bench:
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-        self.agreement = Agreement(lambda kind, _detail: self.notes.append(kind), lambda _entry: None)
+        self.agreement = Agreement(
+            lambda kind, _detail: self.notes.append(kind), lambda _entry: None, lambda _entry: None
+        )
         self.a, self.b, self.c = (Directory(self.agreement, name) for name in "abc")
 
 

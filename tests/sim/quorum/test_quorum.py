@@ -1,0 +1,62 @@
+"""Three and five coordinators through everything that can go wrong, seed by seed.
+
+    make sim SEEDS=200 FROM=0        make sim SEED=17 (one seed, with its whole trace)
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.sim.quorum.report import REQUIRED, missing
+from tests.sim.quorum.story import run_seed
+from tests.sim.seeds import seeds
+
+SHARES = 4
+SUITE_SEEDS = 24
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_what_is_committed_stays_and_everybody_is_served_whatever_happens(share: int) -> None:
+    for seed in seeds(SUITE_SEEDS)[share::SHARES]:
+        run_seed(seed)
+
+
+def test_one_seed_gives_one_trace_in_every_process() -> None:
+    program = "from tests.sim.quorum.story import run_seed\nprint(run_seed(7).digest, run_seed(8).digest)\n"
+    root = Path(__file__).parents[3]
+    path = os.pathsep.join([str(root), *sys.path])
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=root,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout.split()
+        for hash_seed in ("1", "2")
+    ]
+    assert outputs[0] == outputs[1]
+    assert len(set(outputs[0])) == 2
+    assert run_seed(7).digest == outputs[0][0]
+
+
+def test_keeping_the_whole_trace_changes_nothing() -> None:
+    brief, whole = run_seed(9), run_seed(9, keep_trace=True)
+    assert whole.digest == brief.digest
+    assert len(whole.trace) > 10_000
+    assert not brief.trace
+
+
+def test_a_kind_of_event_that_never_happened_is_told() -> None:
+    counts = Counter(dict.fromkeys(REQUIRED, 1))
+    assert missing(counts) == []
+    del counts["truncated"]
+    assert missing(counts) == ["truncated"]
