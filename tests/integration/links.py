@@ -5,17 +5,17 @@
     links.forward("coordinator-1", real_address)     # once it listens
     links.cut("coordinator-1", "coordinator-2")      # both directions; "client" is this process
 
-Every connection of the loopback comes from the same address, so a proxy finds out who dialed by the socket's
-owner in /proc (Linux). A cut link is silent: connections stay open and carry nothing, as behind a pulled
+Every connection of the loopback comes from the same address, so a proxy finds out who dialed by whose the
+socket is (`socket_owner`). A cut link is silent: connections stay open and carry nothing, as behind a pulled
 cable; `break_connections` closes them instead.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import suppress
-from pathlib import Path
+
+from tests.integration.socket_owner import owner_of
 
 CHUNK_BYTES = 256 * 1024
 CLIENT = "client"
@@ -89,7 +89,7 @@ class Links:
         task = asyncio.current_task()
         assert task is not None
         self._tasks[task] = None
-        dialer = self._owner(writer.get_extra_info("peername")[1])
+        dialer = self._dialer(writer)
         try:
             await self._passable(dialer, name)
             host, _, port = self._targets[name].rpartition(":")
@@ -128,10 +128,11 @@ class Links:
         while (sender, receiver) in self._cut:
             await self._moved.wait()
 
-    def _owner(self, port: int) -> str:
-        """Whose socket has that local port; who is not known counts as a client."""
-        inode = _socket_inode(port)
-        return next((name for pid, name in self._pids.items() if inode in _socket_inodes(pid)), CLIENT)
+    def _dialer(self, writer: asyncio.StreamWriter) -> str:
+        """Who opened the connection; who is not known counts as a client."""
+        remote_port = writer.get_extra_info("peername")[1]
+        pid = owner_of(remote_port, writer.get_extra_info("sockname")[1], self._pids)
+        return CLIENT if pid is None else self._pids[pid]
 
 
 class _Connection:
@@ -143,25 +144,3 @@ class _Connection:
     def close(self) -> None:
         for writer in self._writers:
             writer.close()
-
-
-def _socket_inode(port: int) -> str:
-    """Of the socket with that local port; a client may use one that speaks both versions of IP."""
-    wanted = f"0100007F:{port:04X}"
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[1].endswith(wanted):
-                return fields[9]
-    raise AssertionError(f"no socket has port {port}")
-
-
-def _socket_inodes(pid: int) -> set[str]:
-    found = set()
-    with suppress(OSError):
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            with suppress(OSError):
-                target = str(Path(entry.path).readlink())
-                if target.startswith("socket:["):
-                    found.add(target[8:-1])
-    return found

@@ -40,8 +40,8 @@ from tests.sim.linearizability import Kind, Operation, Outcome, check
 
 COORDINATORS = 3
 CLIENTS = 32
-NAMES = 6
-NAMES_LAST_S = 8.0
+NAMES = 24
+NAMES_LAST_S = 3.0
 CALL_TIMEOUT_S = 3.0
 PAUSE_S = 0.05
 
