@@ -93,16 +93,23 @@ class RaftReceiver:
 
     async def let_in(self, hello: RaftHello) -> None:
         """Take note of a speaker. Raises why it is refused."""
-        outcome = admit(hello, self._local.identity, *self._ear.committed_quorum())
-        if isinstance(outcome, StreamkeepError):
-            raise outcome
-        if outcome is Admission.JOIN:
+        if self._check(hello) is Admission.JOIN:
             await self._ear.join(hello.cluster_id, hello.cluster_epoch)
         self._ear.greet(hello)
 
+    def _check(self, hello: RaftHello) -> Admission:
+        outcome = admit(hello, self._local.identity, *self._ear.committed_quorum())
+        if isinstance(outcome, StreamkeepError):
+            raise outcome
+        return outcome
+
     async def _listen(self, stream: ServerStream[RaftEnvelope, RaftRefusal], hello: RaftHello) -> None:
         speaker = (hello.coordinator_id, hello.directory_id)
+        _, quorum_index = self._ear.committed_quorum()
         while (envelope := await stream.receive()) is not None:
+            if self._ear.committed_quorum()[1] != quorum_index:
+                _, quorum_index = self._ear.committed_quorum()
+                self._check(hello)  # it may have been removed
             message = envelope.message
             if envelope.WhichOneof("envelope") != "message" or not message.HasField("body"):
                 raise InvalidRequestError("after the hello, messages of Raft are expected")

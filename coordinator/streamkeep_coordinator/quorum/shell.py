@@ -144,6 +144,7 @@ class QuorumShell:
         )
         self._waiting_for_cluster: asyncio.Task[None] | None = None
         self._founds_alone = False
+        self._was_member = False
 
     def service(self) -> Service:
         """RaftService, for the other coordinators."""
@@ -205,12 +206,15 @@ class QuorumShell:
 
     def quorum_changed(self, quorum: QuorumRecord | None) -> None:
         own = _listed(quorum, self.local.id)
-        if own is not None and not self.local.address:
-            self.local.address = own.address
+        if own is not None and own.directory_id == self.local.directory_id:
+            self._was_member = True
+            self.local.address = self.local.address or own.address
         self._transport.follow(quorum)
 
     def tick(self) -> None:
         self._transport.tick()
+        if self._was_member and self._knows_removal() and not self._hears_leader():
+            self.local.note_removed("the quorum was changed and has other members")
 
     # --- what other coordinators say ---
 
@@ -251,10 +255,18 @@ class QuorumShell:
     def _snapshot_sent(self, coordinator_id: int, succeeded: bool) -> None:  # noqa: FBT001 - a report
         self.driver.snapshot_sent(coordinator_id, succeeded=succeeded)
 
+    def _knows_removal(self) -> bool:
+        """Its own log says so. One that has yet to read of its own addition hears who leads."""
+        log = self.driver.node.log
+        own = [_listed(quorum, self.local.id) for quorum in (log.quorum, log.committed_quorum)]
+        return all(each is None or each.directory_id != self.local.directory_id for each in own)
+
     def _hears_leader(self) -> bool:
+        if self.driver.active_id == self.local.id:
+            return True
         leader = _listed(self.driver.node.log.quorum, self.driver.active_id)
-        if leader is None or self.driver.is_active:
-            return self.driver.is_active
+        if leader is None:
+            return False
         silent_s = self._transport.silent_s(leader.coordinator_id, leader.directory_id)
         return silent_s < SILENCE_TIMEOUTS * self._times.election_timeout_ms / 1000
 

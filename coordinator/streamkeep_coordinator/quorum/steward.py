@@ -175,8 +175,8 @@ class Steward:
         self._check_active()
         if self._image().feature_level < QUORUM_FEATURE_LEVEL:
             raise InvalidQuorumChangeError(
-                f"the cluster works at feature level {self._image().feature_level}, and has a quorum from level "
-                f"{QUORUM_FEATURE_LEVEL} on: raise it with `streamctl cluster upgrade`"
+                f"the cluster works at feature level {self._image().feature_level}, with a quorum from "
+                f"level {QUORUM_FEATURE_LEVEL} on: raise it with `streamctl cluster upgrade`"
             )
         async with self._changing:
             self._check_active()

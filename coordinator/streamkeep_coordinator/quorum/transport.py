@@ -63,10 +63,15 @@ class Transport:
         self._closing: dict[asyncio.Task[None], None] = {}
 
     def follow(self, quorum: QuorumRecord | None) -> None:
-        """These are the members now."""
+        """These are the members now.
+
+        Who is none any more stays as a guest: a leader that removes itself needs the others' answers until
+        its removal is committed (thesis 4.2.2).
+        """
         members = () if quorum is None else quorum.members
+        known = {**self._guests, **self._members}
         self._members = {_peer(each): each for each in members if each.coordinator_id != self._local.id}
-        self._guests = {peer: each for peer, each in self._guests.items() if peer not in self._members}
+        self._guests = {peer: each for peer, each in known.items() if peer not in self._members}
         self._link()
 
     def welcome(self, hello: RaftHello) -> None:

@@ -29,11 +29,10 @@ class CommitWaiters:
             if not future.done():
                 future.set_result(None) if wanted == term else future.set_exception(ceased_to_be_active())
 
-    def fail(self, message: str = _MAY_BE_LOST) -> None:
-        """Nobody can say any more what becomes of the entries that are waited for."""
-        waiting, self._waiting = self._waiting, {}
-        for waiters in waiting.values():
-            for _, future in waiters:
+    def fail(self, message: str = _MAY_BE_LOST, *, after: int = 0) -> None:
+        """Nobody can say here what becomes of the entries behind that index. Those up to it are committed."""
+        for index in [index for index in self._waiting if index > after]:
+            for _, future in self._waiting.pop(index):
                 if not future.done():
                     future.set_exception(UnavailableError(message))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from streamkeep_common.methods import (
@@ -95,6 +96,11 @@ class Node:
         """Another disk is in its place."""
         self.disks += 1
         self.disk = SimDisk(self.simulation.rng(f"disk-{self.id}-{self.disks}"))
+
+    def move(self, port: int) -> None:
+        """From the next start on it listens elsewhere, and says so."""
+        there = f"{host(self.id)}:{port}"
+        self.settings = replace(self.settings, listen=there, advertised=there)
 
     @property
     def shell(self) -> Any:
