@@ -86,11 +86,11 @@ class Run:
         what = self.rng.choice(DAMAGE)(directory, self.rng)
         await self._write(f"case-{number}")
         before = await self._members()
-        complaints = _complaints(server)
+        complaints = self._complaints()
         await self.cluster.start(server)
         await quorum_when(self.admin, all_well(COORDINATORS))
         replaced = (await self._members())[victim] != before[victim]
-        said = _complaints(server) > complaints
+        said = self._complaints() > complaints
         self.outcomes[f"{what:<28} {'rejoined as new' if replaced else 'recovered':<16} {'said' * said}"] += 1
         assert said or not replaced, f"{server.name} was replaced after '{what}' and did not say why"
         await self._check(what)
@@ -104,6 +104,10 @@ class Run:
     async def _members(self) -> dict[int, bytes]:
         described = await self.admin.describe_quorum()
         return {member.coordinator_id: member.directory_id for member in described.members}
+
+    def _complaints(self) -> int:
+        """Warnings and errors in the logs of all coordinators."""
+        return sum(map(_complaints, self.cluster.coordinators.values()))
 
     async def _check(self, what: str) -> None:
         for number in self.cluster.coordinators:
