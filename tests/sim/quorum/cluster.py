@@ -12,6 +12,9 @@ from streamkeep_coordinator.coordinator import Coordinator
 from tests.sim.simulation import Machine, Simulation
 from tests.sim.whole_cluster import DATA, SimHost
 
+FLUSHES_S = ((20e-6, 500e-6), (20e-6, 500e-6), (500e-6, 5e-3), (2e-3, 40e-3))
+"""Disks differ; that of whoever leads may be the slowest."""
+
 
 class CoordinatorHost(SimHost):
     """Where one coordinator lives. `on_end` hears of a process that ended by itself, and why."""
@@ -28,6 +31,8 @@ class CoordinatorHost(SimHost):
         self.address = address_of(number)
         self.coordinator: Coordinator | None = None
         self.clock_rate = 1.0
+        self.flush_s = simulation.rng(f"{self.name}/flush").choice(FLUSHES_S)
+        """How long work on the disk takes as a rule, bounds in seconds."""
         texts = {"id": str(number), "listen": self.address, "data_dir": DATA, **settings}
         self._settings = CoordinatorSettings.of(texts)
         self._on_end = on_end
@@ -40,6 +45,7 @@ class CoordinatorHost(SimHost):
         """Start the process; it serves when it is ready."""
         machine = self.boot()
         machine.clock.run_at(self.clock_rate)
+        machine.workers.delay_s = self.flush_s
         self.coordinator = machine.process.call(self._make, machine)
         machine.spawn(self._run(self.coordinator))
 

@@ -192,7 +192,7 @@ async def slow_disk(world: World, rng: random.Random) -> None:
     else:
         machine.workers.delay_s = (0.01, rng.choice((0.1, 1.0)))
     await asyncio.sleep(rng.uniform(0.5, 5.0))
-    machine.workers.delay_s = (20e-6, 500e-6)
+    machine.workers.delay_s = host.flush_s
     machine.workers.resume()
 
 

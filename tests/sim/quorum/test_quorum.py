@@ -1,6 +1,6 @@
 """Three and five coordinators through everything that can go wrong, seed by seed.
 
-    make sim SEEDS=200 FROM=0        make sim SEED=17 (one seed, with its whole trace)
+make sim SEEDS=200 FROM=0        make sim SEED=17 (one seed, with its whole trace)
 """
 
 from __future__ import annotations

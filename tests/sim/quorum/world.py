@@ -139,7 +139,7 @@ class World:
             if host.machine.process.paused:
                 host.machine.process.resume()
             host.machine.workers.resume()
-            host.machine.workers.delay_s = (20e-6, 500e-6)
+            host.machine.workers.delay_s = host.flush_s
         for broker in self.brokers.values():
             if broker.machine is None:
                 broker.start()
