@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from streamkeep_coordinator.raft import (
@@ -156,7 +157,7 @@ class Member:
 
     def crash(self) -> None:
         """A write that is under way is done in part, in whole, or not at all; nobody heard of it."""
-        if self.writing is not None and self.world.rng.random() < 0.7:
+        if self.writing is not None and self.world.rng.random() < 0.5:
             self.disk.do(self.writing, self.world.rng.randint(0, len(self.writing.entries)))
         self.node = self.writing = None
         self.reads.clear()
@@ -348,6 +349,9 @@ class World:
         self._restart(member)
 
     def _stop(self, member: Member) -> None:
+        """Rather a leader whose write is under way."""
+        writing = [each for each in self._leaders() if each.writing is not None]
+        member = self.rng.choice([*writing, member])
         if member.node is not None and sum(each.node is None for each in self.members.values()) < 2:
             self.judge.seen["crash"] += 1
             member.crash()
@@ -423,7 +427,7 @@ class World:
             data = b"%d" % self.rng.getrandbits(64) * self.rng.randint(1, 8)
             self._attempt(leader, lambda node, data=data: node.propose(data), "proposal")
 
-    def _attempt(self, member: Member, what, name: str) -> None:
+    def _attempt(self, member: Member, what: Callable[[RaftNode], object], name: str) -> None:
         if member.node is None or member.paused_until > self.now:
             return
         try:
