@@ -30,8 +30,10 @@ from streamkeep_coordinator.storage.storage import Storage
 
 _logger = logging.getLogger(__name__)
 
-HAND_OVER_S = 1.0
+HAND_OVER_S = 0.5
+"""How long a coordinator that stops waits for another one to become active: much longer than it takes."""
 ALONE_S = 2.0
+"""How long the one voter of a cluster may take to become active before `start` returns all the same."""
 
 
 class Coordinator:

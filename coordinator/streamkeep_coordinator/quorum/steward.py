@@ -107,7 +107,8 @@ class Steward:
         term = self._driver.term
         ends_at = self._clock.monotonic() + timeout_s
         while self._driver.term == term or not self._driver.active_id:
-            if self._clock.monotonic() >= ends_at:
+            is_given_up = self._driver.is_active and not self._driver.node.status().transfer_target
+            if is_given_up or self._clock.monotonic() >= ends_at:
                 raise TimedOutError("leadership is still here: the other voter did not take it")
             await self._clock.sleep(LOOK_S / 10)
 

@@ -69,9 +69,11 @@ class Transport:
         its removal is committed (thesis 4.2.2).
         """
         members = () if quorum is None else quorum.members
-        known = {**self._guests, **self._members}
+        ids = [each.coordinator_id for each in members]
+        gone = {peer: each for peer, each in self._members.items() if peer[0] not in ids}
         self._members = {_peer(each): each for each in members if each.coordinator_id != self._local.id}
-        self._guests = {peer: each for peer, each in known.items() if peer not in self._members}
+        guests = {**self._guests, **gone}
+        self._guests = {peer: each for peer, each in guests.items() if peer not in self._members}
         self._link()
 
     def welcome(self, hello: RaftHello) -> None:
@@ -144,9 +146,19 @@ class Transport:
             member.address,
             hello=lambda: self.hello_to(member),
             silence_s=self._silence_s,
-            on_refused=lambda refusal: self._peers.refused(member, refusal),
-            on_broken=lambda: self._peers.unreachable(member.coordinator_id),
+            on_refused=lambda refusal: self._refused(member, refusal),
+            on_broken=lambda: self._broken(member),
         )
+
+    def _refused(self, member: QuorumMember, refusal: RaftRefusal) -> None:
+        if _peer(member) in self._members:
+            self._peers.refused(member, refusal)
+        elif self._guests.pop(_peer(member), None) is not None:
+            self._link()
+
+    def _broken(self, member: QuorumMember) -> None:
+        if _peer(member) in self._members:
+            self._peers.unreachable(member.coordinator_id)
 
     def _close_soon(self, closing: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(closing)

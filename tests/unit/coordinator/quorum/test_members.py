@@ -130,3 +130,25 @@ def test_a_member_of_another_cluster_is_not_let_in() -> None:
         assert "cluster" in refused.error.message
 
     simulate(scenario)
+
+
+def test_a_directory_that_is_gone_is_not_called_any_more() -> None:
+    async def scenario(quorum: Quorum) -> None:
+        active = await quorum.active()
+        emptied = next(number for number in quorum.nodes if number != active)
+        quorum.nodes[emptied].kill()
+        quorum.nodes[emptied].empty()
+        await quorum.nodes[emptied].start()
+        await quorum.until_voters(*(number for number in quorum.nodes if number != emptied))
+        await quorum.until_voters(1, 2, 3)
+        for _ in range(100):
+            await quorum.client.clock.sleep(0.05)
+            assert not [each for each in (await quorum.view()).members if each.trouble]
+            assert quorum.nodes[active].shell.driver.node.status().members[emptied - 1].lag <= 1
+        assert sorted(quorum.nodes[active].shell._transport._links) == sorted(
+            (each.coordinator_id, each.directory_id)
+            for each in (await quorum.view()).members
+            if each.coordinator_id != active
+        )
+
+    simulate(scenario)
