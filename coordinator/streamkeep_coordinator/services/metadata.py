@@ -59,6 +59,7 @@ class MetadataService:
         topics = await collect(_wanted(image, request), lambda topic: len(topic.partitions))
         return GetMetadataResponse(
             cluster_id=image.cluster_id,
+            cluster_epoch=self._consensus.cluster_epoch,
             metadata_index=image.index,
             stale=stale,
             coordinators=self._describer.coordinators(image),

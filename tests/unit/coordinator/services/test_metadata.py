@@ -40,6 +40,7 @@ def test_metadata_say_who_leads_by_name_by_id_and_all() -> None:
         assert [each.address for each in answer.brokers] == ["broker-1:7201", "broker-2:7201"]
         assert [(each.coordinator_id, each.active) for each in answer.coordinators] == [(1, True)]
         assert answer.coordinators[0].address == "coordinator:7101"
+        assert answer.cluster_epoch == 1
         everything = await metadata(world, GetMetadataRequest(all_topics=True))
         assert [each.name for each in everything.topics] == ["a", "b"]
         assert not (await metadata(world, GetMetadataRequest())).topics
