@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -50,7 +51,7 @@ async def test_a_long_log_is_applied_in_slices_between_which_others_get_their_tu
         await asyncio.sleep(0)
         lengths.append(len(applied))
     assert applied == list(range(1, 101))
-    assert max(after - before for before, after in zip(lengths, lengths[1:], strict=False)) <= 5
+    assert max(after - before for before, after in itertools.pairwise(lengths)) <= 5
 
 
 async def test_what_a_snapshot_contains_is_not_applied_again() -> None:
