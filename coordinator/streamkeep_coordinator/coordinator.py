@@ -14,7 +14,7 @@ from streamkeep_coordinator.images import Images
 from streamkeep_coordinator.metadata.create import TopicDefaults
 from streamkeep_coordinator.metrics import CoordinatorMetrics
 from streamkeep_coordinator.quorum.local import LocalCoordinator
-from streamkeep_coordinator.quorum.shell import InitialMembers, QuorumShell, QuorumTimes
+from streamkeep_coordinator.quorum.shell import InitialMembers, QuorumShell, QuorumTimes, Surroundings
 from streamkeep_coordinator.recovery import Found, may_found, recover
 from streamkeep_coordinator.services.admin import AdminService
 from streamkeep_coordinator.services.describe import Describer
@@ -131,19 +131,21 @@ class Coordinator:
         self._snapshot_worker = self._start_worker("metadata-snapshot")
         return QuorumShell(
             LocalCoordinator(found.identity, "", trouble=found.trouble),
-            log=found.log,
-            hard_state=found.hard_state,
-            times=QuorumTimes(settings.raft_heartbeat_ms, settings.election_timeout_ms),
-            directory=self._directory,
-            storage=found.storage,
-            disk=self._disk,
-            network=self._network,
-            clock=self._clock,
-            rng=self._rng,
-            log_worker=self._log_worker,
-            snapshot_worker=self._snapshot_worker,
-            image=lambda: (images.committed, images.committed_term),
-            on_failure=self._on_failure,
+            found.log,
+            found.hard_state,
+            QuorumTimes(settings.raft_heartbeat_ms, settings.election_timeout_ms),
+            Surroundings(
+                directory=self._directory,
+                storage=found.storage,
+                disk=self._disk,
+                network=self._network,
+                clock=self._clock,
+                rng=self._rng,
+                log_worker=self._log_worker,
+                snapshot_worker=self._snapshot_worker,
+                image=lambda: (images.committed, images.committed_term),
+                on_failure=self._on_failure,
+            ),
         )
 
     def _make_duty(self, controller: Controller, quorum: QuorumShell) -> SessionDuty:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from streamkeep_common.errors import StreamkeepError, from_proto
+from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.image import ClusterImage
 from streamkeep_common.seams import Clock, Disk, Network, Service, Worker
 from streamkeep_coordinator.consensus import StateMachine
@@ -22,12 +23,12 @@ from streamkeep_coordinator.quorum.neighbours import Neighbours
 from streamkeep_coordinator.quorum.receiver import RaftReceiver
 from streamkeep_coordinator.quorum.snapshot_receiver import Arrived, SnapshotReceiver
 from streamkeep_coordinator.quorum.snapshot_sender import SnapshotSender
+from streamkeep_coordinator.quorum.standing import Standing, listed
 from streamkeep_coordinator.quorum.steward import Execute, Steward
 from streamkeep_coordinator.quorum.transport import Transport
 from streamkeep_coordinator.raft import HardState, RaftConfig, RaftLog, RaftNode, Write
 from streamkeep_coordinator.storage.directory import DataDirectory
 from streamkeep_coordinator.storage.storage import Storage
-from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.metadata_pb2 import (
     MetadataEntry,
     MetadataRecord,
@@ -39,7 +40,7 @@ from streamkeep_proto.v1.raft_pb2 import RaftEntry, RaftHello, RaftMessage, Raft
 
 TICKS_PER_HEARTBEAT = 2
 SILENCE_TIMEOUTS = 2
-"""Election timeouts after which a silent connection is given up for a new one."""
+"""Election timeouts after which whoever is silent does not count as heard any more."""
 SETTLE_LOOK_S = 0.002
 
 InitialMembers = tuple[tuple[int, str], ...]
@@ -58,93 +59,68 @@ class QuorumTimes(NamedTuple):
         return self.heartbeat_ms / TICKS_PER_HEARTBEAT / 1000
 
     @property
+    def silence_s(self) -> float:
+        return SILENCE_TIMEOUTS * self.election_timeout_ms / 1000
+
+    @property
     def election_ticks(self) -> int:
         return self.election_timeout_ms * TICKS_PER_HEARTBEAT // self.heartbeat_ms
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the shell works with. `image` gives what is applied and its last entry's term; `on_failure` gets
+    the error after which this process cannot go on.
+    """
+
+    directory: DataDirectory
+    storage: Storage
+    disk: Disk
+    network: Network
+    clock: Clock
+    rng: Random
+    log_worker: Worker
+    snapshot_worker: Worker
+    image: Callable[[], tuple[ClusterImage, int]]
+    on_failure: Callable[[Exception], None]
+
+
 class QuorumShell:
-    """`log` and `hard_state` are what the disk has; `image` gives what is applied, and the term of that."""
+    """`log` and `hard_state` are what the disk has."""
 
     def __init__(
         self,
         local: LocalCoordinator,
-        *,
         log: RaftLog,
         hard_state: HardState,
         times: QuorumTimes,
-        directory: DataDirectory,
-        storage: Storage,
-        disk: Disk,
-        network: Network,
-        clock: Clock,
-        rng: Random,
-        log_worker: Worker,
-        snapshot_worker: Worker,
-        image: Callable[[], tuple[ClusterImage, int]],
-        on_failure: Callable[[Exception], None],
+        around: Surroundings,
     ) -> None:
         self.local = local
         self._times = times
-        self._storage = storage
-        self._clock = clock
-        self._rng = rng
-        self._log_worker = log_worker
-        self._image = image
-        self._on_failure = on_failure
+        self._around = around
         self._machine: StateMachine | None = None
-        self.driver = Driver(
-            self._node(log, hard_state),
-            log.base_index,
-            local=local,
-            outlets=self,
-            clock=clock,
-            rng=rng,
-            tick_s=times.tick_s,
-            on_failure=on_failure,
-        )
+        self.driver = self._make_driver(log, hard_state)
         self._neighbours = Neighbours(local)
         self._transport = Transport(
-            network,
-            clock,
-            rng,
-            local,
-            silence_s=SILENCE_TIMEOUTS * times.election_timeout_ms / 1000,
-            peers=self,
+            around.network, around.clock, around.rng, local, silence_s=times.silence_s, peers=self
         )
-        self._formatter = Formatter(
-            directory, storage, local, worker=log_worker, clock=clock, rng=rng, on_founded=self._founded
-        )
-        self._bootstrap = Bootstrap(network, clock, local, self._formatter)
+        self._standing = Standing(self.driver, local, self._transport.silent_s, times.silence_s)
+        self._formatter = self._make_formatter()
+        self._bootstrap = Bootstrap(around.network, around.clock, local, self._formatter)
         self._sender = SnapshotSender(
-            network, hello_to=self._transport.hello_to, image=image, report=self._snapshot_sent
+            around.network,
+            hello_to=self._transport.hello_to,
+            image=around.image,
+            report=self._snapshot_sent,
         )
-        self._taker = SnapshotReceiver(
-            disk,
-            directory.path,
-            snapshot_worker,
-            local,
-            image=lambda: image()[0],
-            log=lambda: self.driver.node.log,
-            let_in=self._let_in,
-            step=self.step,
-        )
+        self._taker = self._make_taker()
         self._receiver = RaftReceiver(
             local, self, probe=lambda: describe_self(self.driver, local), install=self._taker.install
         )
-        self.steward = Steward(
-            self.driver,
-            local,
-            self._neighbours,
-            self._bootstrap,
-            network=network,
-            clock=clock,
-            image=lambda: image()[0],
-            election_ticks=times.election_ticks,
-            on_failure=on_failure,
-        )
+        self.steward = self._make_steward()
         self._waiting_for_cluster: asyncio.Task[None] | None = None
         self._founds_alone = False
-        self._was_member = False
 
     def service(self) -> Service:
         """RaftService, for the other coordinators."""
@@ -162,9 +138,11 @@ class QuorumShell:
 
     async def settle(self, timeout_s: float) -> None:
         """The only voter of a cluster need not wait for others: return when it is active."""
-        ends_at = self._clock.monotonic() + timeout_s
-        while not self.driver.is_active and self._will_be_alone() and self._clock.monotonic() < ends_at:
-            await self._clock.sleep(SETTLE_LOOK_S)
+        ends_at = self._around.clock.monotonic() + timeout_s
+        while (
+            not self.driver.is_active and self._will_be_alone() and self._around.clock.monotonic() < ends_at
+        ):
+            await self._around.clock.sleep(SETTLE_LOOK_S)
 
     async def hand_over(self, timeout_s: float) -> None:
         """If this coordinator is active, let another one be it before this one stops; wait so long for it."""
@@ -192,29 +170,25 @@ class QuorumShell:
         self._transport.send(message)
 
     def send_snapshot(self, coordinator_id: int, term: int) -> None:
-        member = _listed(self.driver.node.log.quorum, coordinator_id)
+        member = listed(self.driver.node.log.quorum, coordinator_id)
         assert member is not None, "a leader sends to members"
         self._sender.send(member, term)
 
     async def write(self, write: Write) -> None:
         arrived = None if write.snapshot is None else self._taker.take(write.snapshot)
-        await self._log_worker.run(partial(_carry_out, self._storage, write, arrived))
+        await self._around.log_worker.run(partial(_carry_out, self._around.storage, write, arrived))
         if arrived is not None:
             assert self._machine is not None, "it has not started"
             self._machine.install(arrived.image, arrived.id.term)
             self.driver.installed(arrived.id.index)
 
     def quorum_changed(self, quorum: QuorumRecord | None) -> None:
-        own = _listed(quorum, self.local.id)
-        if own is not None and own.directory_id == self.local.directory_id:
-            self._was_member = True
-            self.local.address = self.local.address or own.address
+        self._standing.quorum_changed(quorum)
         self._transport.follow(quorum)
 
     def tick(self) -> None:
         self._transport.tick()
-        if self._was_member and self._knows_removal() and not self._hears_leader():
-            self.local.note_removed("the quorum was changed and has other members")
+        self._standing.tick()
 
     # --- what other coordinators say ---
 
@@ -241,34 +215,69 @@ class QuorumShell:
 
     def refused(self, member: QuorumMember, refusal: RaftRefusal) -> None:
         self._neighbours.refused(member, refusal)
-        if refusal.error.code == errors_pb2.REMOVED and not self._hears_leader():
-            self.local.note_removed(from_proto(refusal.error).message)
+        self._standing.refused(refusal)
 
     async def _let_in(self, hello: RaftHello) -> None:
         await self._receiver.let_in(hello)
 
     # --- parts ---
 
+    def _make_driver(self, log: RaftLog, hard_state: HardState) -> Driver:
+        return Driver(
+            self._node(log, hard_state),
+            log.base_index,
+            local=self.local,
+            outlets=self,
+            clock=self._around.clock,
+            rng=self._around.rng,
+            tick_s=self._times.tick_s,
+            on_failure=self._around.on_failure,
+        )
+
+    def _make_formatter(self) -> Formatter:
+        around = self._around
+        return Formatter(
+            around.directory,
+            around.storage,
+            self.local,
+            worker=around.log_worker,
+            clock=around.clock,
+            rng=around.rng,
+            on_founded=self._founded,
+        )
+
+    def _make_taker(self) -> SnapshotReceiver:
+        around = self._around
+        return SnapshotReceiver(
+            around.disk,
+            around.directory.path,
+            around.snapshot_worker,
+            self.local,
+            image=lambda: around.image()[0],
+            log=lambda: self.driver.node.log,
+            let_in=self._let_in,
+            step=self.step,
+        )
+
+    def _make_steward(self) -> Steward:
+        around = self._around
+        return Steward(
+            self.driver,
+            self.local,
+            self._neighbours,
+            self._bootstrap,
+            network=around.network,
+            clock=around.clock,
+            image=lambda: around.image()[0],
+            election_ticks=self._times.election_ticks,
+            on_failure=around.on_failure,
+        )
+
     def _founded(self, entry: RaftEntry) -> None:
         self.driver.found(self._node(RaftLog(entries=[entry]), FIRST_STATE))
 
     def _snapshot_sent(self, coordinator_id: int, succeeded: bool) -> None:  # noqa: FBT001 - a report
         self.driver.snapshot_sent(coordinator_id, succeeded=succeeded)
-
-    def _knows_removal(self) -> bool:
-        """Its own log says so. One that has yet to read of its own addition hears who leads."""
-        log = self.driver.node.log
-        own = [_listed(quorum, self.local.id) for quorum in (log.quorum, log.committed_quorum)]
-        return all(each is None or each.directory_id != self.local.directory_id for each in own)
-
-    def _hears_leader(self) -> bool:
-        if self.driver.active_id == self.local.id:
-            return True
-        leader = _listed(self.driver.node.log.quorum, self.driver.active_id)
-        if leader is None:
-            return False
-        silent_s = self._transport.silent_s(leader.coordinator_id, leader.directory_id)
-        return silent_s < SILENCE_TIMEOUTS * self._times.election_timeout_ms / 1000
 
     def _is_alone(self) -> bool:
         """The one voter there is."""
@@ -286,18 +295,13 @@ class QuorumShell:
             election_ticks=self._times.election_ticks,
             heartbeat_ticks=TICKS_PER_HEARTBEAT,
         )
-        return RaftNode(config, log=log, hard_state=hard_state, rng=self._rng, make_no_op=self._no_op)
+        return RaftNode(config, log=log, hard_state=hard_state, rng=self._around.rng, make_no_op=self._no_op)
 
     def _no_op(self, index: int, term: int) -> bytes:
         """The entry that a term begins with (thesis 3.6.2)."""
         records = [MetadataRecord(no_op=NoOpRecord())]
-        entry = MetadataEntry(index=index, term=term, time_ms=self._clock.now_ms(), records=records)
+        entry = MetadataEntry(index=index, term=term, time_ms=self._around.clock.now_ms(), records=records)
         return entry.SerializeToString()
-
-
-def _listed(quorum: QuorumRecord | None, coordinator_id: int) -> QuorumMember | None:
-    members = () if quorum is None else quorum.members
-    return next((each for each in members if each.coordinator_id == coordinator_id), None)
 
 
 def _carry_out(storage: Storage, write: Write, arrived: Arrived | None) -> None:
