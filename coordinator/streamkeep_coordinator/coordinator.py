@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from random import Random
 
+from streamkeep_common.errors import InvalidSettingError
 from streamkeep_common.seams import Clock, Disk, Listener, Network, Service, Worker, Workers
 from streamkeep_common.server.metrics import Metrics
 from streamkeep_common.settings import CoordinatorSettings
@@ -30,6 +31,7 @@ from streamkeep_coordinator.storage.storage import Storage
 
 _logger = logging.getLogger(__name__)
 
+MIN_HEARTBEATS_PER_TIMEOUT = 4
 HAND_OVER_S = 0.5
 """How long a coordinator that stops waits for another one to become active: much longer than it takes."""
 ALONE_S = 2.0
@@ -133,7 +135,7 @@ class Coordinator:
             LocalCoordinator(found.identity, "", trouble=found.trouble),
             found.log,
             found.hard_state,
-            QuorumTimes(settings.raft_heartbeat_ms, settings.election_timeout_ms),
+            _quorum_times(settings),
             Surroundings(
                 directory=self._directory,
                 storage=found.storage,
@@ -217,3 +219,13 @@ class Coordinator:
         worker = self._workers.start(name)
         self._started.append(worker)
         return worker
+
+
+def _quorum_times(settings: CoordinatorSettings) -> QuorumTimes:
+    """InvalidSettingError if a heartbeat or two that come late would already cause an election."""
+    if settings.election_timeout_ms < MIN_HEARTBEATS_PER_TIMEOUT * settings.raft_heartbeat_ms:
+        raise InvalidSettingError(
+            f"election_timeout_ms is {settings.election_timeout_ms}: it has to be at least "
+            f"{MIN_HEARTBEATS_PER_TIMEOUT} times raft_heartbeat_ms, which is {settings.raft_heartbeat_ms}"
+        )
+    return QuorumTimes(settings.raft_heartbeat_ms, settings.election_timeout_ms)

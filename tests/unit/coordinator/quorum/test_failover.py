@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from streamkeep_common.errors import InvalidSettingError
 from streamkeep_common.methods import GET_METADATA
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.coordinator_pb2 import GetMetadataRequest
@@ -136,3 +139,12 @@ def test_a_cut_that_swallows_everything_is_over_soon_after_it_heals() -> None:
         assert quorum.simulation.loop.time() - healed < 3
 
     simulate(scenario)
+
+
+def test_an_election_timeout_that_a_late_heartbeat_would_pass_is_refused() -> None:
+    async def scenario(quorum: Quorum) -> None:
+        node = quorum.new_node(4, election_timeout_ms="399", raft_heartbeat_ms="100")
+        with pytest.raises(InvalidSettingError, match="at least 4 times raft_heartbeat_ms"):
+            await node.start()
+
+    simulate(scenario, count=1)
