@@ -11,9 +11,10 @@ A broken stream is a hint and a missed deadline is proof:
 
 A judge that loses more than half of its sessions within one grace is itself the likely one to be cut off,
 so all that broke become DOUBTED. AWAITED are the brokers that were not fenced when this coordinator became
-active. A judge that was stalled could not hear: all deadlines move by a stall of more than 100 ms. And one
-that hears none of its brokers any more, though it had some, is *deserted*: it is to let another coordinator
-judge before it fences them.
+active. Whoever *asks* to open its session again has proved that it lives: from then on it has `timeout_s`,
+however long its registration takes to be confirmed. A judge that was stalled could not hear: all deadlines
+move by a stall of more than 100 ms. And one that hears none of its brokers any more, though it had some, is
+*deserted*: it is to let another coordinator judge before it fences them.
 
 Times are seconds of the monotonic clock.
 """
@@ -50,6 +51,7 @@ class _Session:
     stream: int  # the newest stream of this session; an older one that breaks means nothing
     heard_at: float
     broken_at: float = 0.0
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,19 @@ class Sessions:
         if session and session.state is State.OPEN and session.incarnation_id != incarnation_id:
             raise BrokerIdInUseError(f"another process with broker id {broker_id} is alive")
 
+    def asked(self, broker_id: int, incarnation_id: bytes, now: float) -> None:
+        """A broker begins to register; if it is known by this incarnation, it wants to go on with its session."""
+        session = self._sessions.get(broker_id)
+        if session is None or session.incarnation_id != incarnation_id:
+            return
+        self._came += session.state is State.AWAITED and not session.asks
+        session.asks = True
+        session.heard_at = now
+
     def open(self, broker_id: int, broker_epoch: int, incarnation_id: bytes, now: float) -> int:
         """A stream of a registered broker begins; the number by which `heard` and `broke` know it."""
         known = self._sessions.get(broker_id)
-        self._came += known is not None and known.state is State.AWAITED
+        self._came += known is not None and known.state is State.AWAITED and not known.asks
         self._had_company, self._alone_since = True, None
         self._streams += 1
         self._sessions[broker_id] = _Session(
@@ -163,6 +174,8 @@ class Sessions:
 
     def _deadline(self, session: _Session) -> float:
         silent = session.heard_at + self._times.timeout_s
+        if session.asks:
+            return silent
         if session.state is State.BROKEN:
             return min(silent, session.broken_at + self._times.grace_s)
         if session.state is State.AWAITED and self._came * 2 > self._awaited:

@@ -90,6 +90,7 @@ class SessionService:
         keeper = self._duty.keeper()
         self._check_epoch(register)
         keeper.sessions.check_may_register(register.broker_id, register.incarnation_id)
+        keeper.sessions.asked(register.broker_id, register.incarnation_id, self._clock.monotonic())
         done = await self._controller.execute(partial(register_broker, request=register))
         broker = self._controller.image.brokers[register.broker_id]
         if broker.broker_epoch != done.answer:

@@ -272,10 +272,10 @@ class Directory:
         for index in range(agreed + 1, log.last_index + 1):
             self._log[index] = self._agreement.place(self._log[index - 1], log.entry(index), self.name)
         self._last_index = log.last_index
-        self._durable_index = min(self._durable_index, log.last_index)
 
     def _truncate(self, last_index: int) -> None:
         self._agreement.note("truncated", f"{self.name} to {last_index}")
+        self._durable_index = min(self._durable_index, last_index)
         require(
             last_index >= self._committed_index,
             COMMITTED,

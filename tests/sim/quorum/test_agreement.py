@@ -151,6 +151,7 @@ def test_what_was_acknowledged_and_then_cut_off_may_be_missing(bench: Bench) -> 
     bench.a.look(before)
     bench.a.acknowledged(1, 3)
     before.log.truncate(3)
+    before.log.append(entries(2, first=3)[0])
     bench.a.look(before)
     bench.a.look(node(1, 1))
 

@@ -175,6 +175,39 @@ def test_a_new_judge_fences_nobody_who_comes_in_time() -> None:
     assert judge.fenced == {}
 
 
+def test_a_broker_that_asks_in_time_is_not_fenced_however_long_its_registration_takes() -> None:
+    judge = Judge()
+    await_brokers(judge, 1, 2, 3)
+    judge.run(0.2)
+    judge.open(1, 2)
+    judge.sessions.asked(3, A, judge.now)
+    judge.run(2.5)
+    assert judge.fenced == {}
+    judge.open(3)
+    judge.run(10)
+    assert judge.fenced == {}
+
+
+def test_a_broker_that_asks_again_after_a_break_has_the_whole_timeout() -> None:
+    judge = Judge()
+    judge.open(1, 2, 3)
+    judge.run(1)
+    judge.sessions.asked(3, A, judge.now)
+    judge.broke(3)
+    judge.run(5)
+    assert judge.fenced == within_a_tick({3: 4.0})
+
+
+def test_another_incarnation_that_asks_saves_nobody() -> None:
+    judge = Judge()
+    judge.open(1, 2, 3)
+    judge.run(1)
+    judge.broke(3)
+    judge.sessions.asked(3, B, judge.now)
+    judge.run(1)
+    assert judge.fenced == within_a_tick({3: 1.3})
+
+
 def test_a_new_judge_that_loses_all_who_have_come_does_not_fence_them_early_for_those_still_missing() -> None:
     judge = Judge()
     await_brokers(judge, 1, 2, 3)
