@@ -100,7 +100,7 @@ class Sessions:
             raise BrokerIdInUseError(f"another process with broker id {broker_id} is alive")
 
     def asked(self, broker_id: int, incarnation_id: bytes, now: float) -> None:
-        """A broker begins to register; if it is known by this incarnation, it wants to go on with its session."""
+        """A broker begins to register. If it is known by this incarnation, it wants its session to go on."""
         session = self._sessions.get(broker_id)
         if session is None or session.incarnation_id != incarnation_id:
             return
