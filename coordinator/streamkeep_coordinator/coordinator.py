@@ -115,6 +115,8 @@ class Coordinator:
             self._images.feed.close()
         if self._duty is not None:
             await self._duty.close()
+        if self._quorum is not None:
+            self._quorum.hang_up()
         if self._listener is not None:
             await self._listener.stop(self._settings.stop_timeout_ms / 1000)
         if self._quorum is not None:

@@ -9,31 +9,45 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from streamkeep_common.errors import (
     InvalidQuorumChangeError,
     StreamkeepError,
     UnavailableError,
     from_rpc,
+    raise_if_error,
 )
-from streamkeep_common.methods import PROBE
-from streamkeep_common.seams import Clock, Network, RpcError
+from streamkeep_common.methods import INITIALIZE_CLUSTER, PROBE
+from streamkeep_common.seams import Clock, Network, RpcError, UnaryMethod
 from streamkeep_coordinator.quorum.formatter import Formatter
 from streamkeep_coordinator.quorum.local import LocalCoordinator
 from streamkeep_proto.v1.metadata_pb2 import QuorumMember
-from streamkeep_proto.v1.raft_pb2 import CoordinatorAddress, ProbeRequest, ProbeResponse
+from streamkeep_proto.v1.raft_pb2 import (
+    CoordinatorAddress,
+    InitializeClusterRequest,
+    ProbeRequest,
+    ProbeResponse,
+)
 
 PROBE_TIMEOUT_S = 1.0
+FOUND_TIMEOUT_S = 3.0
 RETRY_S = 0.1
 
 _logger = logging.getLogger(__name__)
 
 
-async def probe(network: Network, address: str) -> ProbeResponse:
-    """Who answers there. UnavailableError and others if nobody does."""
+Q = TypeVar("Q", bound=Message)
+R = TypeVar("R", bound=Message)
+
+
+async def ask(network: Network, address: str, method: UnaryMethod[Q, R], request: Q, timeout_s: float) -> R:
+    """What is answered there. UnavailableError and others if nobody does."""
     channel = network.dial(address)
     try:
-        return await channel.call(PROBE, ProbeRequest(), timeout_s=PROBE_TIMEOUT_S)
+        return await channel.call(method, request, timeout_s=timeout_s)
     except RpcError as error:
         raise from_rpc(error) from None
     finally:
@@ -51,9 +65,10 @@ class Bootstrap:
         self._said = ""
 
     async def initialize(self, members: Sequence[CoordinatorAddress]) -> str:
-        """Found a cluster of these members, this coordinator among them; its id.
+        """Have a cluster founded of these members, this coordinator among them; its id.
 
-        InvalidQuorumChangeError says who stands in the way, UnavailableError who does not answer.
+        Whoever is asked, the one with the lowest id does it: two that are asked at once would make a cluster
+        each. InvalidQuorumChangeError says who stands in the way, UnavailableError who does not answer.
         """
         if all(member.coordinator_id != self._local.id for member in members):
             raise InvalidQuorumChangeError(
@@ -65,27 +80,53 @@ class Bootstrap:
             if isinstance(look, BaseException):
                 raise look
             found.append(look)
+        founder = min(members, key=lambda member: member.coordinator_id)
+        if founder.coordinator_id != self._local.id:
+            return await self._ask(founder, members)
         return await self._formatter.found(sorted(found, key=lambda member: member.coordinator_id))
 
     async def wait_for_cluster(self, members: Sequence[tuple[int, str]]) -> None:
         """Until this coordinator belongs to a cluster: found it if its id is the lowest of these, as soon as
         all of them answer and none belongs to one; else somebody will name this directory.
         """
+        self._say_who_founds(members)
         addresses = [CoordinatorAddress(coordinator_id=number, address=at) for number, at in members]
         while not self._local.is_formatted:
             if addresses[0].coordinator_id == self._local.id:
                 await self._try(addresses)
             await self._clock.sleep(RETRY_S)
 
+    def _say_who_founds(self, members: Sequence[tuple[int, str]]) -> None:
+        founder, address = members[0]
+        if self._local.id not in dict(members):
+            _logger.warning(
+                "initial_members does not name coordinator %d: it waits for `streamctl quorum add`",
+                self._local.id,
+            )
+        elif founder != self._local.id:
+            _logger.info(
+                "coordinator %d waits until coordinator %d at %s founds the cluster, or another member of it "
+                "lets this one in",
+                self._local.id,
+                founder,
+                address,
+            )
+
     async def _try(self, members: Sequence[CoordinatorAddress]) -> None:
         try:
-            cluster_id = await self.initialize(members)
+            await self.initialize(members)
         except StreamkeepError as error:
             if error.message != self._said:
                 _logger.warning("no cluster is founded yet: %s", error.message)
             self._said = error.message
-            return
-        _logger.info("coordinator %d has founded cluster %s", self._local.id, cluster_id)
+
+    async def _ask(self, founder: CoordinatorAddress, members: Sequence[CoordinatorAddress]) -> str:
+        request = InitializeClusterRequest(members=members)
+        answer = await ask(
+            self._network, founder.address, INITIALIZE_CLUSTER, request, timeout_s=FOUND_TIMEOUT_S
+        )
+        raise_if_error(answer.error)
+        return answer.cluster_id
 
     async def _look_at(self, member: CoordinatorAddress) -> QuorumMember:
         """How the member will be listed, if it belongs to no cluster."""
@@ -104,7 +145,7 @@ class Bootstrap:
 
 async def probe_member(network: Network, member: CoordinatorAddress) -> ProbeResponse:
     try:
-        answer = await probe(network, member.address)
+        answer = await ask(network, member.address, PROBE, ProbeRequest(), timeout_s=PROBE_TIMEOUT_S)
     except StreamkeepError as error:
         raise UnavailableError(
             f"coordinator {member.coordinator_id} does not answer at {member.address}: {error.message}"

@@ -75,6 +75,7 @@ class Formatter:
             await self._worker.run(write)
             await self._format(cluster_id, FIRST_EPOCH)
             self._on_founded(entry)
+            _logger.info("coordinator %d has founded cluster %s", self._local.id, cluster_id)
             return cluster_id
 
     async def _format(self, cluster_id: str, cluster_epoch: int) -> None:

@@ -65,6 +65,7 @@ class RaftReceiver:
         self._ear = ear
         self._probe = probe
         self._install = install
+        self._open: dict[asyncio.Timeout, None] = {}
 
     def service(self) -> Service:
         streams: dict[StreamMethod[Any, Any], StreamHandler] = {
@@ -87,9 +88,14 @@ class RaftReceiver:
             return
         try:
             await self.let_in(envelope.hello)
-            await self._listen(stream, envelope.hello)
+            await self._listen_until_hung_up(stream, envelope.hello)
         except StreamkeepError as error:
             await stream.send(refusal(error, self._local.identity))
+
+    def hang_up(self) -> None:
+        """End all streams of messages: the others keep them open for as long as they live."""
+        for stream in self._open:
+            stream.reschedule(asyncio.get_running_loop().time())
 
     async def let_in(self, hello: RaftHello) -> None:
         """Take note of a speaker. Raises why it is refused."""
@@ -102,6 +108,19 @@ class RaftReceiver:
         if isinstance(outcome, StreamkeepError):
             raise outcome
         return outcome
+
+    async def _listen_until_hung_up(
+        self, stream: ServerStream[RaftEnvelope, RaftRefusal], hello: RaftHello
+    ) -> None:
+        try:
+            async with asyncio.timeout(None) as end:
+                self._open[end] = None
+                try:
+                    await self._listen(stream, hello)
+                finally:
+                    del self._open[end]
+        except TimeoutError:
+            return
 
     async def _listen(self, stream: ServerStream[RaftEnvelope, RaftRefusal], hello: RaftHello) -> None:
         speaker = (hello.coordinator_id, hello.directory_id)

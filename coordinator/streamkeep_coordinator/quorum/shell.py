@@ -153,6 +153,10 @@ class QuorumShell:
         except StreamkeepError as error:
             _logger.warning("leadership could not be handed over before stopping: %s", error)
 
+    def hang_up(self) -> None:
+        """Hear the other coordinators no more."""
+        self._receiver.hang_up()
+
     async def stop(self) -> None:
         """Take no part any more; a write under way ends."""
         if self._waiting_for_cluster is not None:

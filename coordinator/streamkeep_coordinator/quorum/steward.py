@@ -15,6 +15,7 @@ from streamkeep_common.errors import (
     NotActiveError,
     StreamkeepError,
     TimedOutError,
+    UnavailableError,
     UnsupportedFeatureError,
 )
 from streamkeep_common.image import QUORUM_FEATURE_LEVEL, ClusterImage
@@ -27,7 +28,7 @@ from streamkeep_coordinator.quorum.local import LocalCoordinator
 from streamkeep_coordinator.quorum.membership import View, next_change, with_learner, without
 from streamkeep_coordinator.quorum.neighbours import Neighbours
 from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, QuorumMember, QuorumRecord
-from streamkeep_proto.v1.raft_pb2 import CoordinatorAddress, DescribeQuorumResponse
+from streamkeep_proto.v1.raft_pb2 import CoordinatorAddress, DescribeQuorumResponse, ProbeResponse
 
 LOOK_S = 0.1
 TRANSFER_TIMEOUT_S = 5.0
@@ -78,7 +79,7 @@ class Steward:
 
     async def add(self, coordinator: CoordinatorAddress) -> None:
         self._check_active()
-        answer = await probe_member(self._network, coordinator)
+        answer = await self._who_is_at(coordinator)
         identity = self._local.identity
         if answer.cluster_id and (answer.cluster_id, answer.cluster_epoch) != (
             identity.cluster_id,
@@ -111,6 +112,13 @@ class Steward:
             if is_given_up or self._clock.monotonic() >= ends_at:
                 raise TimedOutError("leadership is still here: the other voter did not take it")
             await self._clock.sleep(LOOK_S / 10)
+
+    async def _who_is_at(self, coordinator: CoordinatorAddress) -> ProbeResponse:
+        """UnavailableError would send the caller to another coordinator, where the address is no better."""
+        try:
+            return await probe_member(self._network, coordinator)
+        except UnavailableError as error:
+            raise InvalidQuorumChangeError(error.message) from None
 
     # --- by itself ---
 

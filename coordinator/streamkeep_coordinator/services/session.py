@@ -8,6 +8,8 @@ from functools import partial
 from streamkeep_common.errors import (
     ClusterMismatchError,
     InvalidRequestError,
+    NotActiveError,
+    NotInitializedError,
     StaleBrokerEpochError,
     StreamkeepError,
     to_proto,
@@ -28,6 +30,9 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     SessionRequest,
     SessionResponse,
 )
+
+_ASK_ANOTHER = (NotActiveError, NotInitializedError)
+"""Brokers look for the active coordinator by asking all of them, again and again: nothing is wrong."""
 
 _logger = logging.getLogger(__name__)
 
@@ -67,7 +72,8 @@ class SessionService:
         try:
             session = await self._register(stream, request)
         except StreamkeepError as error:
-            _logger.warning("a broker at %s was refused: %s", stream.info.peer, error)
+            level = logging.DEBUG if isinstance(error, _ASK_ANOTHER) else logging.WARNING
+            _logger.log(level, "a broker at %s was refused: %s", stream.info.peer, error)
             await stream.send(SessionResponse(error=to_proto(error)))
             return
         await session.run()

@@ -26,6 +26,18 @@ def test_when_the_active_coordinator_dies_another_one_is_active_in_time() -> Non
         simulate(scenario, seed=seed)
 
 
+def test_a_coordinator_that_stops_does_not_wait_for_the_streams_of_the_others() -> None:
+    async def scenario(quorum: Quorum) -> None:
+        await quorum.until_all_follow()
+        for node in quorum.nodes.values():
+            began = quorum.simulation.loop.time()
+            await node.stop()
+            took = quorum.simulation.loop.time() - began
+            assert took < 0.6, f"coordinator {node.id} stopped after {took} s"
+
+    simulate(scenario)
+
+
 def test_one_that_stood_still_does_not_disturb_those_who_went_on() -> None:
     async def scenario(quorum: Quorum) -> None:
         first = await quorum.active()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from streamkeep_common.methods import INITIALIZE_CLUSTER, PROBE
@@ -80,6 +82,17 @@ def test_an_operator_can_make_the_cluster_at_any_of_its_members_once() -> None:
         assert again.error.code == errors_pb2.INVALID_QUORUM_CHANGE
 
     simulate(scenario, initial_members="")
+
+
+def test_two_members_that_are_asked_at_once_make_one_cluster() -> None:
+    async def scenario(quorum: Quorum) -> None:
+        made = await asyncio.gather(*(_initialize(quorum, asked, 1, 2, 3) for asked in (2, 3, 1)))
+        assert sorted(each.error.code for each in made) == [0, *[errors_pb2.INVALID_QUORUM_CHANGE] * 2]
+        view = await quorum.until_voters(1, 2, 3)
+        assert {each.cluster_id for each in made} == {"", view.cluster_id}
+
+    for seed in range(5):
+        simulate(scenario, seed=seed, initial_members="")
 
 
 def test_an_operator_is_told_who_stands_in_the_way() -> None:

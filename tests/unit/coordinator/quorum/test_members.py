@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamkeep_proto.v1 import errors_pb2
-from tests.unit.coordinator.quorum.trio import Quorum, simulate
+from tests.unit.coordinator.quorum.trio import Quorum, address, simulate
 
 
 def test_an_emptied_directory_comes_back_as_a_learner_and_then_votes() -> None:
@@ -128,6 +128,16 @@ def test_a_member_of_another_cluster_is_not_let_in() -> None:
         refused = await quorum.add(4)
         assert refused.error.code == errors_pb2.INVALID_QUORUM_CHANGE
         assert "cluster" in refused.error.message
+
+    simulate(scenario)
+
+
+def test_whoever_adds_a_member_is_told_which_address_does_not_answer() -> None:
+    async def scenario(quorum: Quorum) -> None:
+        await quorum.active()
+        refused = (await quorum.add(4)).error
+        assert refused.code == errors_pb2.INVALID_QUORUM_CHANGE
+        assert address(4) in refused.message
 
     simulate(scenario)
 
