@@ -88,20 +88,22 @@ class MetadataWatch:
 
     async def _follow(self, address: str) -> None:
         backoff = Backoff(RECONNECT, self._rng)
+        said = ""
         while True:
             index = self.image.index
+            end = "the coordinator ended it"
             try:
                 await self._watch(address)
-            except RpcError as error:
-                _logger.info("the metadata watch at %s broke: %s", address, error)
             except (ClusterMismatchError, UnsupportedFeatureError):
                 raise
-            except StreamkeepError as error:
-                _logger.info("the coordinator at %s refused the metadata watch: %s", address, error)
-            else:
-                _logger.info("the coordinator at %s ended the metadata watch", address)
+            except (RpcError, StreamkeepError) as error:
+                end = str(error)
             if self.image.index != index:
                 backoff.reset()
+                said = ""
+            if end != said:  # what is the same at each attempt is said once
+                _logger.info("the metadata watch at %s is over: %s", address, end)
+            said = end
             await self._clock.sleep(backoff.next_wait_s())
 
     async def _watch(self, address: str) -> None:

@@ -6,18 +6,14 @@ from enum import Enum
 
 from streamkeep_common.errors import (
     ClusterMismatchError,
-    InvalidRequestError,
     RemovedError,
     StreamkeepError,
     WrongDirectoryError,
     to_proto,
 )
-from streamkeep_common.limits import ID_BYTES
 from streamkeep_coordinator.storage.directory import Identity
 from streamkeep_proto.v1.metadata_pb2 import QuorumRecord
 from streamkeep_proto.v1.raft_pb2 import RaftHello, RaftRefusal
-
-CLUSTER_ID_CHARACTERS = 22
 
 
 class Admission(Enum):
@@ -30,13 +26,12 @@ class Admission(Enum):
 def admit(
     hello: RaftHello, identity: Identity, quorum: QuorumRecord | None, quorum_index: int
 ) -> Admission | StreamkeepError:
-    """`quorum` is the newest that is known to be committed here, `quorum_index` its entry's index.
+    """Of a hello whose form is right. `quorum` is the newest that is known to be committed here,
+    `quorum_index` its entry's index.
 
     A directory is what is spoken to: what an emptied disk promised under the same coordinator id, another
     directory must not stand in for.
     """
-    if not _is_complete(hello):
-        return InvalidRequestError("a stream between coordinators begins with a complete hello")
     if identity.cluster_id:
         mismatch = _mismatch(hello, identity)
         if mismatch is not None:
@@ -61,16 +56,6 @@ def refusal(error: StreamkeepError, identity: Identity) -> RaftRefusal:
         cluster_epoch=identity.cluster_epoch,
         coordinator_id=identity.coordinator_id,
         directory_id=identity.directory_id,
-    )
-
-
-def _is_complete(hello: RaftHello) -> bool:
-    return (
-        len(hello.cluster_id) == CLUSTER_ID_CHARACTERS
-        and hello.cluster_epoch >= 1
-        and hello.coordinator_id >= 1
-        and len(hello.directory_id) == ID_BYTES
-        and hello.coordinator_id != hello.to_coordinator_id
     )
 
 

@@ -11,6 +11,7 @@ from streamkeep_common.methods import EXCHANGE, INSTALL_SNAPSHOT, PROBE, RAFT_SE
 from streamkeep_common.seams import CallInfo, RpcError, ServerStream, Service, Status, StreamMethod
 from streamkeep_common.seams.network import StreamHandler
 from streamkeep_coordinator.quorum.admission import Admission, admit, refusal
+from streamkeep_coordinator.quorum.form import check_hello, check_message
 from streamkeep_coordinator.quorum.local import LocalCoordinator
 from streamkeep_proto.v1.metadata_pb2 import QuorumRecord
 from streamkeep_proto.v1.raft_pb2 import (
@@ -104,6 +105,7 @@ class RaftReceiver:
         self._ear.greet(hello)
 
     def _check(self, hello: RaftHello) -> Admission:
+        check_hello(hello)
         outcome = admit(hello, self._local.identity, *self._ear.committed_quorum())
         if isinstance(outcome, StreamkeepError):
             raise outcome
@@ -130,10 +132,7 @@ class RaftReceiver:
                 _, quorum_index = self._ear.committed_quorum()
                 self._check(hello)  # it may have been removed
             message = envelope.message
-            if envelope.WhichOneof("envelope") != "message" or not message.HasField("body"):
-                raise InvalidRequestError("after the hello, messages of Raft are expected")
-            if message.HasField("snapshot_received"):
-                raise InvalidRequestError("a snapshot is brought by InstallSnapshot")
+            check_message(message)
             if (message.sender, message.sender_directory_id) != speaker:
                 raise InvalidRequestError("a message in the name of another coordinator")
             self._ear.step(message)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from streamkeep_common.errors import InvalidRequestError, StreamkeepError, to_proto
 from streamkeep_common.image import ClusterImage, SnapshotBuilder
 from streamkeep_common.seams import Disk, ServerStream, Worker
+from streamkeep_coordinator.quorum.form import check_snapshot
 from streamkeep_coordinator.quorum.local import LocalCoordinator
 from streamkeep_coordinator.raft import RaftLog
 from streamkeep_coordinator.storage.snapshots import ReceivedSnapshot, SnapshotId
@@ -74,6 +75,7 @@ class SnapshotReceiver:
             first = await self._next(stream)
             if not first.HasField("header"):
                 raise InvalidRequestError("a snapshot begins with its header")
+            check_snapshot(first.header)
             await self._let_in(first.header.hello)
             await self._alone(self._receive(stream, first))
         except (StreamkeepError, TimeoutError) as error:

@@ -19,6 +19,9 @@ Peer = tuple[int, bytes]
 GUEST_TIMEOUT_S = 10.0
 """How long somebody who is no member is kept in touch with after the last word."""
 
+MAX_GUESTS = 16
+"""More than join or leave at a time; each costs a connection."""
+
 
 class Peers(Protocol):
     """What is told of the links, and what hellos say."""
@@ -84,9 +87,13 @@ class Transport:
         guest = QuorumMember(
             coordinator_id=hello.coordinator_id, directory_id=hello.directory_id, address=hello.address
         )
-        self._heard_at[_peer(guest)] = self._clock.monotonic()
-        if _peer(guest) not in self._members and guest.address:
-            self._guests[_peer(guest)] = guest
+        peer = _peer(guest)
+        is_new = peer not in self._members and peer not in self._guests
+        if is_new and len(self._guests) >= MAX_GUESTS:
+            return
+        self._heard_at[peer] = self._clock.monotonic()
+        if peer not in self._members and guest.address:
+            self._guests[peer] = guest
             self._link()
 
     def send(self, message: RaftMessage) -> None:
