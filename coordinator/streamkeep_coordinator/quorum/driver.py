@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
@@ -36,6 +37,11 @@ from streamkeep_coordinator.storage.frame import MAX_PAYLOAD_BYTES
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, MetadataRecord
 from streamkeep_proto.v1.raft_pb2 import RaftEntry, RaftMessage
 
+_DISK_HANGS = "the disk of coordinator %d has not finished a write for an election timeout: it cannot lead so"
+_DISK_ANSWERS = "the disk of coordinator %d answers again"
+
+_logger = logging.getLogger(__name__)
+
 
 class Driver:
     """`applied_index` is that of the image at the start; `tick_s` is the time between two ticks of the core.
@@ -65,6 +71,7 @@ class Driver:
         self._applier = Applier(clock, applied_index, on_entry=self._apply, on_failure=self.core_failed)
         self._active_term = 0
         self._leader = 0
+        self._disk_hangs = False
         self._ended = ""
 
     @property
@@ -204,6 +211,9 @@ class Driver:
         if node.leader != self._leader:
             self._leader = node.leader
             self._reads.ask_again()
+        if node.disk_hangs != self._disk_hangs:
+            self._disk_hangs = node.disk_hangs
+            _logger.warning(_DISK_HANGS if node.disk_hangs else _DISK_ANSWERS, self._local.id)
 
     def core_is_asked(self) -> None:
         if self._reads.is_asking:
@@ -239,7 +249,8 @@ class Driver:
     def _deactivate(self) -> None:
         assert self._machine is not None, "it has not started"
         self._active_term = 0
-        self._waiters.fail(after=self.committed_index)
+        log = self.node.log  # what is committed and durable is applied soon; the rest may wait for the disk
+        self._waiters.fail(after=min(log.committed_index, log.stable_index))
         self._machine.deactivate()
 
     def _end(self, why: str) -> None:

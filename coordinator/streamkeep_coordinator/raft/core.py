@@ -52,6 +52,8 @@ class Core:
         self.quiet_ticks = 0
         """Since the leader was heard, a vote was given, or a campaign began."""
         self.timeout_ticks = 0
+        self.write_ticks = 0
+        """How long the write under way has been; 0 = there is none, or it has just begun."""
         self.messages: list[RaftMessage] = []
         self.promises: list[RaftMessage] = []
         self.reads: list[tuple[int, int]] = []
@@ -74,9 +76,16 @@ class Core:
     def may_campaign(self) -> bool:
         """A voter, or one whose removal is not known to be committed: the voters that it leaves behind may
         lack entries that only it has, that removal among them (thesis 4.2.2). Never a learner, nor an empty
-        directory.
+        directory, nor while the disk hangs.
         """
+        if self.disk_hangs:
+            return False
         return self.is_voter or Members(self.log.committed_quorum).is_voter(self.id, self.config.directory_id)
+
+    @property
+    def disk_hangs(self) -> bool:
+        """A write has been under way for the shortest election timeout: it may never end, nor ever fail."""
+        return self.write_ticks >= self.config.election_ticks
 
     @property
     def is_active(self) -> bool:

@@ -92,6 +92,11 @@ class RaftNode:
         """Leads, and has committed an entry of its own term."""
         return self._core.is_active
 
+    @property
+    def disk_hangs(self) -> bool:
+        """A write has been under way for an election timeout: until it ends, this node cannot lead."""
+        return self._core.disk_hangs
+
     def status(self) -> RaftStatus:
         return status_of(self._core)
 
@@ -100,6 +105,8 @@ class RaftNode:
     def tick(self) -> None:
         """A tick has passed."""
         leadership = self._core.leadership
+        if self._write is not None:
+            self._core.write_ticks += 1
         if leadership is not None:
             replication.tick(self._core, leadership)
         else:
@@ -176,6 +183,7 @@ class RaftNode:
         assert write is self._write
         self._write = None
         core = self._core
+        core.write_ticks = 0
         if write.entries:
             core.log.written(write.entries[-1].index)
         hard_state = write.hard_state

@@ -23,6 +23,9 @@ def tick(core: Core, leadership: Leadership) -> None:
         _step_down(core, Event.QUORUM_LOST)
         return
     transfer.tick(core, leadership)
+    if core.disk_hangs and transfer.has_heir(core) and not _hands_over(core):
+        _step_down(core, Event.DISK_HANGS)
+        return
     if leadership.tick % core.config.heartbeat_ticks == 0:
         heartbeat(core, leadership)
 
@@ -101,6 +104,15 @@ def _is_heard(core: Core) -> bool:
     """Check-quorum (6.2): a majority of voters has answered within an election timeout."""
     heard = sum(core.hears(voter) for voter in core.members.voters)
     return heard >= majority(len(core.members.voters))
+
+
+def _hands_over(core: Core) -> bool:
+    """Nothing is applied where nothing becomes durable, and a disk that hangs says nothing: so somebody else
+    is to lead. Whoever is asked has an election timeout; False when that is over.
+    """
+    if core.write_ticks == core.config.election_ticks:
+        transfer.begin(core, 0)
+    return core.write_ticks < 2 * core.config.election_ticks
 
 
 def _step_down(core: Core, event: Event) -> None:

@@ -28,6 +28,7 @@ class Event(Enum):
     VOTES_LOST = "a majority refuses"
     LEADER_SEEN = "hears the leader of its term"
     NEWER_TERM = "learns of a newer term"
+    DISK_HANGS = "its write does not end, and nobody took over"
     QUORUM_LOST = "no majority answers for an election timeout"
     LEFT_QUORUM = "its own removal is committed"
 
@@ -48,6 +49,7 @@ TRANSITIONS: dict[tuple[Role, Event], Role] = {
     (Role.CANDIDATE, Event.LEADER_SEEN): Role.FOLLOWER,
     (Role.CANDIDATE, Event.NEWER_TERM): Role.FOLLOWER,
     (Role.LEADER, Event.NEWER_TERM): Role.FOLLOWER,
+    (Role.LEADER, Event.DISK_HANGS): Role.FOLLOWER,
     (Role.LEADER, Event.QUORUM_LOST): Role.FOLLOWER,
     (Role.LEADER, Event.LEFT_QUORUM): Role.FOLLOWER,
 }

@@ -27,6 +27,11 @@ def begin(core: Core, to: int) -> None:
         settle(core)
 
 
+def has_heir(core: Core) -> bool:
+    """There is another voter."""
+    return any(voter != core.id for voter in core.members.voters)
+
+
 def tick(core: Core, leadership: Leadership) -> None:
     """Given up after an election timeout, or when the target votes no more."""
     late = leadership.tick - leadership.transfer_tick >= core.config.election_ticks
