@@ -27,9 +27,13 @@ def removal(quorum: DescribeQuorumResponse, number: int) -> str:
         raise CommandError(f"coordinator {number} is the only voter: without it there would be no cluster")
     words = f"coordinator {number} ({state_word(member)}) at {member.address}"
     if not member.voter:
-        return f"{words}, a learner; the {left} voters stay"
+        return f"{words}, a learner; {_voters_stay(left)}"
     spare = left - (left // 2 + 1)
-    return f"{words}, a voter; {left} voters stay, of which {spare} may fail"
+    return f"{words}, a voter; {_voters_stay(left)}, of which {spare} may fail"
+
+
+def _voters_stay(count: int) -> str:
+    return "1 voter stays" if count == 1 else f"{count} voters stay"
 
 
 async def until_it_votes(cluster: Cluster, number: int, *, stall_timeout_s: float) -> DescribeQuorumResponse:

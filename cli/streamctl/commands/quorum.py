@@ -59,6 +59,12 @@ def add(invocation: Invocation, /, *, number: int, address: str, wait: bool) -> 
     """
     from streamctl.cluster import Cluster, ask
     from streamctl.membership import until_it_votes
+    from streamkeep_common.settings.types import Address
+
+    try:
+        Address().parse(address)
+    except ValueError:
+        raise click.UsageError(f"{address!r} is not HOST:PORT") from None
 
     async def work(cluster: Cluster) -> DescribeQuorumResponse:
         await cluster.admin.add_coordinator(number, address)

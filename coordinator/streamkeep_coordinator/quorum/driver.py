@@ -243,6 +243,7 @@ class Driver:
         if not self._active_term and self.node.role is Role.LEADER and entry.term == self.node.term:
             self._active_term = entry.term
             self._machine.activate(entry.term)
+            _logger.info("coordinator %d is active in term %d", self._local.id, entry.term)
         self._waiters.applied(entry.index, entry.term)
         self._reads.applied(entry.index)
 
@@ -252,6 +253,7 @@ class Driver:
         log = self.node.log  # what is committed and durable is applied soon; the rest may wait for the disk
         self._waiters.fail(after=min(log.committed_index, log.stable_index))
         self._machine.deactivate()
+        _logger.info("coordinator %d is not active any more", self._local.id)
 
     def _end(self, why: str) -> None:
         if self._ended:

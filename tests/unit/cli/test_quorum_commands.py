@@ -199,11 +199,17 @@ def test_remove_says_what_is_left(admin: FakeAdmin) -> None:
 
 
 def test_a_learner_can_be_removed_and_the_last_voter_cannot(admin: FakeAdmin) -> None:
-    assert "a learner; the 3 voters stay" in streamctl("quorum", "remove", "4", "--dry-run").stderr
+    assert "a learner; 3 voters stay" in streamctl("quorum", "remove", "4", "--dry-run").stderr
     assert streamctl("quorum", "remove", "9").exit_code == ExitCode.NOT_FOUND
     admin.quorums = [quorum(ACTIVE)]
     assert "only voter" in streamctl("quorum", "remove", "1", "--yes").stderr
     assert not admin.asked
+
+
+def test_add_refuses_what_is_no_address(admin: FakeAdmin) -> None:
+    for address in ("127.0.0.1", "127.0.0.1:0", "127.0.0.1:99999", ":7104"):
+        result = streamctl("quorum", "add", "4", address)
+        assert result.exit_code == ExitCode.USAGE and "HOST:PORT" in result.stderr and not admin.asked
 
 
 def test_transfer_names_who_is_active_and_fails_if_it_is_another(admin: FakeAdmin) -> None:

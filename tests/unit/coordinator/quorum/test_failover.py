@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from streamkeep_common.errors import InvalidSettingError
@@ -24,6 +26,22 @@ def test_when_the_active_coordinator_dies_another_one_is_active_in_time() -> Non
 
     for seed in range(5):
         simulate(scenario, seed=seed)
+
+
+def test_the_log_says_who_is_active_and_who_is_not_any_more(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(quorum: Quorum) -> None:
+        first = await quorum.active()
+        await quorum.transfer(0)
+        second = await quorum.active(besides=first)
+        said = [each.getMessage() for each in caplog.records if "active" in each.getMessage()]
+        assert said == [
+            f"coordinator {first} is active in term 2",
+            f"coordinator {first} is not active any more",
+            f"coordinator {second} is active in term 3",
+        ]
+
+    caplog.set_level(logging.INFO, "streamkeep_coordinator.quorum.driver")
+    simulate(scenario)
 
 
 def test_a_coordinator_that_stops_does_not_wait_for_the_streams_of_the_others() -> None:
