@@ -109,13 +109,14 @@ def _is_sole_voter(found: Recovered, hard_state: HardState, identity: Identity, 
     """The directory was written below feature level 2, when there was one coordinator and no word of it.
 
     Somebody who joins a cluster that was raised from that level has such a log, too, until it reads on. But
-    who is sent a log follows its leader, and so gives it the vote of the term in which it stores an entry.
+    who is sent a log follows its leader, and so gives it the vote of the term in which it stores an entry;
+    a power cut may tear that vote off, and then only the format of the log is left to tell.
     """
     if any(entry.HasField("quorum") for entry in found.entries):
         return False
     last_term = found.entries[-1].term if found.entries else snapshot_term
     is_own = hard_state.vote == identity.coordinator_id
-    return last_term > 0 and (is_own or (hard_state.vote == 0 and hard_state.term == last_term))
+    return last_term > 0 and (is_own or (hard_state.vote == 0 and found.is_first_format))
 
 
 def _quorum_of_one(identity: Identity, address: str) -> QuorumRecord:

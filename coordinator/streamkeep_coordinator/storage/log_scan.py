@@ -65,6 +65,8 @@ class LogScan:
         """Reads what the segments begin with. CorruptFileError if one has no good beginning."""
         self._disk = disk
         self._directory = directory
+        self.is_first_format = False
+        """A segment was written by a version that had no hard state."""
         starts = [self._read_start(first) for first in first_indexes(disk.list_directory(directory))]
         self.chain = live_chain(starts)
         self.void = [start.first for start in starts if start not in self.chain]
@@ -190,6 +192,7 @@ class LogScan:
         try:
             data = file.read(0, START_BYTES)
             if read_kind(data, 0) is FrameKind.ENTRY:
+                self.is_first_format = True
                 return Start(first - 1, 0)
             start = unpack_start(read_frame(data, 0))
         except (BadFrameError, struct.error) as error:

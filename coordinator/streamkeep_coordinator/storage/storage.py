@@ -57,9 +57,13 @@ from streamkeep_proto.v1.raft_pb2 import RaftEntry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """All that is durable. `snapshot_chunks` may raise CorruptFileError; `entries` follow the snapshot."""
+    """All that is durable. `snapshot_chunks` may raise CorruptFileError; `entries` follow the snapshot.
+
+    `is_first_format`: at least the oldest of it was written by a version that had no hard state.
+    """
 
     hard_state: HardState
+    is_first_format: bool
     snapshot: SnapshotId | None
     snapshot_path: Path | None
     snapshot_chunks: Iterator[MetadataSnapshot]
@@ -145,6 +149,7 @@ class Storage:
         chunks = read_snapshot(self._disk, path, snapshot) if snapshot and path else iter(())
         found = Recovered(
             hard_state=scan.hard_state,
+            is_first_format=scan.is_first_format,
             snapshot=snapshot,
             snapshot_path=path,
             snapshot_chunks=chunks,
