@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from google.protobuf.message import DecodeError
+
 from streamkeep_common.image import ClusterImage
 from streamkeep_common.methods import EXCHANGE
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, QuorumRecord
@@ -106,7 +108,10 @@ class Judge:
     # --- what is said ---
 
     def _overhear(self, source: str, target: str, data: bytes) -> None:
-        envelope = RaftEnvelope.FromString(data)
+        try:
+            envelope = RaftEnvelope.FromString(data)
+        except DecodeError:
+            return  # a refusal, on its way back
         trace = self._simulation.trace
         if trace.remembers_all:
             said = " ".join(str(envelope).split())
