@@ -151,7 +151,7 @@ class QuorumShell:
         try:
             await self.steward.transfer_to(0, timeout_s)
         except StreamkeepError as error:
-            _logger.warning("leadership could not be handed over before stopping: %s", error)
+            _logger.warning("leadership was not handed over before stopping: %s", error.message)
 
     def hang_up(self) -> None:
         """Hear the other coordinators no more."""

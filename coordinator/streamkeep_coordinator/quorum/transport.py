@@ -80,9 +80,10 @@ class Transport:
         self._link()
 
     def welcome(self, hello: RaftHello) -> None:
-        """Somebody who was let in: to be answered, a member or not.
+        """Somebody who was let in: to be answered, a member or not, where it says that it is.
 
-        A coordinator that joins, or lags behind, does not know of those who know of it.
+        A coordinator that joins, or lags behind, does not know of those who know of it; and while there is no
+        quorum, nothing can be written about one that has moved.
         """
         guest = QuorumMember(
             coordinator_id=hello.coordinator_id, directory_id=hello.directory_id, address=hello.address
@@ -92,8 +93,8 @@ class Transport:
         if is_new and len(self._guests) >= MAX_GUESTS:
             return
         self._heard_at[peer] = self._clock.monotonic()
-        if peer not in self._members and guest.address:
-            self._guests[peer] = guest
+        if guest.address:
+            (self._members if peer in self._members else self._guests)[peer] = guest
             self._link()
 
     def send(self, message: RaftMessage) -> None:

@@ -121,6 +121,25 @@ def test_an_address_that_changes_is_noted_in_the_quorum() -> None:
     simulate(scenario)
 
 
+def test_two_that_moved_while_there_was_no_quorum_find_the_third_and_are_found_by_it() -> None:
+    async def scenario(quorum: Quorum) -> None:
+        await quorum.until_all_follow()
+        for moved in (2, 3):
+            quorum.nodes[moved].kill()
+            quorum.nodes[moved].move(port=9999)
+        await quorum.client.clock.sleep(5)
+        await quorum.nodes[2].start()
+        await quorum.until(lambda: _is_one_active(quorum, 1, 2))
+        await quorum.nodes[3].start()
+        await quorum.until(lambda: _is_one_active(quorum, 1, 2, 3))
+
+    simulate(scenario)
+
+
+async def _is_one_active(quorum: Quorum, *coordinator_ids: int) -> bool:
+    return any(quorum.nodes[number].shell.driver.is_active for number in coordinator_ids)
+
+
 def test_a_member_of_another_cluster_is_not_let_in() -> None:
     async def scenario(quorum: Quorum) -> None:
         await quorum.active()
