@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from streamkeep_common.errors import InvalidRequestError, StreamkeepError, to_proto
 from streamkeep_common.image import ClusterImage, SnapshotBuilder
@@ -77,7 +77,7 @@ class SnapshotReceiver:
                 raise InvalidRequestError("a snapshot begins with its header")
             check_snapshot(first.header)
             await self._let_in(first.header.hello)
-            await self._alone(self._receive(stream, first))
+            await self._alone(partial(self._receive, stream, first))
         except (StreamkeepError, TimeoutError) as error:
             _logger.warning("a snapshot was refused: %s", error)
             reason = error if isinstance(error, StreamkeepError) else InvalidRequestError("it took too long")
@@ -97,9 +97,9 @@ class SnapshotReceiver:
             self._receiving.cancel()
             await asyncio.gather(self._receiving, return_exceptions=True)
 
-    async def _alone(self, work: Awaitable[None]) -> None:
+    async def _alone(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await self.close()
-        task = self._receiving = asyncio.ensure_future(work)
+        task = self._receiving = asyncio.create_task(work())
         try:
             await task
         except asyncio.CancelledError:
@@ -122,12 +122,16 @@ class SnapshotReceiver:
                 await self._add(file, builder, chunk)
             await self._worker.run(file.finish)
         except BaseException:
-            await self._worker.run(file.discard)
+            self._discard(file)
             raise
         arrived = Arrived(snapshot_id, file, builder.finish(snapshot_id.index))
         self._offer(arrived, header)
         if self._arrived is not arrived:
-            await self._worker.run(file.discard)
+            self._discard(file)
+
+    def _discard(self, file: ReceivedSnapshot) -> None:
+        """Nobody waits for it: the worker does it before whatever comes next."""
+        self._worker.run(file.discard).add_done_callback(_note_failure)
 
     async def _add(self, file: ReceivedSnapshot, builder: SnapshotBuilder, chunk: SnapshotChunk) -> None:
         await self._worker.run(partial(file.add, chunk.snapshot.SerializeToString()))
@@ -159,3 +163,8 @@ class SnapshotReceiver:
         if chunk is None:
             raise InvalidRequestError("the stream ended before the snapshot did")
         return chunk
+
+
+def _note_failure(discarded: asyncio.Future[None]) -> None:
+    if not discarded.cancelled() and (error := discarded.exception()) is not None:
+        _logger.warning("what is left of a snapshot stays until the next one or the next start: %s", error)
