@@ -14,7 +14,7 @@ from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
-from streamkeep_common.errors import ClusterMismatchError, InvalidQuorumChangeError
+from streamkeep_common.errors import ClusterMismatchError, InvalidQuorumChangeError, StreamkeepError
 from streamkeep_common.seams import Clock, Worker
 from streamkeep_coordinator.metadata.cluster import found_cluster
 from streamkeep_coordinator.quorum.local import LocalCoordinator
@@ -34,7 +34,9 @@ _logger = logging.getLogger(__name__)
 
 
 class Formatter:
-    """`worker` is the one that writes the log. `on_founded` gets the first entry once all is durable."""
+    """`worker` is the one that writes the log. `on_founded` gets the first entry once all is durable;
+    `on_failure` the error of a disk, or a bug, after which nobody knows what is on it.
+    """
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class Formatter:
         clock: Clock,
         rng: Random,
         on_founded: Callable[[RaftEntry], None],
+        on_failure: Callable[[Exception], None],
     ) -> None:
         self._directory = directory
         self._storage = storage
@@ -54,6 +57,7 @@ class Formatter:
         self._clock = clock
         self._rng = rng
         self._on_founded = on_founded
+        self._on_failure = on_failure
         self._lock = asyncio.Lock()
         self._tasks: dict[asyncio.Task[Any], None] = {}
 
@@ -78,8 +82,11 @@ class Formatter:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         """Its error has been told to whoever asked; if nobody is there any more, the log has it."""
         del self._tasks[task]
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, StreamkeepError):
             _logger.warning("coordinator %d did not become part of a cluster: %s", self._local.id, error)
+        elif isinstance(error, Exception):
+            self._on_failure(error)
 
     async def _one_by_one(self, work: Coroutine[Any, Any, T]) -> T:
         async with self._lock:
@@ -89,8 +96,12 @@ class Formatter:
         if not self._local.is_formatted:
             await self._format(cluster_id, cluster_epoch)
             _logger.info("coordinator %d joins cluster %s", self._local.id, cluster_id)
-        elif self._local.identity.cluster_id != cluster_id:
-            raise ClusterMismatchError(f"it has become one of cluster {self._local.identity.cluster_id}")
+            return
+        own = self._local.identity
+        if (own.cluster_id, own.cluster_epoch) != (cluster_id, cluster_epoch):
+            raise ClusterMismatchError(
+                f"it has become one of cluster {own.cluster_id} in epoch {own.cluster_epoch}"
+            )
 
     async def _found(self, members: list[QuorumMember]) -> str:
         if self._local.is_formatted:

@@ -248,6 +248,7 @@ class QuorumShell:
             clock=around.clock,
             rng=around.rng,
             on_founded=self._founded,
+            on_failure=around.on_failure,
         )
 
     def _make_taker(self) -> SnapshotReceiver:

@@ -27,9 +27,10 @@ class Bench:
 
     def __init__(self, simulation: Simulation) -> None:
         machine = simulation.machine("coordinator-1")
-        disk = SimDisk(simulation.rng("disk"))
+        disk = self.disk = SimDisk(simulation.rng("disk"))
         directory = DataDirectory(disk, DATA, machine.rng)
         self.founded: list[RaftEntry] = []
+        self.failures: list[Exception] = []
         self.local = LocalCoordinator(directory.open(1), "coordinator-1:7101")
         storage = Storage(disk, DATA)
         storage.recover()
@@ -41,6 +42,7 @@ class Bench:
             clock=machine.clock,
             rng=machine.rng,
             on_founded=self.founded.append,
+            on_failure=self.failures.append,
         )
 
     async def abandon(self, work: Coroutine[Any, Any, object]) -> None:
@@ -67,6 +69,29 @@ def test_who_asked_it_to_join_may_go_before_it_has_and_the_next_one_finds_it_a_m
         await bench.formatter.join(CLUSTER, 3)
         with pytest.raises(ClusterMismatchError):
             await bench.formatter.join(OTHER, 1)
+
+    on_a_bench(scenario)
+
+
+def test_of_two_epochs_of_a_cluster_that_call_at_once_it_joins_one_and_tells_the_other() -> None:
+    async def scenario(bench: Bench) -> None:
+        outcomes = await asyncio.gather(
+            bench.formatter.join(CLUSTER, 1), bench.formatter.join(CLUSTER, 2), return_exceptions=True
+        )
+        joined = bench.local.identity.cluster_epoch
+        assert outcomes[joined - 1] is None
+        assert isinstance(outcomes[2 - joined], ClusterMismatchError)
+
+    on_a_bench(scenario)
+
+
+def test_a_disk_that_fails_while_a_cluster_is_founded_ends_the_process() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.disk.fail("sync")
+        with pytest.raises(OSError, match="Input/output error"):
+            await bench.formatter.found([bench.local.member(voter=True)])
+        await asyncio.sleep(0)
+        assert [type(failure) for failure in bench.failures] == [OSError]
 
     on_a_bench(scenario)
 
