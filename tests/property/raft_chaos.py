@@ -141,7 +141,7 @@ class Member:
             directory_id=self.disk.directory_id,
             election_ticks=ELECTION_TICKS,
             heartbeat_ticks=2,
-            max_append_bytes=300,
+            max_append_bytes=150,
             max_inflight_appends=3,
             max_uncommitted_bytes=1500,
         )

@@ -33,7 +33,7 @@ class RaftConfig:
     max_append_bytes: int = 1 * MIB
     """Of the entries in one AppendRequest; at least one entry goes."""
     max_inflight_appends: int = 32
-    """Unanswered appends to one follower whose log is known to agree."""
+    """Unanswered appends to one follower whose log is known to agree; all but the first are full."""
     max_uncommitted_bytes: int = 32 * MIB
     """Of proposals that a leader holds without knowing whether they will ever be committed."""
 

@@ -107,6 +107,12 @@ class RaftLog:
                 return self._entries[start:position]
         return self._entries[start:end]
 
+    def exceeds(self, first: int, max_bytes: int) -> bool:
+        """The entries from `first` on, as far as they are here, are more than fit."""
+        start = max(0, first - self.base_index - 1)
+        enough = max_bytes // ENTRY_OVERHEAD_BYTES + 1
+        return sum(self._sizes[start : start + enough]) > max_bytes
+
     def is_up_to_date(self, last_index: int, last_term: int) -> bool:
         """A log that ends there has everything that could be committed here (thesis 3.6.1)."""
         return (last_term, last_index) >= (self.last_term, self.last_index)

@@ -1,8 +1,9 @@
 """The leader's side of the log: who is sent what, what is committed, who still answers (thesis 3.5, 3.6.2,
 6.2, 10.2.1).
 
-What to send follows from the progress of each follower, and is worked out when the shell asks for it:
-proposals of one pass of its loop share a message.
+What to send follows from the progress of each follower, and is worked out when the shell asks for it. While
+an append is unanswered, only a full one follows it: what is proposed meanwhile would wait for the follower's
+disk anyway, and so shares a message and a flush there (as Nagle's algorithm, RFC 896, does with segments).
 """
 
 from __future__ import annotations
@@ -123,6 +124,8 @@ def _step_down(core: Core, event: Event) -> None:
 def _is_due(core: Core, progress: Progress) -> bool:
     if progress.state is ProgressState.PROBE or progress.is_stalled:
         return True
+    if progress.inflight:
+        return core.log.exceeds(progress.next_index, core.config.max_append_bytes)
     return progress.next_index <= core.log.last_index or progress.committed_sent < core.log.committed_index
 
 
@@ -150,4 +153,5 @@ def _send_snapshot(core: Core, peer: int, progress: Progress) -> None:
         progress.snapshot()
         core.snapshots.append(peer)
     else:
+        progress.probe()
         progress.is_waiting = True

@@ -64,6 +64,15 @@ def test_a_slice_is_bounded_but_never_empty() -> None:
     assert log.slice(4, 3, max_bytes=1) == []
 
 
+def test_a_log_knows_whether_what_follows_fits() -> None:
+    log = make_log(1, 1, 1, committed_index=1)
+    assert log.exceeds(1, 130)
+    assert not log.exceeds(2, 130)
+    assert not log.exceeds(4, 1)
+    log.compact(1)
+    assert log.exceeds(1, 129)
+
+
 def test_the_hint_is_the_newest_entry_that_may_agree() -> None:
     log = make_log(1, 1, 3, 3, 5)
     assert log.last_not_after(5, 4) == (4, 3)
