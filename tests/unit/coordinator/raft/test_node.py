@@ -4,6 +4,7 @@ import pytest
 
 from streamkeep_coordinator.raft import (
     NotLeaderError,
+    ProgressState,
     QuorumChangeError,
     RaftInvariantError,
     Role,
@@ -204,3 +205,26 @@ def test_status_tells_how_far_everybody_is() -> None:
         (2, 2, 1),
         (3, 2, 1),
     ]
+
+
+def test_a_silent_follower_that_needs_a_snapshot_gets_nothing_until_it_is_heard() -> None:
+    node = make_leader()
+    for data in (b"a", b"b"):
+        node.propose(data)
+        drain(node)
+    for round_number in range(1, 13):
+        node.tick()
+        node.step(message(2, 2, append_response={"index": 4}))
+        node.step(message(2, 2, heartbeat_response={"round": round_number}))
+        drain(node)
+    node.compact(4)
+    leadership = node._core.leadership
+    assert leadership is not None
+    leadership.progress[3].state = ProgressState.REPLICATE
+    leadership.progress[3].next_index = 3
+    leadership.progress[3].inflight.clear()
+    ready = node.ready()
+    assert not ready.snapshots
+    assert not [each for each in ready.messages if each.receiver == 3 and each.HasField("append_request")]
+    node.step(message(3, 2, heartbeat_response={"round": 12}))
+    assert node.ready().snapshots == [3]
