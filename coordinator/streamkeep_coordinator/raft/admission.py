@@ -26,11 +26,24 @@ def admit(core: Core, message: RaftMessage, kind: str) -> bool:
         return False
     if kind in FROM_MEMBERS and not core.members.lists(message.sender, message.sender_directory_id):
         return False
+    if kind in FROM_LEADERS and _is_impostor(core, message):
+        return False
     if message.term > core.term:
         return _admit_newer(core, message, kind)
     if message.term < core.term:
         _answer_older(core, message, kind)
     return message.term == core.term
+
+
+def _is_impostor(core: Core, message: RaftMessage) -> bool:
+    """A stranger who speaks as a leader, against what is known here. One that the quorum does not list may
+    lead, if the quorum that lists it has not come yet (4.1); but then nothing contradicts it. Of a member it
+    would be a broken promise, which ends the process.
+    """
+    if core.members.lists(message.sender, message.sender_directory_id):
+        return False
+    is_rival = message.term == core.term and core.leader not in (0, message.sender)
+    return is_rival or message.heartbeat.committed_index > core.log.last_index
 
 
 def _admit_newer(core: Core, message: RaftMessage, kind: str) -> bool:
