@@ -98,7 +98,8 @@ class SnapshotReceiver:
             await asyncio.gather(self._receiving, return_exceptions=True)
 
     async def _alone(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        await self.close()
+        while self._receiving is not None and not self._receiving.done():
+            await self.close()  # whoever waited here, too, may have begun meanwhile
         task = self._receiving = asyncio.create_task(work())
         try:
             await task
