@@ -22,8 +22,12 @@ class Neighbours:
         self._refusals: dict[int, tuple[QuorumMember, RaftRefusal]] = {}
 
     def greet(self, hello: RaftHello) -> None:
-        """It speaks to us, and was let in."""
+        """It speaks to us, and was let in.
+
+        Between two followers nothing but this may be said for a long time.
+        """
         self.greetings[hello.coordinator_id] = hello
+        self.heard(hello.coordinator_id, hello.directory_id)
 
     def refused(self, member: QuorumMember, refusal: RaftRefusal) -> None:
         """It does not take our messages."""
