@@ -42,8 +42,14 @@ def _is_impostor(core: Core, message: RaftMessage) -> bool:
     """
     if core.members.lists(message.sender, message.sender_directory_id):
         return False
+    log = core.log
     is_rival = message.term == core.term and core.leader not in (0, message.sender)
-    return is_rival or message.heartbeat.committed_index > core.log.last_index
+    drops_committed = any(
+        log.term_at(entry.index) not in (None, entry.term)
+        for entry in message.append_request.entries
+        if entry.index <= log.committed_index
+    )
+    return is_rival or drops_committed or message.heartbeat.committed_index > log.last_index
 
 
 def _admit_newer(core: Core, message: RaftMessage, kind: str) -> bool:

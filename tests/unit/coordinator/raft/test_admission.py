@@ -38,6 +38,16 @@ def test_two_members_that_lead_one_term_end_the_process(body: dict[str, Any]) ->
         follower.step(message(3, 2, **body))
 
 
+def test_that_what_is_committed_was_never_there_is_believed_of_a_member() -> None:
+    other = {"entries": [{"index": 1, "term": 2}]}
+    follower = make_node()
+    follower.step(message(2, 2, heartbeat={"round": 1, "committed_index": 1}))
+    follower.step(message(STRANGER, 3, append_request=other))
+    assert (follower.term, follower.log.last_term) == (2, 1)
+    with pytest.raises(RaftInvariantError):
+        follower.step(message(2, 2, append_request=other))
+
+
 def test_that_something_was_lost_is_believed_of_a_member() -> None:
     lost = {"round": 1, "committed_index": 1_000}
     follower = make_node()
