@@ -13,14 +13,13 @@ from pathlib import Path
 from streamkeep_common.image import MAX_FEATURE_LEVEL, MIN_FEATURE_LEVEL, ClusterImage, SnapshotBuilder
 from streamkeep_common.seams import Disk
 from streamkeep_coordinator.raft import HardState, RaftLog
-from streamkeep_coordinator.storage.directory import DataDirectory
-from streamkeep_coordinator.storage.errors import CorruptFileError
+from streamkeep_coordinator.storage.directory import IDENTITY, DataDirectory
+from streamkeep_coordinator.storage.errors import CorruptFileError, DataDirectoryError
 from streamkeep_coordinator.storage.identity import BadIdentityError, Identity, unpack_identity
 from streamkeep_coordinator.storage.storage import Recovered, Storage
-from streamkeep_proto.v1.metadata_pb2 import QuorumMember, QuorumRecord
+from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, QuorumMember, QuorumRecord
 
 _DAMAGED = "damaged-"
-_IDENTITY = "identity.json"
 
 _logger = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ def may_found(disk: Disk, path: Path) -> bool:
     A coordinator that lost its data must not begin a new cluster by itself, as if there had been none.
     """
     damaged = [name for name in disk.list_directory(path) if name.startswith(_DAMAGED)]
-    return all(_belonged_to_none(disk, path / name / _IDENTITY) for name in damaged)
+    return all(_belonged_to_none(disk, path / name / IDENTITY) for name in damaged)
 
 
 def _belonged_to_none(disk: Disk, path: Path) -> bool:
@@ -81,6 +80,7 @@ def _read(disk: Disk, path: Path, identity: Identity, address: str, trouble: str
     found = storage.recover()
     hard_state = HardState(*found.hard_state)
     image, term = _image(found)
+    _check_cluster(identity, image, found, path)
     quorum = image.quorum
     if quorum is None and _is_sole_voter(found, hard_state, identity, term):
         quorum = _quorum_of_one(identity, address)
@@ -103,6 +103,21 @@ def _image(found: Recovered) -> tuple[ClusterImage, int]:
     for chunk in found.snapshot_chunks:
         builder.add(chunk.records)
     return builder.finish(found.snapshot.index), found.snapshot.term
+
+
+def _check_cluster(identity: Identity, image: ClusterImage, found: Recovered, path: Path) -> None:
+    """Files of two directories were mixed, for what is damaged has no right checksum. A cluster's first entry
+    says which one it is.
+    """
+    cluster_id = image.cluster_id
+    if not cluster_id and found.entries and found.entries[0].index == 1:
+        records = MetadataEntry.FromString(found.entries[0].data).records
+        cluster_id = next((each.cluster.cluster_id for each in records if each.HasField("cluster")), "")
+    if cluster_id not in ("", identity.cluster_id):
+        raise DataDirectoryError(
+            f"the log in {path} is of cluster {cluster_id}, and its {IDENTITY} of cluster "
+            f"{identity.cluster_id}: put back the files that belong together, or choose an empty data_dir"
+        )
 
 
 def _is_sole_voter(found: Recovered, hard_state: HardState, identity: Identity, snapshot_term: int) -> bool:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from streamkeep_common.methods import DESCRIBE_QUORUM, PROBE
+from streamkeep_coordinator.storage.errors import DataDirectoryError
+from streamkeep_coordinator.storage.identity import pack_identity
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.raft_pb2 import DescribeQuorumRequest, ProbeRequest
 from tests.sim.simulation import Simulation, run_simulation
@@ -70,3 +74,20 @@ def test_what_a_majority_promised_survives_a_power_cut_of_all(seed: int) -> None
         assert terms == sorted(set(terms))
 
     run_simulation(seed, run)
+
+
+@pytest.mark.parametrize("changes", [0, 20])
+def test_a_log_beside_the_identity_of_another_cluster_is_not_taken_for_that_clusters(changes: int) -> None:
+    async def scenario(quorum: Quorum) -> None:
+        active = quorum.nodes[await quorum.active()]
+        for _ in range(changes):
+            await active.change()
+        await quorum.until_all_follow()
+        node = quorum.nodes[2]
+        identity = replace(node.shell.local.identity, cluster_id="o" * 22)
+        node.kill()
+        node.disk.write_file(node.settings.data_dir / "identity.json", pack_identity(identity))
+        with pytest.raises(DataDirectoryError, match="is of cluster"):
+            await node.start()
+
+    simulate(scenario, snapshot_entries="10")

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from streamkeep_common.errors import UnavailableError
-from streamkeep_common.image import ClusterImage
-from streamkeep_coordinator.metadata import Decision
-from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, NoOpRecord
-from tests.unit.coordinator.quorum.trio import Node, Quorum, simulate
+from tests.unit.coordinator.quorum.trio import Quorum, simulate
 
 NOTICED_S = 1.5
 """The disk may be slow for one election timeout, 0.6 s; the rest is much more than a handover takes."""
-
-
-def change(node: Node) -> asyncio.Task[object]:
-    """A command that changes nothing but the log."""
-
-    def decide(_: ClusterImage) -> Decision[None]:
-        return Decision((MetadataRecord(no_op=NoOpRecord()),), None)
-
-    task: asyncio.Task[object] = node.machine.spawn(node.shell.steward._execute(decide))
-    return task
 
 
 def test_another_coordinator_is_active_soon_after_the_active_ones_disk_hangs() -> None:
@@ -32,10 +17,10 @@ def test_another_coordinator_is_active_soon_after_the_active_ones_disk_hangs() -
         await quorum.until_all_follow()
         quorum.nodes[first].machine.workers.stall()
         began_at = quorum.simulation.loop.time()
-        lost = change(quorum.nodes[first])
+        lost = quorum.nodes[first].change()
 
         second = await quorum.active(besides=first)
-        await change(quorum.nodes[second])
+        await quorum.nodes[second].change()
         with pytest.raises(UnavailableError):
             await lost
 
@@ -50,7 +35,7 @@ def test_a_coordinator_follows_again_when_its_disk_has_answered() -> None:
         first = await quorum.active()
         await quorum.until_all_follow()
         quorum.nodes[first].machine.workers.stall()
-        lost = change(quorum.nodes[first])
+        lost = quorum.nodes[first].change()
         second = await quorum.active(besides=first)
         with pytest.raises(UnavailableError):
             await lost
@@ -68,7 +53,7 @@ def test_a_sole_coordinator_waits_for_its_disk() -> None:
     async def scenario(quorum: Quorum) -> None:
         only = quorum.nodes[await quorum.active()]
         only.machine.workers.stall()
-        waiting = change(only)
+        waiting = only.change()
         await quorum.client.clock.sleep(3.0)
         assert not waiting.done()
 

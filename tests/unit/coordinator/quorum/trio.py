@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
+from streamkeep_common.image import ClusterImage
 from streamkeep_common.methods import (
     ADD_COORDINATOR,
     CREATE_TOPICS,
@@ -18,6 +20,7 @@ from streamkeep_common.seams import RpcError, UnaryMethod
 from streamkeep_common.server.metrics import Metrics
 from streamkeep_common.settings import CoordinatorSettings
 from streamkeep_coordinator.coordinator import Coordinator
+from streamkeep_coordinator.metadata import Decision
 from streamkeep_proto.v1.coordinator_pb2 import (
     CreateTopicsRequest,
     CreateTopicsResponse,
@@ -25,6 +28,7 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     ListTopicsResponse,
     NewTopic,
 )
+from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, NoOpRecord
 from streamkeep_proto.v1.raft_pb2 import (
     MEMBER_ACTIVE,
     MEMBER_FOLLOWING,
@@ -101,6 +105,15 @@ class Node:
         """From the next start on it listens elsewhere, and says so."""
         there = f"{host(self.id)}:{port}"
         self.settings = replace(self.settings, listen=there, advertised=there)
+
+    def change(self) -> asyncio.Task[object]:
+        """A command, executed here, that changes nothing but the log."""
+
+        def decide(_: ClusterImage) -> Decision[None]:
+            return Decision((MetadataRecord(no_op=NoOpRecord()),), None)
+
+        task: asyncio.Task[object] = self.machine.spawn(self.shell.steward._execute(decide))
+        return task
 
     @property
     def shell(self) -> Any:
