@@ -24,7 +24,7 @@ from streamkeep_common.seams import RpcError
 from streamkeep_common.seams.real.network import GrpcNetwork
 from streamkeep_proto.v1.coordinator_pb2 import ListTopicsRequest
 from tests.acceptance.quorum.status import active_id, all_well, quorum_when
-from tests.integration.cluster import Cluster
+from tests.integration.cluster import READY_TIMEOUT_S, Cluster
 
 READY_S = 2.5
 KILL_MEDIAN_S = 1.5
@@ -42,6 +42,8 @@ class Stream:
         self.received = 0
         self.longest_ack_s = 0.0
         self.longest_read_s = 0.0
+        self.flows = asyncio.Event()
+        """The first record has arrived: what a client does when it begins needs a coordinator."""
 
     async def write(self) -> None:
         async with Producer(self._bootstrap, linger_ms=0) as producer:
@@ -60,6 +62,7 @@ class Stream:
                 now = time.perf_counter()
                 assert record.value == b"%d" % self.received, f"{record.value!r} after {self.received}"
                 self.received += 1
+                self.flows.set()
                 self.longest_read_s = max(self.longest_read_s, now - (last or now))
                 last = now
 
@@ -125,6 +128,8 @@ async def run(folder: Path, rounds: int) -> bool:
         await admin.create_topic("t", partitions=1)
         stream = Stream(cluster.bootstrap)
         tasks = [asyncio.create_task(stream.write()), asyncio.create_task(stream.read())]
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            await stream.flows.wait()
         kills = await kill_rounds(cluster, admin, rounds)
         stops, stale = await stop_rounds(cluster, admin, max(1, rounds // 2))
         for task in tasks:
