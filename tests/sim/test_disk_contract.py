@@ -78,6 +78,17 @@ def test_appends_go_to_the_end_after_a_cut(disk: Disk, root: Path) -> None:
     file.close()
 
 
+def test_a_write_that_fails_names_its_file(disk: Disk, root: Path) -> None:
+    full = root / "full"
+    if isinstance(disk, SimDisk):
+        disk.set_capacity(8)
+    else:
+        full.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as failure:
+        disk.open(full, create=True).append([b"longer than 8 bytes"])
+    assert failure.value.filename == str(full)
+
+
 def test_closing_twice_is_allowed_and_a_closed_file_is_refused(disk: Disk, root: Path) -> None:
     file = disk.open(root / "log", create=True)
     file.close()

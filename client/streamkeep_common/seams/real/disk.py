@@ -136,13 +136,17 @@ class RealFile:
         return bytes(buffer[:count]) if position + count >= self.size() else None
 
     def append(self, buffers: Sequence[bytes]) -> None:
-        if len(buffers) <= _MAX_BUFFERS:
-            written = os.writev(self._descriptor, buffers)
-            if written == sum(map(len, buffers)):
-                return
-        else:
-            written = 0
-        self._append_rest(buffers, written)
+        try:
+            if len(buffers) <= _MAX_BUFFERS:
+                written = os.writev(self._descriptor, buffers)
+                if written == sum(map(len, buffers)):
+                    return
+            else:
+                written = 0
+            self._append_rest(buffers, written)
+        except OSError as error:
+            self._name(error)
+            raise
 
     def _append_rest(self, buffers: Sequence[bytes], written: int) -> None:
         """Go on after a short write (a signal, a disk about to be full) or with very many buffers."""
@@ -161,7 +165,15 @@ class RealFile:
         os.ftruncate(self._descriptor, size)
 
     def sync(self) -> None:
-        _sync_data(self._descriptor)
+        try:
+            _sync_data(self._descriptor)
+        except OSError as error:
+            self._name(error)
+            raise
+
+    def _name(self, error: OSError) -> None:
+        """The system knows only the descriptor; an operator wants to know which file, and so which disk."""
+        error.filename = str(self._path)
 
     def close(self) -> None:
         if self._descriptor >= 0:
