@@ -35,8 +35,8 @@ class QuorumAdmin(AdminBase):
     async def initialize_cluster(self, members: Iterable[tuple[int, str]]) -> InitializeClusterResponse:
         """Make a new cluster out of coordinators, each (id, "host:port"), with empty data directories.
 
-        The first of the bootstrap addresses that answers is asked; the others are not, for two who are asked
-        could make two clusters. All members must be up: they are waited for. Raises UnavailableError if one
+        The first of the bootstrap addresses that answers is asked, and has the member with the lowest id do
+        it. All members must be up: they are waited for. Raises UnavailableError if one
         is not, InvalidQuorumChangeError, or ClusterMismatchError if one belongs to a cluster already, as it
         does if only the answer was lost: `describe_quorum` tells.
         """
