@@ -16,6 +16,7 @@ from streamkeep_coordinator.metadata.create import TopicDefaults
 from streamkeep_coordinator.metrics import CoordinatorMetrics
 from streamkeep_coordinator.quorum.local import LocalCoordinator
 from streamkeep_coordinator.quorum.shell import InitialMembers, QuorumShell, QuorumTimes, Surroundings
+from streamkeep_coordinator.raft import LostEntriesError
 from streamkeep_coordinator.recovery import Found, may_found, recover
 from streamkeep_coordinator.services.admin import AdminService
 from streamkeep_coordinator.services.describe import Describer
@@ -60,7 +61,8 @@ class Coordinator:
         self._network = network
         self._workers = workers
         self._metrics = CoordinatorMetrics(metrics)
-        self._on_failure = on_failure
+        self._tell_failure = on_failure
+        self._lost: LostEntriesError | None = None
         self._directory = DataDirectory(disk, settings.data_dir, rng)
         self._started: list[Worker] = []
         self._storage: Storage | None = None
@@ -127,6 +129,9 @@ class Coordinator:
             await worker.close()
         if self._storage is not None:
             self._storage.close()
+        if self._lost is not None:
+            _logger.error("the data of coordinator %d are put aside as damaged", self._settings.id)
+            self._directory.quarantine(str(self._lost))
         self._directory.close()
 
     def _make_quorum(self, found: Found, images: Images) -> QuorumShell:
@@ -216,6 +221,14 @@ class Coordinator:
             self._settings.id,
         )
         return ()
+
+    def _on_failure(self, error: Exception) -> None:
+        """Started again as it is, a directory that lost something would only fail again; as an empty one it
+        is let in again by the others.
+        """
+        if isinstance(error, LostEntriesError):
+            self._lost = error
+        self._tell_failure(error)
 
     def _start_worker(self, name: str) -> Worker:
         worker = self._workers.start(name)

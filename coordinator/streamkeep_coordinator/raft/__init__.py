@@ -7,6 +7,7 @@ Nothing here waits, reads a clock, draws from a random source of its own, or tou
 
 from streamkeep_coordinator.raft.config import HardState, RaftConfig
 from streamkeep_coordinator.raft.errors import (
+    LostEntriesError,
     NotLeaderError,
     QuorumChangeError,
     RaftError,
@@ -22,6 +23,7 @@ from streamkeep_coordinator.raft.roles import Role
 
 __all__ = [
     "HardState",
+    "LostEntriesError",
     "MemberProgress",
     "NotLeaderError",
     "ProgressState",

@@ -27,3 +27,9 @@ class RaftInvariantError(RaftError):
     """A promise that everything rests on is broken. The process must stop: going on could lose what was
     committed.
     """
+
+
+class LostEntriesError(RaftInvariantError):
+    """This node has acknowledged entries that its disk has not got any more: an old copy of the directory, or
+    a disk that lies. It has forgotten what it promised, and must not go on as who it was.
+    """

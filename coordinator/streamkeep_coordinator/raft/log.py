@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from streamkeep_coordinator.raft.errors import RaftInvariantError
+from streamkeep_coordinator.raft.errors import LostEntriesError, RaftInvariantError
 from streamkeep_proto.v1.metadata_pb2 import QuorumRecord
 from streamkeep_proto.v1.raft_pb2 import RaftEntry, SnapshotReceived
 
@@ -156,7 +156,7 @@ class RaftLog:
     def commit_to(self, index: int) -> None:
         """Committed are at least the entries up to there; never fewer than before."""
         if index > self.last_index:
-            raise RaftInvariantError(
+            raise LostEntriesError(
                 f"entry {index} is committed, but this log ends at {self.last_index}: it lost some"
             )
         self.committed_index = max(self.committed_index, index)

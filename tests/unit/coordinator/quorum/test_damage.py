@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from streamkeep_common.methods import DESCRIBE_QUORUM, PROBE
+from streamkeep_coordinator.raft import LostEntriesError
 from streamkeep_coordinator.storage.errors import DataDirectoryError
 from streamkeep_coordinator.storage.identity import pack_identity
 from streamkeep_proto.v1 import errors_pb2
@@ -91,3 +93,48 @@ def test_a_log_beside_the_identity_of_another_cluster_is_not_taken_for_that_clus
             await node.start()
 
     simulate(scenario, snapshot_entries="10")
+
+
+def test_a_directory_brought_back_from_an_old_copy_is_put_aside_and_comes_back_as_another() -> None:
+    async def run(simulation: Simulation) -> None:
+        quorum = Quorum(simulation, 3)
+        await quorum.start()
+        active = quorum.nodes[await quorum.active()]
+        await quorum.until_all_follow()
+        aged = quorum.nodes[1 + active.id % 3]
+        directory_id = aged.shell.local.directory_id
+        aged.kill()
+        old = {name: aged.disk.read_file(path) for name, path in _files(aged).items()}
+        await aged.start()
+        for _ in range(20):
+            await active.change()
+        await quorum.until_all_follow()
+        aged.kill()
+        for name, path in _files(aged).items():
+            aged.disk.write_file(path, old.get(name, b""))
+        await aged.start()
+
+        await quorum.until(lambda: _has_failed(aged))
+        assert isinstance(aged.failures[0], LostEntriesError)
+        await aged.stop()
+        await aged.start()
+        await quorum.until_voters(*(number for number in quorum.nodes if number != aged.id))
+        view = await quorum.until_voters(1, 2, 3)
+
+        assert "damaged-1" in aged.disk.list_directory(aged.settings.data_dir)
+        assert directory_id not in [each.directory_id for each in view.members]
+
+    run_simulation(1, run)
+
+
+async def _has_failed(node: Node) -> bool:
+    return bool(node.failures)
+
+
+def _files(node: Node) -> dict[str, Path]:
+    directory = node.settings.data_dir
+    return {
+        name: directory / name
+        for name in node.disk.list_directory(directory)
+        if name.startswith("log-") or name == "marks"
+    }
