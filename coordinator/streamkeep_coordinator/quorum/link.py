@@ -15,6 +15,7 @@ from streamkeep_common.limits import MIB
 from streamkeep_common.methods import EXCHANGE
 from streamkeep_common.retry import Backoff, RetryPolicy
 from streamkeep_common.seams import ClientStream, Clock, Network, RpcError
+from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.raft_pb2 import RaftEnvelope, RaftHello, RaftMessage, RaftRefusal
 
 RECONNECT = RetryPolicy(first_wait_ms=50, max_wait_ms=500)
@@ -100,7 +101,7 @@ class Link:
                 self._backoff.reset()
             self._forget_queue()
             self._on_broken()
-            if refusal is not None:
+            if refusal is not None and refusal.error.code != errors_pb2.NONE:
                 self._on_refused(refusal)
             await self._clock.sleep(self._backoff.next_wait_s())
             if self._is_stale:
