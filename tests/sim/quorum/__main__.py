@@ -6,7 +6,6 @@ python -m tests.sim.quorum --seeds 200 --from 0        python -m tests.sim.quoru
 from __future__ import annotations
 
 import argparse
-import gc
 import multiprocessing
 import os
 import sys
@@ -14,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from tests.sim.quorum.batch import Outcome, run
+from tests.sim.quorum.batch import Outcome, collect_seldom, run
 from tests.sim.quorum.report import missing, table
 from tests.sim.quorum.story import SeedFailedError, run_seed
 
@@ -26,7 +25,7 @@ def run_all(seeds: Sequence[int], processes: int) -> list[Outcome]:
     """All of them, with a line that shows how far it is; failures as they come."""
     began = time.monotonic()  # noqa: TID251 - how long people wait
     outcomes: list[Outcome] = []
-    with multiprocessing.get_context("spawn").Pool(processes, initializer=_collect_seldom) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes, initializer=collect_seldom) as pool:
         for outcome in pool.imap_unordered(run, seeds):
             outcomes.append(outcome)
             if outcome.failure:
@@ -34,12 +33,6 @@ def run_all(seeds: Sequence[int], processes: int) -> list[Outcome]:
             _show_progress(outcomes, len(seeds), time.monotonic() - began)  # noqa: TID251
     print(file=sys.stderr)
     return outcomes
-
-
-def _collect_seldom() -> None:
-    """A seed makes many objects and few cycles: a tenth of its time went into looking for them."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def _show_progress(outcomes: Sequence[Outcome], total: int, elapsed_s: float) -> None:
