@@ -18,6 +18,7 @@ import pytest
 from streamkeep_common.methods import CREATE_TOPICS, DESCRIBE_CLUSTER, LIST_TOPICS, SESSION
 from streamkeep_common.seams.network import Channel
 from streamkeep_common.seams.real.network import GrpcNetwork
+from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.coordinator_pb2 import (
     BrokerHeartbeat,
     CreateTopicsRequest,
@@ -98,7 +99,7 @@ async def join_a_broker(channel: Channel) -> None:
         address="127.0.0.1:7201",
         directory_ids=[b"d" * 16],
         min_feature_level=1,
-        max_feature_level=1,
+        max_feature_level=2,
     )
     await stream.send(SessionRequest(register=register))
     answer = await stream.receive()
@@ -135,7 +136,7 @@ async def test_topics_are_there_after_kill_9(tmp_path: Path) -> None:
             assert [each.name for each in listed] == names
             described = await channel.call(DESCRIBE_CLUSTER, DescribeClusterRequest(), timeout_s=10)
             cluster_ids.add(described.cluster_id)
-            assert described.term == life + 1
+            assert described.term == life + 2
             await server.kill()
     assert len(cluster_ids) == 1
 
@@ -148,8 +149,8 @@ async def test_an_idle_coordinator_is_small_and_measures_itself(tmp_path: Path) 
         await channel.call(DESCRIBE_CLUSTER, DescribeClusterRequest(), timeout_s=10)
     url = f"http://{server.ready['metrics']}/metrics"
     text = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=10).read().decode())
-    assert "streamkeep_metadata_index 1.0" in text
-    assert "streamkeep_metadata_commit_seconds_count 1.0" in text
+    assert "streamkeep_metadata_index 2.0" in text
+    assert "streamkeep_active 1.0" in text
     assert rss_mib(server.process.pid) <= IDLE_RSS_MIB
     assert await server.stop() == 0
 
@@ -174,13 +175,18 @@ async def test_a_taken_port_and_a_wrong_setting_are_named(tmp_path: Path) -> Non
     assert await server.stop() == 0
 
 
-async def test_a_damaged_log_is_named(tmp_path: Path) -> None:
+async def test_a_damaged_log_is_named_put_aside_and_never_taken_for_an_empty_cluster(tmp_path: Path) -> None:
     server = await start(tmp_path / "data")
     await server.kill()
     log = next((tmp_path / "data").glob("*.wal"))
     content = bytearray(log.read_bytes())
     content[50] ^= 1
     log.write_bytes(content)
-    code, stderr = await refused(tmp_path / "data")
-    assert code == 1
-    assert f"{log} is damaged at byte 0" in stderr
+    server = await start(tmp_path / "data")
+    async with channel_to(server) as channel:
+        answer = await channel.call(LIST_TOPICS, ListTopicsRequest(), timeout_s=10)
+    assert answer.error.code == errors_pb2.NOT_INITIALIZED
+    assert (tmp_path / "data" / "damaged-1" / log.name).read_bytes() == content
+    assert await server.stop() == 0
+    assert server.process.stderr is not None
+    assert f"{log} is damaged at byte 0" in (await server.process.stderr.read()).decode()
