@@ -90,6 +90,10 @@ class Controller:
         self._on_latency(self._clock.monotonic() - started)
         return Committed(decision.answer, entry.index)
 
+    async def confirm(self) -> None:
+        """Return if a majority confirms that this coordinator is active. Raises `refusal`, NoQuorumError."""
+        await self._confirm_term(self._consensus.term)
+
     async def _confirm(self, answer: R, term: int) -> Committed[R]:
         """The answer of a command that changes nothing, once all that it was decided on is committed.
 
@@ -99,7 +103,10 @@ class Controller:
         """
         index = self._images.proposed.index
         await self._consensus.wait_committed(index, term)
+        await self._confirm_term(term)
+        return Committed(answer, index)
+
+    async def _confirm_term(self, term: int) -> None:
         await self._consensus.read_barrier(CONFIRM_S)
         if not self._consensus.is_active or self._consensus.term != term:
             raise self.refusal()
-        return Committed(answer, index)

@@ -6,6 +6,7 @@ import logging
 from functools import partial
 
 from streamkeep_common.errors import (
+    BrokerIdInUseError,
     ClusterMismatchError,
     InvalidRequestError,
     NotActiveError,
@@ -22,6 +23,7 @@ from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.metadata.brokers import allocate_producer_ids, register_broker
 from streamkeep_coordinator.services.requests import first_message
 from streamkeep_coordinator.session_duty import SessionDuty
+from streamkeep_coordinator.session_keeper import SessionKeeper
 from streamkeep_proto.v1.coordinator_pb2 import (
     AllocateProducerIdsRequest,
     AllocateProducerIdsResponse,
@@ -95,7 +97,7 @@ class SessionService:
         register: RegisterBroker = request.register
         keeper = self._duty.keeper()
         self._check_epoch(register)
-        keeper.sessions.check_may_register(register.broker_id, register.incarnation_id)
+        await self._check_is_free(keeper, register)
         keeper.sessions.asked(register.broker_id, register.incarnation_id, self._clock.monotonic())
         done = await self._controller.execute(partial(register_broker, request=register))
         broker = self._controller.image.brokers[register.broker_id]
@@ -121,6 +123,16 @@ class SessionService:
             incarnation_id=register.incarnation_id,
             registered_index=done.index,
         )
+
+    async def _check_is_free(self, keeper: SessionKeeper, register: RegisterBroker) -> None:
+        """BrokerIdInUseError ends the process that asks, so a majority must say that this one judges still:
+        if it was stopped for a while, whose session it holds may be long gone.
+        """
+        try:
+            keeper.sessions.check_may_register(register.broker_id, register.incarnation_id)
+        except BrokerIdInUseError:
+            await self._controller.confirm()
+            raise
 
     def _check_epoch(self, register: RegisterBroker) -> None:
         """A broker that has seen the cluster recovered by force takes no orders from who has not."""

@@ -250,6 +250,20 @@ def test_a_broker_learns_the_epoch_of_the_cluster_and_obeys_no_coordinator_of_an
     simulate_members(scenario)
 
 
+def test_who_is_active_no_more_without_knowing_calls_no_broker_id_taken() -> None:
+    async def scenario(members: Members) -> None:
+        await members.live_brokers(1)
+        members.quorum.cut(1)
+        members.quorum.elect(2)
+        newcomer = asyncio.create_task(first_word(members.broker(1, incarnation=2)))
+        await asyncio.sleep(0.2)
+        assert not newcomer.done()
+        members.quorum.heal(1)
+        assert (await newcomer).code == errors_pb2.NOT_ACTIVE
+
+    simulate_members(scenario)
+
+
 def test_sessions_end_when_the_coordinator_stops() -> None:
     async def scenario(members: Members) -> None:
         brokers = await members.live_brokers(2)
