@@ -6,7 +6,8 @@
 write down what they were told and when; what may have happened counts as unknown. Meanwhile a coordinator is
 killed and started again, stopped and woken, or cut off (proxies in front of each). The history is judged
 name by name by `tests/sim/linearizability.py`. Names change every few seconds, so that each search stays
-small. Exit code 1 if it is not linearizable, or if too little happened for the verdict to mean anything.
+small. Exit code 1 if it is not linearizable, if the broker was ever fenced, or if too little happened for the
+verdict to mean anything.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class Client:
         self._addresses = [cluster.coordinator_address(each) for each in cluster.coordinators]
         self._channels: dict[str, Channel] = {each: network.dial(each) for each in self._addresses}
         self._favourite = rng.choice(self._addresses)
+        self.without_broker = 0
+        """Creates that were refused because no broker was live."""
 
     async def run(self, until_s: float) -> None:
         while time.perf_counter() < until_s:
@@ -120,6 +123,9 @@ class Client:
         (outcome,) = outcomes
         if not outcome.error.code:
             return Outcome.DONE, outcome.topic_id
+        if outcome.error.code == errors_pb2.INVALID_REPLICATION_FACTOR:
+            self.without_broker += 1
+            return None, b""
         assert outcome.error.code == _REFUSALS[kind], outcome.error
         return Outcome.REFUSED, b""
 
@@ -216,10 +222,13 @@ async def run(folder: Path, minutes: float, seed: int) -> bool:
     names = len({each.key for each in history})
     print(f"judged {names} names in {time.perf_counter() - began:.1f} s: ", end="")
     print("linearizable" if verdict.linearizable else f"NOT linearizable: {verdict.explanation}")
+    without_broker = sum(client.without_broker for client in clients)
+    if without_broker:
+        print(f"the broker, to which nothing was done, was fenced: {without_broker} creates were refused")
     enough = outcomes["create done"] > 100 * minutes and outcomes["exists present"] > 100 * minutes
     if not enough:
         print("too little was done for this to mean anything")
-    return verdict.linearizable and enough
+    return verdict.linearizable and enough and not without_broker
 
 
 def main() -> int:
