@@ -4,7 +4,9 @@ Each name is a register of its own: empty, or the id of what exists under it. `c
 `delete` empties it, `exists` looks. Linearizability is local (Herlihy and Wing 1990), so every name is
 searched alone: depth first over the operations that could come next, remembering each set of operations and
 state that led nowhere (Wing and Gong 1993, with Lowe's memory). An operation whose outcome nobody knows may
-take effect at any time after its start, or never.
+take effect at any time after its start, or never. Once begun, one unknown delete is as good as another, and
+so is one unknown create whose id nobody has ever seen: only how many of them were used is remembered, the
+first begun first. Else a few dozen of them would make more sets than could ever be searched.
 
 Knows nothing of simulations: histories of real processes are judged by it too.
 """
@@ -15,7 +17,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 MAX_STEPS = 2_000_000
 """Of a search for one name. No history that a test makes comes near it."""
@@ -78,13 +80,25 @@ def check(history: Sequence[Operation]) -> Verdict:
 _State = bytes | None
 """What exists under the name; b"" = something of which nothing is known."""
 
+_NEVER_SEEN: _State = b"never seen"
+"""What an unknown create made, if no known operation ever names its id."""
+
+
+class _Guessed(NamedTuple):
+    """Which of the unknown operations took effect so far."""
+
+    seen_creates: int = 0
+    """As bits: creates whose id somebody has seen."""
+    unseen_creates: int = 0
+    deletes: int = 0
+
 
 @dataclass(slots=True)
 class _Node:
-    """What is placed so far (known and unknown operations, as bits) and what may come next."""
+    """What is placed so far (known operations as bits) and what may come next."""
 
     placed: int
-    guessed: int
+    guessed: _Guessed
     first: int
     state: _State
     choices: Iterator[_Node] | None = None
@@ -99,12 +113,17 @@ class _Search:
     def __init__(self, operations: Sequence[Operation]) -> None:
         ordered = sorted(operations, key=lambda operation: operation.start)
         self._known = [each for each in ordered if each.outcome is not Outcome.UNKNOWN]
-        self._unknown = [each for each in ordered if each.outcome is Outcome.UNKNOWN]
-        self._seen: set[tuple[int, int, _State]] = set()
-        self._best = _Node(0, 0, 0, None)
+        unknown = [each for each in ordered if each.outcome is Outcome.UNKNOWN]
+        seen_ids = {each.value for each in self._known}
+        creates = [each for each in unknown if each.kind == "create"]
+        self._seen_creates = [each for each in creates if each.value in seen_ids]
+        self._unseen_creates = [each for each in creates if each.value not in seen_ids]
+        self._deletes = [each for each in unknown if each.kind == "delete"]
+        self._seen: set[tuple[int, _Guessed, _State]] = set()
+        self._best = _Node(0, _Guessed(), 0, None)
 
     def succeeds(self) -> bool:
-        root = _Node(0, 0, 0, None)
+        root = _Node(0, _Guessed(), 0, None)
         root.choices = self._choices(root)
         stack = [root]
         for _ in range(MAX_STEPS):
@@ -140,13 +159,22 @@ class _Search:
             operation = self._known[place]
             if operation.start <= deadline and _fits(operation, node.state):
                 yield self._place(node, place)
-        for place, operation in enumerate(self._unknown):
-            if operation.start > deadline:
-                break
-            if not node.guessed >> place & 1 and (operation.kind == "create") == (node.state is None):
-                state = operation.value if operation.kind == "create" else None
-                guessed = node.guessed | 1 << place
+        for guessed, state, operation in self._guesses(node.guessed, node.state):
+            if operation.start <= deadline:
                 yield _Node(node.placed, guessed, node.first, state, None, operation, node.order, node)
+
+    def _guesses(self, guessed: _Guessed, state: _State) -> Iterator[tuple[_Guessed, _State, Operation]]:
+        """Each unknown operation that could take effect on this state, and what it leads to."""
+        if state is not None:
+            if guessed.deletes < len(self._deletes):
+                yield guessed._replace(deletes=guessed.deletes + 1), None, self._deletes[guessed.deletes]
+            return
+        if (used := guessed.unseen_creates) < len(self._unseen_creates):
+            yield guessed._replace(unseen_creates=used + 1), _NEVER_SEEN, self._unseen_creates[used]
+        for place, create in enumerate(self._seen_creates):
+            if not guessed.seen_creates >> place & 1:
+                bits = guessed.seen_creates | 1 << place
+                yield guessed._replace(seen_creates=bits), create.value, create
 
     def _place(self, node: _Node, place: int) -> _Node:
         operation = self._known[place]

@@ -166,3 +166,17 @@ def test_a_long_history_with_many_unknown_outcomes_is_judged_quickly() -> None:
                 state = value
         history.append(op(kind, now, None if lost else end, outcome, value))
     assert check(history).linearizable
+
+
+def test_many_operations_of_unknown_outcome_do_not_keep_it_from_a_verdict() -> None:
+    """Thirty creates and thirty deletes may each have happened or not; what was seen of them fits, but for
+    the last look.
+    """
+    history = [op("create", 0.1 * n, None, Outcome.UNKNOWN, b"id %d" % n) for n in range(30)]
+    history += [op("delete", 0.1 * n, None, Outcome.UNKNOWN) for n in range(30)]
+    for n in range(20):
+        history.append(op("create", 10 + n, 10.5 + n, Outcome.REFUSED))
+        history.append(op("delete", 10.6 + n, 10.9 + n, Outcome.REFUSED))
+    assert check(history).linearizable
+    history.append(op("exists", 40, 41, Outcome.PRESENT, b"never made"))
+    assert not check(history).linearizable
