@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -68,6 +69,8 @@ class Agreement:
         self._on_committed = on_committed
         self._chains: dict[tuple[int, int], bytes] = {(0, 0): b""}
         self._committed: dict[int, Placed] = {0: BEGINNING}
+        self._committed_in = [0]
+        """By index: the term of whoever knew first that the entry is committed."""
         self._leaders: dict[int, str] = {}
         self._images: dict[int, ClusterImage] = {}
 
@@ -92,8 +95,8 @@ class Agreement:
             )
         return Placed(term, chain)
 
-    def commit(self, index: int, placed: Placed, entry: RaftEntry | None, who: str) -> None:
-        """`who` takes this entry for committed. `entry` is None if it came within a snapshot."""
+    def commit(self, index: int, placed: Placed, entry: RaftEntry | None, who: str, *, term: int) -> None:
+        """`who`, in that term, takes this entry for committed. `entry` is None if a snapshot brought it."""
         known = self._committed.get(index)
         if known is None:
             require(
@@ -101,6 +104,7 @@ class Agreement:
             )
             assert entry is not None
             self._committed[index] = placed
+            self._committed_in.append(max(term, self._committed_in[-1]))
             self.committed_index = index
             self.note("commit", f"{index} term {placed.term} by {who}")
             self._on_committed(entry)
@@ -117,8 +121,11 @@ class Agreement:
         self.note("elected", f"{who} term {term}")
 
     def require_complete(self, who: str, term: int, placed: Callable[[int], Placed | None]) -> None:
-        """A leader has what is committed: the newest entry, and thereby all before it."""
-        index = self.committed_index
+        """A leader has what was committed in earlier terms: the newest such entry, and thereby all before it.
+
+        Of later terms it may know nothing: who was stopped while the votes came counts them when it wakes.
+        """
+        index = bisect_left(self._committed_in, term) - 1
         if placed(index) != self._committed[index]:
             raise InvariantError(
                 COMPLETENESS,
@@ -286,7 +293,7 @@ class Directory:
         log, before = node.log, self._committed_index
         for index in range(max(before + 1, log.base_index), log.committed_index + 1):
             entry = log.entry(index) if index > log.base_index else None
-            self._agreement.commit(index, self._log[index], entry, self.name)
+            self._agreement.commit(index, self._log[index], entry, self.name, term=node.term)
         self._committed_index = log.committed_index
         if log.committed_index > before and self._leads_in == node.term and node.role is Role.LEADER:
             require(

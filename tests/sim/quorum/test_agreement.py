@@ -92,6 +92,11 @@ def test_a_leader_that_lacks_what_is_committed_is_seen(bench: Bench) -> None:
         bench.b.look(node(1, term=2, leads=True))
 
 
+def test_a_leader_of_an_earlier_term_may_lack_what_was_committed_since(bench: Bench) -> None:
+    bench.a.look(node(1, 3, committed=2))
+    bench.b.look(node(1, term=2, leads=True))
+
+
 def test_another_entry_committed_at_an_index_is_seen(bench: Bench) -> None:
     bench.a.look(node(1, 1, committed=2))
     with pytest.raises(InvariantError, match=agreement.COMMITTED):
