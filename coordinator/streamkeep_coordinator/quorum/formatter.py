@@ -63,7 +63,7 @@ class Formatter:
 
     async def join(self, cluster_id: str, cluster_epoch: int) -> None:
         """Belong to that cluster, with an empty log. ClusterMismatchError if another one was faster."""
-        await self._to_its_end(self._join(cluster_id, cluster_epoch))
+        await self._to_its_end(partial(self._join, cluster_id, cluster_epoch))
 
     async def found(self, members: list[QuorumMember]) -> str:
         """Begin a new cluster of these members; its id. InvalidQuorumChangeError if there is one already.
@@ -71,9 +71,9 @@ class Formatter:
         The log is written before the directory says that it belongs to the cluster: a crash in between leaves
         it without one, and the log of no cluster is thrown away.
         """
-        return await self._to_its_end(self._found(members))
+        return await self._to_its_end(partial(self._found, members))
 
-    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _to_its_end(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         task = asyncio.create_task(self._one_by_one(work))
         self._tasks[task] = None
         task.add_done_callback(self._ended)
@@ -88,9 +88,9 @@ class Formatter:
         elif isinstance(error, Exception):
             self._on_failure(error)
 
-    async def _one_by_one(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _one_by_one(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         async with self._lock:
-            return await work
+            return await work()
 
     async def _join(self, cluster_id: str, cluster_epoch: int) -> None:
         if not self._local.is_formatted:
