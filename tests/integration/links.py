@@ -7,7 +7,7 @@
 
 Every connection of the loopback comes from the same address, so a proxy finds out who dialed by whose the
 socket is (`socket_owner`). A cut link is silent: connections stay open and carry nothing, as behind a pulled
-cable; `break_connections` closes them instead.
+cable.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ class Links:
         self._targets: dict[str, str] = {}
         self._cut: set[tuple[str, str]] = set()
         self._moved = asyncio.Event()
-        self._connections: dict[_Connection, None] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
 
     async def open(self, name: str) -> str:
@@ -60,23 +59,11 @@ class Links:
     def cut_one_way(self, sender: str, receiver: str) -> None:
         self._cut.add((sender, receiver))
 
-    def isolate(self, name: str, names: list[str]) -> None:
-        """Cut one off from all these."""
-        for other in names:
-            if other != name:
-                self.cut(name, other)
-
     def heal(self) -> None:
         """All links carry again, what waited first."""
         self._cut.clear()
         self._moved.set()
         self._moved = asyncio.Event()
-
-    def break_connections(self, name: str) -> None:
-        """Close every connection from and to it."""
-        for connection in list(self._connections):
-            if name in (connection.dialer, connection.server):
-                connection.close()
 
     async def close(self) -> None:
         for server in self._servers:
@@ -98,8 +85,6 @@ class Links:
             writer.close()
             del self._tasks[task]
             return
-        connection = _Connection(dialer, name, writer, upstream_writer)
-        self._connections[connection] = None
         try:
             await asyncio.wait(
                 [
@@ -111,8 +96,9 @@ class Links:
         except asyncio.CancelledError:
             pass
         finally:
-            connection.close()
-            del self._connections[connection], self._tasks[task]
+            writer.close()
+            upstream_writer.close()
+            del self._tasks[task]
 
     async def _pump(
         self, sender: str, receiver: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -133,14 +119,3 @@ class Links:
         remote_port = writer.get_extra_info("peername")[1]
         pid = owner_of(remote_port, writer.get_extra_info("sockname")[1], self._pids)
         return CLIENT if pid is None else self._pids[pid]
-
-
-class _Connection:
-    def __init__(self, dialer: str, server: str, *writers: asyncio.StreamWriter) -> None:
-        self.dialer = dialer
-        self.server = server
-        self._writers = writers
-
-    def close(self) -> None:
-        for writer in self._writers:
-            writer.close()
