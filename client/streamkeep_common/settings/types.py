@@ -200,8 +200,8 @@ class Directory:
         return "path of a directory"
 
     def parse(self, text: str) -> Path:
-        if not text or "\0" in text:
-            raise ValueError(f"it takes the {self.description}")
+        if not text or not text.isprintable():
+            raise ValueError(f"it takes the {self.description}, without control characters")
         return Path(text)
 
     def format(self, value: Path) -> str:
@@ -218,6 +218,8 @@ class DirectoryList:
 
     def parse(self, text: str) -> tuple[Path, ...]:
         paths = tuple(Directory().parse(item.strip()) for item in text.split(","))
+        if any(str(path) != str(path).strip() for path in paths):
+            raise ValueError("it takes paths that neither begin nor end with a space")
         if len(set(paths)) != len(paths):
             raise ValueError("it takes each directory once")
         return paths
