@@ -6,6 +6,7 @@ from streamkeep_common.seams.network import StreamMethod, UnaryMethod
 from streamkeep_proto.v1 import broker_pb2 as broker
 from streamkeep_proto.v1 import coordinator_pb2 as coordinator
 from streamkeep_proto.v1 import raft_pb2 as raft
+from streamkeep_proto.v1 import replication_pb2 as replication
 
 BROKER_SERVICE = "streamkeep.v1.BrokerService"
 METADATA_SERVICE = "streamkeep.v1.MetadataService"
@@ -13,6 +14,7 @@ ADMIN_SERVICE = "streamkeep.v1.AdminService"
 SESSION_SERVICE = "streamkeep.v1.SessionService"
 RAFT_SERVICE = "streamkeep.v1.RaftService"
 QUORUM_SERVICE = "streamkeep.v1.QuorumService"
+REPLICATION_SERVICE = "streamkeep.v1.ReplicationService"
 
 # --- BrokerService ---
 INIT_PRODUCER = UnaryMethod(
@@ -69,12 +71,46 @@ UPGRADE_FEATURES = UnaryMethod(
     coordinator.UpgradeFeaturesResponse,
 )
 
+REASSIGN_PARTITIONS = UnaryMethod(
+    f"/{ADMIN_SERVICE}/ReassignPartitions",
+    coordinator.ReassignPartitionsRequest,
+    coordinator.ReassignPartitionsResponse,
+)
+ELECT_LEADERS = UnaryMethod(
+    f"/{ADMIN_SERVICE}/ElectLeaders", coordinator.ElectLeadersRequest, coordinator.ElectLeadersResponse
+)
+DRAIN_BROKER = UnaryMethod(
+    f"/{ADMIN_SERVICE}/DrainBroker", coordinator.DrainBrokerRequest, coordinator.DrainBrokerResponse
+)
+REMOVE_BROKER = UnaryMethod(
+    f"/{ADMIN_SERVICE}/RemoveBroker", coordinator.RemoveBrokerRequest, coordinator.RemoveBrokerResponse
+)
+
 # --- SessionService ---
 SESSION = StreamMethod(f"/{SESSION_SERVICE}/Session", coordinator.SessionRequest, coordinator.SessionResponse)
 ALLOCATE_PRODUCER_IDS = UnaryMethod(
     f"/{SESSION_SERVICE}/AllocateProducerIds",
     coordinator.AllocateProducerIdsRequest,
     coordinator.AllocateProducerIdsResponse,
+)
+
+ALTER_PARTITIONS = UnaryMethod(
+    f"/{SESSION_SERVICE}/AlterPartitions",
+    coordinator.AlterPartitionsRequest,
+    coordinator.AlterPartitionsResponse,
+)
+REPORT_REPLICAS = UnaryMethod(
+    f"/{SESSION_SERVICE}/ReportReplicas",
+    coordinator.ReportReplicasRequest,
+    coordinator.ReportReplicasResponse,
+)
+
+# --- ReplicationService ---
+REPLICATE = StreamMethod(
+    f"/{REPLICATION_SERVICE}/Replicate", replication.ReplicateRequest, replication.ReplicateResponse
+)
+HASH_REPLICAS = UnaryMethod(
+    f"/{REPLICATION_SERVICE}/HashReplicas", replication.HashReplicasRequest, replication.HashReplicasResponse
 )
 
 # --- RaftService ---

@@ -77,6 +77,18 @@ BROKER_SETTINGS = SettingsTable(
             "A producer that has not written to a partition for so long is forgotten there. Default 1 day.",
         ),
         (
+            "replica_lag_ms",
+            duration(500, 10 * _MINUTE_MS),
+            "3000",
+            "A replica that has not had all of its leader's log for so long leaves the in-sync set.",
+        ),
+        (
+            "replication_window_bytes",
+            size(MAX_MESSAGE_BYTES, GIB),
+            str(32 * MIB),
+            "Bytes that a leader sends a follower ahead of its acknowledgements, on each of two streams.",
+        ),
+        (
             "max_in_flight_bytes",
             size(MAX_MESSAGE_BYTES, 1024 * GIB),
             str(128 * MIB),
@@ -122,6 +134,8 @@ class BrokerSettings:
     retention_check_ms: int
     checkpoint_ms: int
     producer_expiration_ms: int
+    replica_lag_ms: int
+    replication_window_bytes: int
     max_in_flight_bytes: int
     max_connection_in_flight_bytes: int
     max_open_files: int

@@ -94,6 +94,12 @@ COORDINATOR_SETTINGS = SettingsTable(
             "min_insync_replicas of a topic that is created without saying it; never more than its replicas.",
         ),
         (
+            "leader_balance_ms",
+            duration(100, 24 * 60 * _MINUTE_MS),
+            "30000",
+            "How often leadership is given back to preferred replicas that are in sync again.",
+        ),
+        (
             "snapshot_entries",
             Integer(10, 10_000_000),
             "10000",
@@ -130,6 +136,7 @@ class CoordinatorSettings:
     default_partitions: int
     default_replication_factor: int
     default_min_insync_replicas: int
+    leader_balance_ms: int
     snapshot_entries: int
     stop_timeout_ms: int
 

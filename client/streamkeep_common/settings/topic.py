@@ -63,6 +63,19 @@ TOPIC_SETTINGS = SettingsTable(
             "Replicas that must have a record before it is acknowledged; never more than the topic has.",
         ),
         (
+            "unclean_leader_election",
+            Choice(("off", "on")),
+            "off",
+            "Whether a replica that may lack acknowledged records may lead when nobody else is left: `on` "
+            "prefers going on to losing nothing.",
+        ),
+        (
+            "catch_up_rate_bytes",
+            size(1, _LARGEST_BYTES, special=_NO_BOUND),
+            "-1",
+            "Bytes a second of each partition that its leader sends at most to a replica that is far behind.",
+        ),
+        (
             "timestamp_type",
             Choice(("create", "append")),
             "create",
@@ -113,6 +126,8 @@ class TopicSettings:
     max_batch_bytes: int
     durability: Literal["fsync", "os"]
     min_insync_replicas: int
+    unclean_leader_election: Literal["off", "on"]
+    catch_up_rate_bytes: int
     timestamp_type: Literal["create", "append"]
     timestamp_before_max_ms: int
     timestamp_after_max_ms: int

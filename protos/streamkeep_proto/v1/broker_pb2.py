@@ -26,17 +26,17 @@ from streamkeep_proto.v1 import errors_pb2 as streamkeep__proto_dot_v1_dot_error
 from streamkeep_proto.v1 import records_pb2 as streamkeep__proto_dot_v1_dot_records__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n streamkeep_proto/v1/broker.proto\x12\rstreamkeep.v1\x1a streamkeep_proto/v1/errors.proto\x1a!streamkeep_proto/v1/records.proto\"\x15\n\x13InitProducerRequest\"h\n\x14InitProducerResponse\x12#\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x13\n\x0bproducer_id\x18\x02 \x01(\x03\x12\x16\n\x0eproducer_epoch\x18\x03 \x01(\x05\"T\n\x0eProduceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12.\n\x07\x62\x61tches\x18\x02 \x03(\x0b\x32\x1d.streamkeep.v1.PartitionBatch\"v\n\x0ePartitionBatch\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x14\n\x0cleader_epoch\x18\x03 \x01(\x05\x12)\n\x05\x62\x61tch\x18\x04 \x01(\x0b\x32\x1a.streamkeep.v1.RecordBatch\"\x89\x01\n\x0fProduceResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.streamkeep.v1.ProduceResult\x12\'\n\x07\x63losing\x18\x02 \x01(\x0b\x32\x16.streamkeep.v1.Closing\x12\x1e\n\x16leadership_unconfirmed\x18\x03 \x01(\x08\"\xb4\x01\n\rProduceResult\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12\x10\n\x08topic_id\x18\x02 \x01(\x0c\x12\x11\n\tpartition\x18\x03 \x01(\r\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x13\n\x0b\x62\x61se_offset\x18\x05 \x01(\x03\x12\x16\n\x0e\x61ppend_time_ms\x18\x06 \x01(\x03\x12\x18\n\x10log_start_offset\x18\x07 \x01(\x03\"D\n\x07\x43losing\x12#\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x14\n\x0c\x63oordinators\x18\x02 \x03(\t\"r\n\x0c\x46\x65tchRequest\x12(\n\x05start\x18\x01 \x03(\x0b\x32\x19.streamkeep.v1.FetchStart\x12*\n\x06\x63redit\x18\x02 \x03(\x0b\x32\x1a.streamkeep.v1.FetchCredit\x12\x0c\n\x04stop\x18\x03 \x03(\r\"\x9c\x01\n\nFetchStart\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12\x10\n\x08topic_id\x18\x02 \x01(\x0c\x12\x11\n\tpartition\x18\x03 \x01(\r\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x14\n\x0cleader_epoch\x18\x05 \x01(\x05\x12\x17\n\x0flast_read_epoch\x18\x06 \x01(\x05\x12\x14\n\x0c\x63redit_bytes\x18\x07 \x01(\x03\"2\n\x0b\x46\x65tchCredit\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12\r\n\x05\x62ytes\x18\x02 \x01(\x03\"\x8d\x01\n\rFetchResponse\x12\x33\n\npartitions\x18\x01 \x03(\x0b\x32\x1f.streamkeep.v1.FetchedPartition\x12\'\n\x07\x63losing\x18\x02 \x01(\x0b\x32\x16.streamkeep.v1.Closing\x12\x1e\n\x16leadership_unconfirmed\x18\x03 \x01(\x08\"\xda\x01\n\x10\x46\x65tchedPartition\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x16\n\x0ehigh_watermark\x18\x03 \x01(\x03\x12\x18\n\x10log_start_offset\x18\x04 \x01(\x03\x12\x1a\n\x12last_stable_offset\x18\x05 \x01(\x03\x12\x14\n\x0cleader_epoch\x18\x06 \x01(\x05\x12\'\n\x04\x64\x61ta\x18\x0f \x01(\x0b\x32\x19.streamkeep.v1.LogSegment\"M\n\x12ListOffsetsRequest\x12\x37\n\npartitions\x18\x01 \x03(\x0b\x32#.streamkeep.v1.ListOffsetsPartition\"\x98\x01\n\x14ListOffsetsPartition\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x14\n\x0cleader_epoch\x18\x03 \x01(\x05\x12/\n\x08position\x18\x04 \x01(\x0e\x32\x1d.streamkeep.v1.OffsetPosition\x12\x14\n\x0ctimestamp_ms\x18\x05 \x01(\x03\"C\n\x13ListOffsetsResponse\x12,\n\x07offsets\x18\x01 \x03(\x0b\x32\x1b.streamkeep.v1.ListedOffset\"\x94\x01\n\x0cListedOffset\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x14\n\x0ctimestamp_ms\x18\x05 \x01(\x03\x12\x14\n\x0cleader_epoch\x18\x06 \x01(\x05\"Q\n\x14\x44\x65leteRecordsRequest\x12\x39\n\npartitions\x18\x01 \x03(\x0b\x32%.streamkeep.v1.DeleteRecordsPartition\"T\n\x16\x44\x65leteRecordsPartition\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x15\n\rbefore_offset\x18\x03 \x01(\x03\"J\n\x15\x44\x65leteRecordsResponse\x12\x31\n\npartitions\x18\x01 \x03(\x0b\x32\x1d.streamkeep.v1.DeletedRecords\"t\n\x0e\x44\x65letedRecords\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x18\n\x10log_start_offset\x18\x04 \x01(\x03\"\x18\n\x16\x44\x65scribeLogDirsRequest\">\n\x17\x44\x65scribeLogDirsResponse\x12#\n\x04\x64irs\x18\x01 \x03(\x0b\x32\x15.streamkeep.v1.LogDir\"\xc0\x01\n\x06LogDir\x12\x14\n\x0c\x64irectory_id\x18\x01 \x01(\x0c\x12\x0c\n\x04path\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.streamkeep.v1.LogDirState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x05 \x01(\x03\x12\x12\n\nfree_bytes\x18\x06 \x01(\x03\x12.\n\x08replicas\x18\x07 \x03(\x0b\x32\x1c.streamkeep.v1.LogDirReplica\"\xbd\x01\n\rLogDirReplica\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x10\n\x08topic_id\x18\x02 \x01(\x0c\x12\x11\n\tpartition\x18\x03 \x01(\r\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x18\n\x10log_start_offset\x18\x05 \x01(\x03\x12\x16\n\x0ehigh_watermark\x18\x06 \x01(\x03\x12\x1a\n\x12\x66lushed_end_offset\x18\x07 \x01(\x03\x12\x16\n\x0elog_end_offset\x18\x08 \x01(\x03*O\n\x0eOffsetPosition\x12\x10\n\x0c\x42Y_TIMESTAMP\x10\x00\x12\x0c\n\x08\x45\x41RLIEST\x10\x01\x12\n\n\x06LATEST\x10\x02\x12\x11\n\rMAX_TIMESTAMP\x10\x03*W\n\x0bLogDirState\x12\x13\n\x0fLOG_DIR_UNKNOWN\x10\x00\x12\n\n\x06ONLINE\x10\x01\x12\r\n\tREAD_ONLY\x10\x02\x12\x0b\n\x07STALLED\x10\x03\x12\x0b\n\x07OFFLINE\x10\x04\x32\x92\x04\n\rBrokerService\x12W\n\x0cInitProducer\x12\".streamkeep.v1.InitProducerRequest\x1a#.streamkeep.v1.InitProducerResponse\x12L\n\x07Produce\x12\x1d.streamkeep.v1.ProduceRequest\x1a\x1e.streamkeep.v1.ProduceResponse(\x01\x30\x01\x12\x46\n\x05\x46\x65tch\x12\x1b.streamkeep.v1.FetchRequest\x1a\x1c.streamkeep.v1.FetchResponse(\x01\x30\x01\x12T\n\x0bListOffsets\x12!.streamkeep.v1.ListOffsetsRequest\x1a\".streamkeep.v1.ListOffsetsResponse\x12Z\n\rDeleteRecords\x12#.streamkeep.v1.DeleteRecordsRequest\x1a$.streamkeep.v1.DeleteRecordsResponse\x12`\n\x0f\x44\x65scribeLogDirs\x12%.streamkeep.v1.DescribeLogDirsRequest\x1a&.streamkeep.v1.DescribeLogDirsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n streamkeep_proto/v1/broker.proto\x12\rstreamkeep.v1\x1a streamkeep_proto/v1/errors.proto\x1a!streamkeep_proto/v1/records.proto\"\x15\n\x13InitProducerRequest\"h\n\x14InitProducerResponse\x12#\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x13\n\x0bproducer_id\x18\x02 \x01(\x03\x12\x16\n\x0eproducer_epoch\x18\x03 \x01(\x05\"T\n\x0eProduceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12.\n\x07\x62\x61tches\x18\x02 \x03(\x0b\x32\x1d.streamkeep.v1.PartitionBatch\"v\n\x0ePartitionBatch\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x14\n\x0cleader_epoch\x18\x03 \x01(\x05\x12)\n\x05\x62\x61tch\x18\x04 \x01(\x0b\x32\x1a.streamkeep.v1.RecordBatch\"\x89\x01\n\x0fProduceResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.streamkeep.v1.ProduceResult\x12\'\n\x07\x63losing\x18\x02 \x01(\x0b\x32\x16.streamkeep.v1.Closing\x12\x1e\n\x16leadership_unconfirmed\x18\x03 \x01(\x08\"\xb4\x01\n\rProduceResult\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12\x10\n\x08topic_id\x18\x02 \x01(\x0c\x12\x11\n\tpartition\x18\x03 \x01(\r\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x13\n\x0b\x62\x61se_offset\x18\x05 \x01(\x03\x12\x16\n\x0e\x61ppend_time_ms\x18\x06 \x01(\x03\x12\x18\n\x10log_start_offset\x18\x07 \x01(\x03\"D\n\x07\x43losing\x12#\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x14\n\x0c\x63oordinators\x18\x02 \x03(\t\"r\n\x0c\x46\x65tchRequest\x12(\n\x05start\x18\x01 \x03(\x0b\x32\x19.streamkeep.v1.FetchStart\x12*\n\x06\x63redit\x18\x02 \x03(\x0b\x32\x1a.streamkeep.v1.FetchCredit\x12\x0c\n\x04stop\x18\x03 \x03(\r\"\xc1\x01\n\nFetchStart\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12\x10\n\x08topic_id\x18\x02 \x01(\x0c\x12\x11\n\tpartition\x18\x03 \x01(\r\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x14\n\x0cleader_epoch\x18\x05 \x01(\x05\x12\x17\n\x0flast_read_epoch\x18\x06 \x01(\x05\x12\x14\n\x0c\x63redit_bytes\x18\x07 \x01(\x03\x12\x0c\n\x04rack\x18\x08 \x01(\t\x12\x15\n\rfrom_follower\x18\t \x01(\x08\"2\n\x0b\x46\x65tchCredit\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12\r\n\x05\x62ytes\x18\x02 \x01(\x03\"\x8d\x01\n\rFetchResponse\x12\x33\n\npartitions\x18\x01 \x03(\x0b\x32\x1f.streamkeep.v1.FetchedPartition\x12\'\n\x07\x63losing\x18\x02 \x01(\x0b\x32\x16.streamkeep.v1.Closing\x12\x1e\n\x16leadership_unconfirmed\x18\x03 \x01(\x08\"\x90\x02\n\x10\x46\x65tchedPartition\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x16\n\x0ehigh_watermark\x18\x03 \x01(\x03\x12\x18\n\x10log_start_offset\x18\x04 \x01(\x03\x12\x1a\n\x12last_stable_offset\x18\x05 \x01(\x03\x12\x14\n\x0cleader_epoch\x18\x06 \x01(\x05\x12\x34\n\x11preferred_replica\x18\x07 \x01(\x0b\x32\x19.streamkeep.v1.LeaderHint\x12\'\n\x04\x64\x61ta\x18\x0f \x01(\x0b\x32\x19.streamkeep.v1.LogSegment\"M\n\x12ListOffsetsRequest\x12\x37\n\npartitions\x18\x01 \x03(\x0b\x32#.streamkeep.v1.ListOffsetsPartition\"\x98\x01\n\x14ListOffsetsPartition\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x14\n\x0cleader_epoch\x18\x03 \x01(\x05\x12/\n\x08position\x18\x04 \x01(\x0e\x32\x1d.streamkeep.v1.OffsetPosition\x12\x14\n\x0ctimestamp_ms\x18\x05 \x01(\x03\"C\n\x13ListOffsetsResponse\x12,\n\x07offsets\x18\x01 \x03(\x0b\x32\x1b.streamkeep.v1.ListedOffset\"\x94\x01\n\x0cListedOffset\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x14\n\x0ctimestamp_ms\x18\x05 \x01(\x03\x12\x14\n\x0cleader_epoch\x18\x06 \x01(\x05\"Q\n\x14\x44\x65leteRecordsRequest\x12\x39\n\npartitions\x18\x01 \x03(\x0b\x32%.streamkeep.v1.DeleteRecordsPartition\"T\n\x16\x44\x65leteRecordsPartition\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x15\n\rbefore_offset\x18\x03 \x01(\x03\"J\n\x15\x44\x65leteRecordsResponse\x12\x31\n\npartitions\x18\x01 \x03(\x0b\x32\x1d.streamkeep.v1.DeletedRecords\"t\n\x0e\x44\x65letedRecords\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x18\n\x10log_start_offset\x18\x04 \x01(\x03\"\x18\n\x16\x44\x65scribeLogDirsRequest\">\n\x17\x44\x65scribeLogDirsResponse\x12#\n\x04\x64irs\x18\x01 \x03(\x0b\x32\x15.streamkeep.v1.LogDir\"\xc0\x01\n\x06LogDir\x12\x14\n\x0c\x64irectory_id\x18\x01 \x01(\x0c\x12\x0c\n\x04path\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.streamkeep.v1.LogDirState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x05 \x01(\x03\x12\x12\n\nfree_bytes\x18\x06 \x01(\x03\x12.\n\x08replicas\x18\x07 \x03(\x0b\x32\x1c.streamkeep.v1.LogDirReplica\"\xbd\x01\n\rLogDirReplica\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x10\n\x08topic_id\x18\x02 \x01(\x0c\x12\x11\n\tpartition\x18\x03 \x01(\r\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x18\n\x10log_start_offset\x18\x05 \x01(\x03\x12\x16\n\x0ehigh_watermark\x18\x06 \x01(\x03\x12\x1a\n\x12\x66lushed_end_offset\x18\x07 \x01(\x03\x12\x16\n\x0elog_end_offset\x18\x08 \x01(\x03*O\n\x0eOffsetPosition\x12\x10\n\x0c\x42Y_TIMESTAMP\x10\x00\x12\x0c\n\x08\x45\x41RLIEST\x10\x01\x12\n\n\x06LATEST\x10\x02\x12\x11\n\rMAX_TIMESTAMP\x10\x03*W\n\x0bLogDirState\x12\x13\n\x0fLOG_DIR_UNKNOWN\x10\x00\x12\n\n\x06ONLINE\x10\x01\x12\r\n\tREAD_ONLY\x10\x02\x12\x0b\n\x07STALLED\x10\x03\x12\x0b\n\x07OFFLINE\x10\x04\x32\x92\x04\n\rBrokerService\x12W\n\x0cInitProducer\x12\".streamkeep.v1.InitProducerRequest\x1a#.streamkeep.v1.InitProducerResponse\x12L\n\x07Produce\x12\x1d.streamkeep.v1.ProduceRequest\x1a\x1e.streamkeep.v1.ProduceResponse(\x01\x30\x01\x12\x46\n\x05\x46\x65tch\x12\x1b.streamkeep.v1.FetchRequest\x1a\x1c.streamkeep.v1.FetchResponse(\x01\x30\x01\x12T\n\x0bListOffsets\x12!.streamkeep.v1.ListOffsetsRequest\x1a\".streamkeep.v1.ListOffsetsResponse\x12Z\n\rDeleteRecords\x12#.streamkeep.v1.DeleteRecordsRequest\x1a$.streamkeep.v1.DeleteRecordsResponse\x12`\n\x0f\x44\x65scribeLogDirs\x12%.streamkeep.v1.DescribeLogDirsRequest\x1a&.streamkeep.v1.DescribeLogDirsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'streamkeep_proto.v1.broker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OFFSETPOSITION']._serialized_start=2834
-  _globals['_OFFSETPOSITION']._serialized_end=2913
-  _globals['_LOGDIRSTATE']._serialized_start=2915
-  _globals['_LOGDIRSTATE']._serialized_end=3002
+  _globals['_OFFSETPOSITION']._serialized_start=2925
+  _globals['_OFFSETPOSITION']._serialized_end=3004
+  _globals['_LOGDIRSTATE']._serialized_start=3006
+  _globals['_LOGDIRSTATE']._serialized_end=3093
   _globals['_INITPRODUCERREQUEST']._serialized_start=120
   _globals['_INITPRODUCERREQUEST']._serialized_end=141
   _globals['_INITPRODUCERRESPONSE']._serialized_start=143
@@ -54,37 +54,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FETCHREQUEST']._serialized_start=848
   _globals['_FETCHREQUEST']._serialized_end=962
   _globals['_FETCHSTART']._serialized_start=965
-  _globals['_FETCHSTART']._serialized_end=1121
-  _globals['_FETCHCREDIT']._serialized_start=1123
-  _globals['_FETCHCREDIT']._serialized_end=1173
-  _globals['_FETCHRESPONSE']._serialized_start=1176
-  _globals['_FETCHRESPONSE']._serialized_end=1317
-  _globals['_FETCHEDPARTITION']._serialized_start=1320
-  _globals['_FETCHEDPARTITION']._serialized_end=1538
-  _globals['_LISTOFFSETSREQUEST']._serialized_start=1540
-  _globals['_LISTOFFSETSREQUEST']._serialized_end=1617
-  _globals['_LISTOFFSETSPARTITION']._serialized_start=1620
-  _globals['_LISTOFFSETSPARTITION']._serialized_end=1772
-  _globals['_LISTOFFSETSRESPONSE']._serialized_start=1774
-  _globals['_LISTOFFSETSRESPONSE']._serialized_end=1841
-  _globals['_LISTEDOFFSET']._serialized_start=1844
-  _globals['_LISTEDOFFSET']._serialized_end=1992
-  _globals['_DELETERECORDSREQUEST']._serialized_start=1994
-  _globals['_DELETERECORDSREQUEST']._serialized_end=2075
-  _globals['_DELETERECORDSPARTITION']._serialized_start=2077
-  _globals['_DELETERECORDSPARTITION']._serialized_end=2161
-  _globals['_DELETERECORDSRESPONSE']._serialized_start=2163
-  _globals['_DELETERECORDSRESPONSE']._serialized_end=2237
-  _globals['_DELETEDRECORDS']._serialized_start=2239
-  _globals['_DELETEDRECORDS']._serialized_end=2355
-  _globals['_DESCRIBELOGDIRSREQUEST']._serialized_start=2357
-  _globals['_DESCRIBELOGDIRSREQUEST']._serialized_end=2381
-  _globals['_DESCRIBELOGDIRSRESPONSE']._serialized_start=2383
-  _globals['_DESCRIBELOGDIRSRESPONSE']._serialized_end=2445
-  _globals['_LOGDIR']._serialized_start=2448
-  _globals['_LOGDIR']._serialized_end=2640
-  _globals['_LOGDIRREPLICA']._serialized_start=2643
-  _globals['_LOGDIRREPLICA']._serialized_end=2832
-  _globals['_BROKERSERVICE']._serialized_start=3005
-  _globals['_BROKERSERVICE']._serialized_end=3535
+  _globals['_FETCHSTART']._serialized_end=1158
+  _globals['_FETCHCREDIT']._serialized_start=1160
+  _globals['_FETCHCREDIT']._serialized_end=1210
+  _globals['_FETCHRESPONSE']._serialized_start=1213
+  _globals['_FETCHRESPONSE']._serialized_end=1354
+  _globals['_FETCHEDPARTITION']._serialized_start=1357
+  _globals['_FETCHEDPARTITION']._serialized_end=1629
+  _globals['_LISTOFFSETSREQUEST']._serialized_start=1631
+  _globals['_LISTOFFSETSREQUEST']._serialized_end=1708
+  _globals['_LISTOFFSETSPARTITION']._serialized_start=1711
+  _globals['_LISTOFFSETSPARTITION']._serialized_end=1863
+  _globals['_LISTOFFSETSRESPONSE']._serialized_start=1865
+  _globals['_LISTOFFSETSRESPONSE']._serialized_end=1932
+  _globals['_LISTEDOFFSET']._serialized_start=1935
+  _globals['_LISTEDOFFSET']._serialized_end=2083
+  _globals['_DELETERECORDSREQUEST']._serialized_start=2085
+  _globals['_DELETERECORDSREQUEST']._serialized_end=2166
+  _globals['_DELETERECORDSPARTITION']._serialized_start=2168
+  _globals['_DELETERECORDSPARTITION']._serialized_end=2252
+  _globals['_DELETERECORDSRESPONSE']._serialized_start=2254
+  _globals['_DELETERECORDSRESPONSE']._serialized_end=2328
+  _globals['_DELETEDRECORDS']._serialized_start=2330
+  _globals['_DELETEDRECORDS']._serialized_end=2446
+  _globals['_DESCRIBELOGDIRSREQUEST']._serialized_start=2448
+  _globals['_DESCRIBELOGDIRSREQUEST']._serialized_end=2472
+  _globals['_DESCRIBELOGDIRSRESPONSE']._serialized_start=2474
+  _globals['_DESCRIBELOGDIRSRESPONSE']._serialized_end=2536
+  _globals['_LOGDIR']._serialized_start=2539
+  _globals['_LOGDIR']._serialized_end=2731
+  _globals['_LOGDIRREPLICA']._serialized_start=2734
+  _globals['_LOGDIRREPLICA']._serialized_end=2923
+  _globals['_BROKERSERVICE']._serialized_start=3096
+  _globals['_BROKERSERVICE']._serialized_end=3626
 # @@protoc_insertion_point(module_scope)

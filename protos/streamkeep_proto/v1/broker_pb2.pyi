@@ -359,6 +359,8 @@ class FetchStart(_message.Message):
     LEADER_EPOCH_FIELD_NUMBER: _builtins.int
     LAST_READ_EPOCH_FIELD_NUMBER: _builtins.int
     CREDIT_BYTES_FIELD_NUMBER: _builtins.int
+    RACK_FIELD_NUMBER: _builtins.int
+    FROM_FOLLOWER_FIELD_NUMBER: _builtins.int
     subscription: _builtins.int
     """Chosen by the client, never reused on a stream; responses carry it."""
     topic_id: _builtins.bytes
@@ -373,6 +375,10 @@ class FetchStart(_message.Message):
     """Leader epoch of the last record read before `offset` (KIP-320); 0 = none read."""
     credit_bytes: _builtins.int
     """Bytes of frames that may be sent; the batch that crosses it is sent whole."""
+    rack: _builtins.str
+    """Failure domain of the reader; empty = does not say. The leader may name a replica there to read from."""
+    from_follower: _builtins.bool
+    """The reader was sent here by the leader: serve it as a follower, too (KIP-392)."""
     def __init__(
         self,
         *,
@@ -383,10 +389,12 @@ class FetchStart(_message.Message):
         leader_epoch: _builtins.int = ...,
         last_read_epoch: _builtins.int = ...,
         credit_bytes: _builtins.int = ...,
+        rack: _builtins.str = ...,
+        from_follower: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_bytes", b"credit_bytes", "last_read_epoch", b"last_read_epoch", "leader_epoch", b"leader_epoch", "offset", b"offset", "partition", b"partition", "subscription", b"subscription", "topic_id", b"topic_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_bytes", b"credit_bytes", "from_follower", b"from_follower", "last_read_epoch", b"last_read_epoch", "leader_epoch", b"leader_epoch", "offset", b"offset", "partition", b"partition", "rack", b"rack", "subscription", b"subscription", "topic_id", b"topic_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -464,6 +472,7 @@ class FetchedPartition(_message.Message):
     LOG_START_OFFSET_FIELD_NUMBER: _builtins.int
     LAST_STABLE_OFFSET_FIELD_NUMBER: _builtins.int
     LEADER_EPOCH_FIELD_NUMBER: _builtins.int
+    PREFERRED_REPLICA_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     subscription: _builtins.int
     """That of the FetchStart."""
@@ -474,10 +483,14 @@ class FetchedPartition(_message.Message):
     last_stable_offset: _builtins.int
     """First offset of the earliest undecided transaction, else the high watermark."""
     leader_epoch: _builtins.int
-    """Epoch of the leader that answers."""
+    """Epoch of the leader that answers, or that the answering follower follows."""
     @_builtins.property
     def error(self) -> _errors_pb2.Error:
         """If set, the subscription has ended."""
+
+    @_builtins.property
+    def preferred_replica(self) -> _errors_pb2.LeaderHint:
+        """If set, the subscription has ended: read from this in-sync replica in the reader's rack (KIP-392)."""
 
     @_builtins.property
     def data(self) -> _records_pb2.LogSegment:
@@ -492,11 +505,12 @@ class FetchedPartition(_message.Message):
         log_start_offset: _builtins.int = ...,
         last_stable_offset: _builtins.int = ...,
         leader_epoch: _builtins.int = ...,
+        preferred_replica: _errors_pb2.LeaderHint | None = ...,
         data: _records_pb2.LogSegment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "error", b"error"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "error", b"error", "preferred_replica", b"preferred_replica"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "error", b"error", "high_watermark", b"high_watermark", "last_stable_offset", b"last_stable_offset", "leader_epoch", b"leader_epoch", "log_start_offset", b"log_start_offset", "subscription", b"subscription"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "error", b"error", "high_watermark", b"high_watermark", "last_stable_offset", b"last_stable_offset", "leader_epoch", b"leader_epoch", "log_start_offset", b"log_start_offset", "preferred_replica", b"preferred_replica", "subscription", b"subscription"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,6 +10,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from streamkeep_proto.v1 import errors_pb2 as _errors_pb2
 from streamkeep_proto.v1 import metadata_pb2 as _metadata_pb2
 import builtins as _builtins
@@ -22,6 +23,26 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ElectionKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ElectionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ElectionKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PREFERRED: _ElectionKind.ValueType  # 0
+    """The first of the replicas, if it is in sync."""
+    UNCLEAN: _ElectionKind.ValueType  # 1
+    """If nobody in sync or eligible is left: a live replica, whatever it lacks. RECORDS MAY BE LOST."""
+
+class ElectionKind(_ElectionKind, metaclass=_ElectionKindEnumTypeWrapper):
+    """How a leader is found."""
+
+PREFERRED: ElectionKind.ValueType  # 0
+"""The first of the replicas, if it is in sync."""
+UNCLEAN: ElectionKind.ValueType  # 1
+"""If nobody in sync or eligible is left: a live replica, whatever it lacks. RECORDS MAY BE LOST."""
+Global___ElectionKind: _TypeAlias = ElectionKind  # noqa: Y015
 
 @_typing.final
 class GetMetadataRequest(_message.Message):
@@ -153,6 +174,10 @@ class BrokerInfo(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     RACK_FIELD_NUMBER: _builtins.int
     FENCED_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
+    REPLICAS_FIELD_NUMBER: _builtins.int
+    LEADERS_FIELD_NUMBER: _builtins.int
+    DIRECTORY_IDS_FIELD_NUMBER: _builtins.int
     broker_id: _builtins.int
     """At least 1."""
     broker_epoch: _builtins.int
@@ -163,6 +188,16 @@ class BrokerInfo(_message.Message):
     """Failure domain; empty = not said."""
     fenced: _builtins.bool
     """It may not lead or be in sync now."""
+    draining: _builtins.bool
+    """It gets no new replicas."""
+    replicas: _builtins.int
+    """Replicas that it has."""
+    leaders: _builtins.int
+    """Partitions that it leads."""
+    @_builtins.property
+    def directory_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """16 bytes each: its log directories that are usable."""
+
     def __init__(
         self,
         *,
@@ -171,10 +206,14 @@ class BrokerInfo(_message.Message):
         address: _builtins.str = ...,
         rack: _builtins.str = ...,
         fenced: _builtins.bool = ...,
+        draining: _builtins.bool = ...,
+        replicas: _builtins.int = ...,
+        leaders: _builtins.int = ...,
+        directory_ids: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "broker_epoch", b"broker_epoch", "broker_id", b"broker_id", "fenced", b"fenced", "rack", b"rack"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "broker_epoch", b"broker_epoch", "broker_id", b"broker_id", "directory_ids", b"directory_ids", "draining", b"draining", "fenced", b"fenced", "leaders", b"leaders", "rack", b"rack", "replicas", b"replicas"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -237,6 +276,10 @@ class PartitionInfo(_message.Message):
     REPLICAS_FIELD_NUMBER: _builtins.int
     ISR_FIELD_NUMBER: _builtins.int
     ELR_FIELD_NUMBER: _builtins.int
+    ADDING_REPLICAS_FIELD_NUMBER: _builtins.int
+    REMOVING_REPLICAS_FIELD_NUMBER: _builtins.int
+    LAST_MEMBERS_FIELD_NUMBER: _builtins.int
+    DIRECTORY_IDS_FIELD_NUMBER: _builtins.int
     partition: _builtins.int
     """Number of the partition, from 0."""
     leader: _builtins.int
@@ -257,6 +300,22 @@ class PartitionInfo(_message.Message):
     def elr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Eligible leader replicas (KIP-966), broker ids."""
 
+    @_builtins.property
+    def adding_replicas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Replicas that a reassignment adds, broker ids."""
+
+    @_builtins.property
+    def removing_replicas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Replicas that go when it completes, broker ids."""
+
+    @_builtins.property
+    def last_members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """While nobody may lead: who was in sync or eligible last, broker ids."""
+
+    @_builtins.property
+    def directory_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The log directory of each replica, 16 bytes, in the order of replicas. Only in DescribeTopics."""
+
     def __init__(
         self,
         *,
@@ -267,10 +326,14 @@ class PartitionInfo(_message.Message):
         replicas: _abc.Iterable[_builtins.int] | None = ...,
         isr: _abc.Iterable[_builtins.int] | None = ...,
         elr: _abc.Iterable[_builtins.int] | None = ...,
+        adding_replicas: _abc.Iterable[_builtins.int] | None = ...,
+        removing_replicas: _abc.Iterable[_builtins.int] | None = ...,
+        last_members: _abc.Iterable[_builtins.int] | None = ...,
+        directory_ids: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["elr", b"elr", "isr", b"isr", "leader", b"leader", "leader_epoch", b"leader_epoch", "partition", b"partition", "partition_epoch", b"partition_epoch", "replicas", b"replicas"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adding_replicas", b"adding_replicas", "directory_ids", b"directory_ids", "elr", b"elr", "isr", b"isr", "last_members", b"last_members", "leader", b"leader", "leader_epoch", b"leader_epoch", "partition", b"partition", "partition_epoch", b"partition_epoch", "removing_replicas", b"removing_replicas", "replicas", b"replicas"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1090,6 +1153,515 @@ class UpgradeFeaturesResponse(_message.Message):
 Global___UpgradeFeaturesResponse: _TypeAlias = UpgradeFeaturesResponse  # noqa: Y015
 
 @_typing.final
+class ReassignPartitionsRequest(_message.Message):
+    """---- where replicas are ----
+
+    What is to be moved. Exactly one of the plans.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPLICIT_FIELD_NUMBER: _builtins.int
+    EMPTY_BROKER_FIELD_NUMBER: _builtins.int
+    REPLICATION_FACTOR_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Say what would happen, do nothing."""
+    @_builtins.property
+    def explicit(self) -> Global___ExplicitPlan:
+        """Replicas as named."""
+
+    @_builtins.property
+    def empty_broker(self) -> Global___EmptyBrokerPlan:
+        """Everything that a broker has goes to others."""
+
+    @_builtins.property
+    def replication_factor(self) -> Global___ReplicationFactorPlan:
+        """More or fewer replicas of a topic."""
+
+    @_builtins.property
+    def cancel(self) -> Global___CancelPlan:
+        """Stop what is under way, and go back."""
+
+    def __init__(
+        self,
+        *,
+        explicit: Global___ExplicitPlan | None = ...,
+        empty_broker: Global___EmptyBrokerPlan | None = ...,
+        replication_factor: Global___ReplicationFactorPlan | None = ...,
+        cancel: Global___CancelPlan | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "empty_broker", b"empty_broker", "explicit", b"explicit", "plan", b"plan", "replication_factor", b"replication_factor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "empty_broker", b"empty_broker", "explicit", b"explicit", "plan", b"plan", "replication_factor", b"replication_factor", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_plan: _TypeAlias = _typing.Literal["explicit", "empty_broker", "replication_factor", "cancel"]  # noqa: Y015
+    _WhichOneofArgType_plan: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_plan) -> _WhichOneofReturnType_plan | None: ...
+
+Global___ReassignPartitionsRequest: _TypeAlias = ReassignPartitionsRequest  # noqa: Y015
+
+@_typing.final
+class ExplicitPlan(_message.Message):
+    """Replicas as named."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartitionTarget]:
+        """Each partition at most once."""
+
+    def __init__(
+        self,
+        *,
+        partitions: _abc.Iterable[Global___PartitionTarget] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partitions", b"partitions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplicitPlan: _TypeAlias = ExplicitPlan  # noqa: Y015
+
+@_typing.final
+class PartitionTarget(_message.Message):
+    """One partition and where it shall be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    REPLICAS_FIELD_NUMBER: _builtins.int
+    DIRECTORY_IDS_FIELD_NUMBER: _builtins.int
+    topic: _builtins.str
+    """Name of the topic."""
+    partition: _builtins.int
+    """Number of the partition, from 0."""
+    @_builtins.property
+    def replicas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Broker ids, the preferred leader first."""
+
+    @_builtins.property
+    def directory_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The log directory of each, 16 bytes, in the order of replicas; none, or zero-length ones: the coordinator chooses."""
+
+    def __init__(
+        self,
+        *,
+        topic: _builtins.str = ...,
+        partition: _builtins.int = ...,
+        replicas: _abc.Iterable[_builtins.int] | None = ...,
+        directory_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["directory_ids", b"directory_ids", "partition", b"partition", "replicas", b"replicas", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartitionTarget: _TypeAlias = PartitionTarget  # noqa: Y015
+
+@_typing.final
+class EmptyBrokerPlan(_message.Message):
+    """Everything that a broker has goes to others."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BROKER_ID_FIELD_NUMBER: _builtins.int
+    broker_id: _builtins.int
+    """At least 1."""
+    def __init__(
+        self,
+        *,
+        broker_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker_id", b"broker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmptyBrokerPlan: _TypeAlias = EmptyBrokerPlan  # noqa: Y015
+
+@_typing.final
+class ReplicationFactorPlan(_message.Message):
+    """More or fewer replicas of a topic."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_FIELD_NUMBER: _builtins.int
+    REPLICATION_FACTOR_FIELD_NUMBER: _builtins.int
+    topic: _builtins.str
+    """Name of the topic."""
+    replication_factor: _builtins.int
+    """At least 1."""
+    def __init__(
+        self,
+        *,
+        topic: _builtins.str = ...,
+        replication_factor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replication_factor", b"replication_factor", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplicationFactorPlan: _TypeAlias = ReplicationFactorPlan  # noqa: Y015
+
+@_typing.final
+class CancelPlan(_message.Message):
+    """Partitions that shall not be moved on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicPartitionName]:
+        """Each at most once; none = all that are being moved."""
+
+    def __init__(
+        self,
+        *,
+        partitions: _abc.Iterable[Global___TopicPartitionName] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partitions", b"partitions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelPlan: _TypeAlias = CancelPlan  # noqa: Y015
+
+@_typing.final
+class TopicPartitionName(_message.Message):
+    """One partition by name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    topic: _builtins.str
+    """Name of the topic."""
+    partition: _builtins.int
+    """Number of the partition, from 0."""
+    def __init__(
+        self,
+        *,
+        topic: _builtins.str = ...,
+        partition: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partition", b"partition", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TopicPartitionName: _TypeAlias = TopicPartitionName  # noqa: Y015
+
+@_typing.final
+class ReassignPartitionsResponse(_message.Message):
+    """What became of each partition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERROR_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Why nothing at all was done: NOT_ACTIVE, NO_QUORUM, a plan that cannot be; absent = see the outcomes."""
+
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReassignmentOutcome]:
+        """One a partition that the plan concerns; those that are already as wanted are left out."""
+
+    def __init__(
+        self,
+        *,
+        error: _errors_pb2.Error | None = ...,
+        outcomes: _abc.Iterable[Global___ReassignmentOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReassignPartitionsResponse: _TypeAlias = ReassignPartitionsResponse  # noqa: Y015
+
+@_typing.final
+class ReassignmentOutcome(_message.Message):
+    """One partition, from where to where."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_FIELD_NUMBER: _builtins.int
+    TOPIC_ID_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    FROM_REPLICAS_FIELD_NUMBER: _builtins.int
+    TO_REPLICAS_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
+    METADATA_INDEX_FIELD_NUMBER: _builtins.int
+    topic: _builtins.str
+    """Name of the topic."""
+    topic_id: _builtins.bytes
+    """16 bytes."""
+    partition: _builtins.int
+    """Number of the partition, from 0."""
+    metadata_index: _builtins.int
+    """The metadata index at which the move has begun."""
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Why it is not moved; absent = success."""
+
+    @_builtins.property
+    def from_replicas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Broker ids as they were."""
+
+    @_builtins.property
+    def to_replicas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Broker ids as they will be."""
+
+    @_builtins.property
+    def copies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Broker ids of replicas to be copied."""
+
+    def __init__(
+        self,
+        *,
+        topic: _builtins.str = ...,
+        topic_id: _builtins.bytes = ...,
+        partition: _builtins.int = ...,
+        error: _errors_pb2.Error | None = ...,
+        from_replicas: _abc.Iterable[_builtins.int] | None = ...,
+        to_replicas: _abc.Iterable[_builtins.int] | None = ...,
+        copies: _abc.Iterable[_builtins.int] | None = ...,
+        metadata_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["copies", b"copies", "error", b"error", "from_replicas", b"from_replicas", "metadata_index", b"metadata_index", "partition", b"partition", "to_replicas", b"to_replicas", "topic", b"topic", "topic_id", b"topic_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReassignmentOutcome: _TypeAlias = ReassignmentOutcome  # noqa: Y015
+
+@_typing.final
+class ElectLeadersRequest(_message.Message):
+    """Elections to hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    kind: Global___ElectionKind.ValueType
+    """PREFERRED or UNCLEAN."""
+    validate_only: _builtins.bool
+    """Say what would happen, do nothing."""
+    @_builtins.property
+    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopicPartitionName]:
+        """Each at most once; none = every partition (PREFERRED only)."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___ElectionKind.ValueType = ...,
+        partitions: _abc.Iterable[Global___TopicPartitionName] | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "partitions", b"partitions", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ElectLeadersRequest: _TypeAlias = ElectLeadersRequest  # noqa: Y015
+
+@_typing.final
+class ElectLeadersResponse(_message.Message):
+    """What became of each partition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERROR_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Why nothing at all was done; absent = see the outcomes."""
+
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ElectionOutcome]:
+        """In the request's order; with none named, those that changed."""
+
+    def __init__(
+        self,
+        *,
+        error: _errors_pb2.Error | None = ...,
+        outcomes: _abc.Iterable[Global___ElectionOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ElectLeadersResponse: _TypeAlias = ElectLeadersResponse  # noqa: Y015
+
+@_typing.final
+class ElectionOutcome(_message.Message):
+    """One partition's election."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    FROM_LEADER_FIELD_NUMBER: _builtins.int
+    TO_LEADER_FIELD_NUMBER: _builtins.int
+    topic: _builtins.str
+    """Name of the topic."""
+    partition: _builtins.int
+    """Number of the partition, from 0."""
+    from_leader: _builtins.int
+    """Broker id as it was, 0 = none."""
+    to_leader: _builtins.int
+    """Broker id as it is."""
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Why there was none; absent = success."""
+
+    def __init__(
+        self,
+        *,
+        topic: _builtins.str = ...,
+        partition: _builtins.int = ...,
+        error: _errors_pb2.Error | None = ...,
+        from_leader: _builtins.int = ...,
+        to_leader: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "from_leader", b"from_leader", "partition", b"partition", "to_leader", b"to_leader", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ElectionOutcome: _TypeAlias = ElectionOutcome  # noqa: Y015
+
+@_typing.final
+class DrainBrokerRequest(_message.Message):
+    """A broker to be emptied, or not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BROKER_ID_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    broker_id: _builtins.int
+    """At least 1."""
+    draining: _builtins.bool
+    """False: it may get replicas again."""
+    validate_only: _builtins.bool
+    """Say what would happen, do nothing."""
+    def __init__(
+        self,
+        *,
+        broker_id: _builtins.int = ...,
+        draining: _builtins.bool = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker_id", b"broker_id", "draining", b"draining", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainBrokerRequest: _TypeAlias = DrainBrokerRequest  # noqa: Y015
+
+@_typing.final
+class DrainBrokerResponse(_message.Message):
+    """Whether that is so now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERROR_FIELD_NUMBER: _builtins.int
+    REPLICAS_FIELD_NUMBER: _builtins.int
+    replicas: _builtins.int
+    """Replicas that the broker has now."""
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Absent = success."""
+
+    def __init__(
+        self,
+        *,
+        error: _errors_pb2.Error | None = ...,
+        replicas: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "replicas", b"replicas"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainBrokerResponse: _TypeAlias = DrainBrokerResponse  # noqa: Y015
+
+@_typing.final
+class RemoveBrokerRequest(_message.Message):
+    """A broker that is gone for good."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BROKER_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    broker_id: _builtins.int
+    """At least 1."""
+    validate_only: _builtins.bool
+    """Say what would happen, do nothing."""
+    def __init__(
+        self,
+        *,
+        broker_id: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker_id", b"broker_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveBrokerRequest: _TypeAlias = RemoveBrokerRequest  # noqa: Y015
+
+@_typing.final
+class RemoveBrokerResponse(_message.Message):
+    """Whether it is forgotten."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Absent = success."""
+
+    def __init__(
+        self,
+        *,
+        error: _errors_pb2.Error | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveBrokerResponse: _TypeAlias = RemoveBrokerResponse  # noqa: Y015
+
+@_typing.final
 class SessionRequest(_message.Message):
     """---- broker sessions ----
 
@@ -1197,6 +1769,8 @@ class BrokerHeartbeat(_message.Message):
     METADATA_INDEX_FIELD_NUMBER: _builtins.int
     WANTS_SHUTDOWN_FIELD_NUMBER: _builtins.int
     OFFLINE_DIRECTORY_IDS_FIELD_NUMBER: _builtins.int
+    STALLED_DIRECTORY_IDS_FIELD_NUMBER: _builtins.int
+    FULL_DIRECTORY_IDS_FIELD_NUMBER: _builtins.int
     metadata_index: _builtins.int
     """Last metadata index the broker has applied."""
     wants_shutdown: _builtins.bool
@@ -1205,16 +1779,26 @@ class BrokerHeartbeat(_message.Message):
     def offline_directory_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """16 bytes each: directories that failed since registration."""
 
+    @_builtins.property
+    def stalled_directory_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """16 bytes each: directories whose flushes take too long now."""
+
+    @_builtins.property
+    def full_directory_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """16 bytes each: directories that are full now."""
+
     def __init__(
         self,
         *,
         metadata_index: _builtins.int = ...,
         wants_shutdown: _builtins.bool = ...,
         offline_directory_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        stalled_directory_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        full_directory_ids: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["metadata_index", b"metadata_index", "offline_directory_ids", b"offline_directory_ids", "wants_shutdown", b"wants_shutdown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["full_directory_ids", b"full_directory_ids", "metadata_index", b"metadata_index", "offline_directory_ids", b"offline_directory_ids", "stalled_directory_ids", b"stalled_directory_ids", "wants_shutdown", b"wants_shutdown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1383,3 +1967,307 @@ class AllocateProducerIdsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AllocateProducerIdsResponse: _TypeAlias = AllocateProducerIdsResponse  # noqa: Y015
+
+@_typing.final
+class AlterPartitionsRequest(_message.Message):
+    """Proposals of one broker for partitions that it leads."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BROKER_ID_FIELD_NUMBER: _builtins.int
+    BROKER_EPOCH_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    broker_id: _builtins.int
+    """At least 1: the leader."""
+    broker_epoch: _builtins.int
+    """Of the leader's current registration."""
+    @_builtins.property
+    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlterPartition]:
+        """Each partition at most once."""
+
+    def __init__(
+        self,
+        *,
+        broker_id: _builtins.int = ...,
+        broker_epoch: _builtins.int = ...,
+        partitions: _abc.Iterable[Global___AlterPartition] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker_epoch", b"broker_epoch", "broker_id", b"broker_id", "partitions", b"partitions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlterPartitionsRequest: _TypeAlias = AlterPartitionsRequest  # noqa: Y015
+
+@_typing.final
+class AlterPartition(_message.Message):
+    """In-sync replicas as the leader wants them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_ID_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    LEADER_EPOCH_FIELD_NUMBER: _builtins.int
+    PARTITION_EPOCH_FIELD_NUMBER: _builtins.int
+    ISR_FIELD_NUMBER: _builtins.int
+    topic_id: _builtins.bytes
+    """16 bytes."""
+    partition: _builtins.int
+    """Number of the partition, from 0."""
+    leader_epoch: _builtins.int
+    """The leader's."""
+    partition_epoch: _builtins.int
+    """The one that the proposal was made on. Each accepted proposal raises it, also one that changes nothing."""
+    @_builtins.property
+    def isr(self) -> _containers.RepeatedCompositeFieldContainer[Global___InSyncMember]:
+        """With the leader itself."""
+
+    def __init__(
+        self,
+        *,
+        topic_id: _builtins.bytes = ...,
+        partition: _builtins.int = ...,
+        leader_epoch: _builtins.int = ...,
+        partition_epoch: _builtins.int = ...,
+        isr: _abc.Iterable[Global___InSyncMember] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["isr", b"isr", "leader_epoch", b"leader_epoch", "partition", b"partition", "partition_epoch", b"partition_epoch", "topic_id", b"topic_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlterPartition: _TypeAlias = AlterPartition  # noqa: Y015
+
+@_typing.final
+class InSyncMember(_message.Message):
+    """One member of a proposal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BROKER_ID_FIELD_NUMBER: _builtins.int
+    BROKER_EPOCH_FIELD_NUMBER: _builtins.int
+    broker_id: _builtins.int
+    """At least 1."""
+    broker_epoch: _builtins.int
+    """The registration in which it was seen to be in sync."""
+    def __init__(
+        self,
+        *,
+        broker_id: _builtins.int = ...,
+        broker_epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker_epoch", b"broker_epoch", "broker_id", b"broker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InSyncMember: _TypeAlias = InSyncMember  # noqa: Y015
+
+@_typing.final
+class AlterPartitionsResponse(_message.Message):
+    """What became of each."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERROR_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Why nothing at all was done: NOT_ACTIVE, STALE_BROKER_EPOCH and the like; absent = see the outcomes."""
+
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlteredPartition]:
+        """In the request's order."""
+
+    def __init__(
+        self,
+        *,
+        error: _errors_pb2.Error | None = ...,
+        outcomes: _abc.Iterable[Global___AlteredPartition] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlterPartitionsResponse: _TypeAlias = AlterPartitionsResponse  # noqa: Y015
+
+@_typing.final
+class AlteredPartition(_message.Message):
+    """One partition after the proposal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_ID_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    PARTITION_EPOCH_FIELD_NUMBER: _builtins.int
+    topic_id: _builtins.bytes
+    """16 bytes."""
+    partition: _builtins.int
+    """Number of the partition, from 0."""
+    partition_epoch: _builtins.int
+    """As it is now."""
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """FENCED_LEADER_EPOCH, STALE_PARTITION_EPOCH, INELIGIBLE_REPLICA, UNKNOWN_TOPIC and the like; absent = accepted."""
+
+    def __init__(
+        self,
+        *,
+        topic_id: _builtins.bytes = ...,
+        partition: _builtins.int = ...,
+        error: _errors_pb2.Error | None = ...,
+        partition_epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "partition", b"partition", "partition_epoch", b"partition_epoch", "topic_id", b"topic_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlteredPartition: _TypeAlias = AlteredPartition  # noqa: Y015
+
+@_typing.final
+class ReportReplicasRequest(_message.Message):
+    """What a broker has to say of its replicas."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BROKER_ID_FIELD_NUMBER: _builtins.int
+    BROKER_EPOCH_FIELD_NUMBER: _builtins.int
+    REPLICAS_FIELD_NUMBER: _builtins.int
+    broker_id: _builtins.int
+    """At least 1."""
+    broker_epoch: _builtins.int
+    """Of its current registration."""
+    @_builtins.property
+    def replicas(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplicaReport]:
+        """Each partition at most once."""
+
+    def __init__(
+        self,
+        *,
+        broker_id: _builtins.int = ...,
+        broker_epoch: _builtins.int = ...,
+        replicas: _abc.Iterable[Global___ReplicaReport] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker_epoch", b"broker_epoch", "broker_id", b"broker_id", "replicas", b"replicas"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportReplicasRequest: _TypeAlias = ReportReplicasRequest  # noqa: Y015
+
+@_typing.final
+class ReplicaReport(_message.Message):
+    """One replica."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_ID_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    PARTITION_EPOCH_FIELD_NUMBER: _builtins.int
+    DAMAGED_FIELD_NUMBER: _builtins.int
+    LAST_EPOCH_FIELD_NUMBER: _builtins.int
+    LOG_END_OFFSET_FIELD_NUMBER: _builtins.int
+    topic_id: _builtins.bytes
+    """16 bytes."""
+    partition: _builtins.int
+    """Number of the partition, from 0."""
+    partition_epoch: _builtins.int
+    """The one that the report speaks of; for another one it means nothing."""
+    damaged: _builtins.bool
+    """Its data is damaged: it must not be in sync, nor lead if anybody else can. Else it tells how far its log goes."""
+    last_epoch: _builtins.int
+    """Leader epoch of its last record; 0 = it is empty."""
+    log_end_offset: _builtins.int
+    """Where its log ends."""
+    def __init__(
+        self,
+        *,
+        topic_id: _builtins.bytes = ...,
+        partition: _builtins.int = ...,
+        partition_epoch: _builtins.int = ...,
+        damaged: _builtins.bool = ...,
+        last_epoch: _builtins.int = ...,
+        log_end_offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["damaged", b"damaged", "last_epoch", b"last_epoch", "log_end_offset", b"log_end_offset", "partition", b"partition", "partition_epoch", b"partition_epoch", "topic_id", b"topic_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplicaReport: _TypeAlias = ReplicaReport  # noqa: Y015
+
+@_typing.final
+class ReportReplicasResponse(_message.Message):
+    """What became of each."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERROR_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Why nothing at all was heard; absent = see the outcomes."""
+
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportedReplica]:
+        """In the request's order."""
+
+    def __init__(
+        self,
+        *,
+        error: _errors_pb2.Error | None = ...,
+        outcomes: _abc.Iterable[Global___ReportedReplica] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportReplicasResponse: _TypeAlias = ReportReplicasResponse  # noqa: Y015
+
+@_typing.final
+class ReportedReplica(_message.Message):
+    """One replica after the report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_ID_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    MAY_COPY_ANEW_FIELD_NUMBER: _builtins.int
+    topic_id: _builtins.bytes
+    """16 bytes."""
+    partition: _builtins.int
+    """Number of the partition, from 0."""
+    may_copy_anew: _builtins.bool
+    """With `damaged`: others have the data, so that this replica may be dropped and copied anew."""
+    @_builtins.property
+    def error(self) -> _errors_pb2.Error:
+        """Why the report meant nothing; absent = it was heard."""
+
+    def __init__(
+        self,
+        *,
+        topic_id: _builtins.bytes = ...,
+        partition: _builtins.int = ...,
+        error: _errors_pb2.Error | None = ...,
+        may_copy_anew: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "may_copy_anew", b"may_copy_anew", "partition", b"partition", "topic_id", b"topic_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportedReplica: _TypeAlias = ReportedReplica  # noqa: Y015

@@ -196,6 +196,26 @@ class AdminServiceStub:
                 request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.UpgradeFeaturesRequest.SerializeToString,
                 response_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.UpgradeFeaturesResponse.FromString,
                 _registered_method=True)
+        self.ReassignPartitions = channel.unary_unary(
+                '/streamkeep.v1.AdminService/ReassignPartitions',
+                request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.ReassignPartitionsRequest.SerializeToString,
+                response_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.ReassignPartitionsResponse.FromString,
+                _registered_method=True)
+        self.ElectLeaders = channel.unary_unary(
+                '/streamkeep.v1.AdminService/ElectLeaders',
+                request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.ElectLeadersRequest.SerializeToString,
+                response_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.ElectLeadersResponse.FromString,
+                _registered_method=True)
+        self.DrainBroker = channel.unary_unary(
+                '/streamkeep.v1.AdminService/DrainBroker',
+                request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DrainBrokerRequest.SerializeToString,
+                response_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DrainBrokerResponse.FromString,
+                _registered_method=True)
+        self.RemoveBroker = channel.unary_unary(
+                '/streamkeep.v1.AdminService/RemoveBroker',
+                request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.RemoveBrokerRequest.SerializeToString,
+                response_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.RemoveBrokerResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -259,6 +279,34 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReassignPartitions(self, request, context):
+        """Moves replicas to other brokers or directories, or cancels that. They are copied first, then the old ones go.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ElectLeaders(self, request, context):
+        """Elects leaders: the preferred ones, or by force one that may have lost records.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainBroker(self, request, context):
+        """Says that a broker is to get no new replicas, or takes that back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveBroker(self, request, context):
+        """Forgets a broker that is fenced and has no replicas.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -301,6 +349,26 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.UpgradeFeatures,
                     request_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.UpgradeFeaturesRequest.FromString,
                     response_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.UpgradeFeaturesResponse.SerializeToString,
+            ),
+            'ReassignPartitions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReassignPartitions,
+                    request_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.ReassignPartitionsRequest.FromString,
+                    response_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.ReassignPartitionsResponse.SerializeToString,
+            ),
+            'ElectLeaders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ElectLeaders,
+                    request_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.ElectLeadersRequest.FromString,
+                    response_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.ElectLeadersResponse.SerializeToString,
+            ),
+            'DrainBroker': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainBroker,
+                    request_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DrainBrokerRequest.FromString,
+                    response_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DrainBrokerResponse.SerializeToString,
+            ),
+            'RemoveBroker': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveBroker,
+                    request_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.RemoveBrokerRequest.FromString,
+                    response_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.RemoveBrokerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -531,6 +599,114 @@ class AdminService:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def ReassignPartitions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/streamkeep.v1.AdminService/ReassignPartitions',
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.ReassignPartitionsRequest.SerializeToString,
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.ReassignPartitionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ElectLeaders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/streamkeep.v1.AdminService/ElectLeaders',
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.ElectLeadersRequest.SerializeToString,
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.ElectLeadersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainBroker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/streamkeep.v1.AdminService/DrainBroker',
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.DrainBrokerRequest.SerializeToString,
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.DrainBrokerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveBroker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/streamkeep.v1.AdminService/RemoveBroker',
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.RemoveBrokerRequest.SerializeToString,
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.RemoveBrokerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class SessionServiceStub:
     """Served by the active coordinator, to brokers; others answer NOT_ACTIVE.
@@ -552,6 +728,16 @@ class SessionServiceStub:
                 request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.AllocateProducerIdsRequest.SerializeToString,
                 response_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.AllocateProducerIdsResponse.FromString,
                 _registered_method=True)
+        self.AlterPartitions = channel.unary_unary(
+                '/streamkeep.v1.SessionService/AlterPartitions',
+                request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.AlterPartitionsRequest.SerializeToString,
+                response_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.AlterPartitionsResponse.FromString,
+                _registered_method=True)
+        self.ReportReplicas = channel.unary_unary(
+                '/streamkeep.v1.SessionService/ReportReplicas',
+                request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.ReportReplicasRequest.SerializeToString,
+                response_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.ReportReplicasResponse.FromString,
+                _registered_method=True)
 
 
 class SessionServiceServicer:
@@ -572,6 +758,21 @@ class SessionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AlterPartitions(self, request, context):
+        """A leader's proposals of in-sync replicas: compare-and-set on the partition epoch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportReplicas(self, request, context):
+        """What a broker has to say of its replicas: data that is not to be trusted, or how far a log goes whose
+        partition waits for a leader of last resort.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SessionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -584,6 +785,16 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.AllocateProducerIds,
                     request_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.AllocateProducerIdsRequest.FromString,
                     response_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.AllocateProducerIdsResponse.SerializeToString,
+            ),
+            'AlterPartitions': grpc.unary_unary_rpc_method_handler(
+                    servicer.AlterPartitions,
+                    request_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.AlterPartitionsRequest.FromString,
+                    response_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.AlterPartitionsResponse.SerializeToString,
+            ),
+            'ReportReplicas': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportReplicas,
+                    request_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.ReportReplicasRequest.FromString,
+                    response_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.ReportReplicasResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -641,6 +852,60 @@ class SessionService:
             '/streamkeep.v1.SessionService/AllocateProducerIds',
             streamkeep__proto_dot_v1_dot_coordinator__pb2.AllocateProducerIdsRequest.SerializeToString,
             streamkeep__proto_dot_v1_dot_coordinator__pb2.AllocateProducerIdsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AlterPartitions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/streamkeep.v1.SessionService/AlterPartitions',
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.AlterPartitionsRequest.SerializeToString,
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.AlterPartitionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportReplicas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/streamkeep.v1.SessionService/ReportReplicas',
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.ReportReplicasRequest.SerializeToString,
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.ReportReplicasResponse.FromString,
             options,
             channel_credentials,
             insecure,

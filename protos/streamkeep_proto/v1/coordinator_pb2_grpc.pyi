@@ -97,6 +97,14 @@ class AdminServiceStub:
     """The processes of the cluster and its state in numbers."""
     UpgradeFeatures: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.UpgradeFeaturesRequest, _coordinator_pb2.UpgradeFeaturesResponse]
     """Raises the feature level once every process supports it."""
+    ReassignPartitions: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.ReassignPartitionsRequest, _coordinator_pb2.ReassignPartitionsResponse]
+    """Moves replicas to other brokers or directories, or cancels that. They are copied first, then the old ones go."""
+    ElectLeaders: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.ElectLeadersRequest, _coordinator_pb2.ElectLeadersResponse]
+    """Elects leaders: the preferred ones, or by force one that may have lost records."""
+    DrainBroker: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.DrainBrokerRequest, _coordinator_pb2.DrainBrokerResponse]
+    """Says that a broker is to get no new replicas, or takes that back."""
+    RemoveBroker: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.RemoveBrokerRequest, _coordinator_pb2.RemoveBrokerResponse]
+    """Forgets a broker that is fenced and has no replicas."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -121,6 +129,14 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """The processes of the cluster and its state in numbers."""
     UpgradeFeatures: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.UpgradeFeaturesRequest, _coordinator_pb2.UpgradeFeaturesResponse]  # type: ignore[assignment]
     """Raises the feature level once every process supports it."""
+    ReassignPartitions: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.ReassignPartitionsRequest, _coordinator_pb2.ReassignPartitionsResponse]  # type: ignore[assignment]
+    """Moves replicas to other brokers or directories, or cancels that. They are copied first, then the old ones go."""
+    ElectLeaders: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.ElectLeadersRequest, _coordinator_pb2.ElectLeadersResponse]  # type: ignore[assignment]
+    """Elects leaders: the preferred ones, or by force one that may have lost records."""
+    DrainBroker: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.DrainBrokerRequest, _coordinator_pb2.DrainBrokerResponse]  # type: ignore[assignment]
+    """Says that a broker is to get no new replicas, or takes that back."""
+    RemoveBroker: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.RemoveBrokerRequest, _coordinator_pb2.RemoveBrokerResponse]  # type: ignore[assignment]
+    """Forgets a broker that is fenced and has no replicas."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Served to users. What changes something is done by the active coordinator, others answer NOT_ACTIVE; what only
@@ -191,6 +207,38 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_coordinator_pb2.UpgradeFeaturesResponse, _abc.Awaitable[_coordinator_pb2.UpgradeFeaturesResponse]]:
         """Raises the feature level once every process supports it."""
 
+    @_abc_1.abstractmethod
+    def ReassignPartitions(
+        self,
+        request: _coordinator_pb2.ReassignPartitionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.ReassignPartitionsResponse, _abc.Awaitable[_coordinator_pb2.ReassignPartitionsResponse]]:
+        """Moves replicas to other brokers or directories, or cancels that. They are copied first, then the old ones go."""
+
+    @_abc_1.abstractmethod
+    def ElectLeaders(
+        self,
+        request: _coordinator_pb2.ElectLeadersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.ElectLeadersResponse, _abc.Awaitable[_coordinator_pb2.ElectLeadersResponse]]:
+        """Elects leaders: the preferred ones, or by force one that may have lost records."""
+
+    @_abc_1.abstractmethod
+    def DrainBroker(
+        self,
+        request: _coordinator_pb2.DrainBrokerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.DrainBrokerResponse, _abc.Awaitable[_coordinator_pb2.DrainBrokerResponse]]:
+        """Says that a broker is to get no new replicas, or takes that back."""
+
+    @_abc_1.abstractmethod
+    def RemoveBroker(
+        self,
+        request: _coordinator_pb2.RemoveBrokerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.RemoveBrokerResponse, _abc.Awaitable[_coordinator_pb2.RemoveBrokerResponse]]:
+        """Forgets a broker that is fenced and has no replicas."""
+
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class SessionServiceStub:
@@ -204,6 +252,12 @@ class SessionServiceStub:
     """A broker's session: registration first, then heartbeats; in the other direction fencing."""
     AllocateProducerIds: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.AllocateProducerIdsRequest, _coordinator_pb2.AllocateProducerIdsResponse]
     """A block of producer ids for a broker to hand out."""
+    AlterPartitions: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.AlterPartitionsRequest, _coordinator_pb2.AlterPartitionsResponse]
+    """A leader's proposals of in-sync replicas: compare-and-set on the partition epoch."""
+    ReportReplicas: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.ReportReplicasRequest, _coordinator_pb2.ReportReplicasResponse]
+    """What a broker has to say of its replicas: data that is not to be trusted, or how far a log goes whose
+    partition waits for a leader of last resort.
+    """
 
 @_typing.type_check_only
 class SessionServiceAsyncStub(SessionServiceStub):
@@ -214,6 +268,12 @@ class SessionServiceAsyncStub(SessionServiceStub):
     """A broker's session: registration first, then heartbeats; in the other direction fencing."""
     AllocateProducerIds: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.AllocateProducerIdsRequest, _coordinator_pb2.AllocateProducerIdsResponse]  # type: ignore[assignment]
     """A block of producer ids for a broker to hand out."""
+    AlterPartitions: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.AlterPartitionsRequest, _coordinator_pb2.AlterPartitionsResponse]  # type: ignore[assignment]
+    """A leader's proposals of in-sync replicas: compare-and-set on the partition epoch."""
+    ReportReplicas: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.ReportReplicasRequest, _coordinator_pb2.ReportReplicasResponse]  # type: ignore[assignment]
+    """What a broker has to say of its replicas: data that is not to be trusted, or how far a log goes whose
+    partition waits for a leader of last resort.
+    """
 
 class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Served by the active coordinator, to brokers; others answer NOT_ACTIVE."""
@@ -233,5 +293,23 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_coordinator_pb2.AllocateProducerIdsResponse, _abc.Awaitable[_coordinator_pb2.AllocateProducerIdsResponse]]:
         """A block of producer ids for a broker to hand out."""
+
+    @_abc_1.abstractmethod
+    def AlterPartitions(
+        self,
+        request: _coordinator_pb2.AlterPartitionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.AlterPartitionsResponse, _abc.Awaitable[_coordinator_pb2.AlterPartitionsResponse]]:
+        """A leader's proposals of in-sync replicas: compare-and-set on the partition epoch."""
+
+    @_abc_1.abstractmethod
+    def ReportReplicas(
+        self,
+        request: _coordinator_pb2.ReportReplicasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.ReportReplicasResponse, _abc.Awaitable[_coordinator_pb2.ReportReplicasResponse]]:
+        """What a broker has to say of its replicas: data that is not to be trusted, or how far a log goes whose
+        partition waits for a leader of last resort.
+        """
 
 def add_SessionServiceServicer_to_server(servicer: SessionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

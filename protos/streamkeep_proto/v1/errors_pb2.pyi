@@ -66,6 +66,26 @@ class _ErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCode.V
     """The client's leader epoch is newer than the broker's: the broker will catch up."""
     LEADER_NOT_AVAILABLE: _ErrorCode.ValueType  # 31
     """The partition has no leader now."""
+    NOT_ENOUGH_REPLICAS: _ErrorCode.ValueType  # 32
+    """Fewer replicas are in sync than min_insync_replicas asks for: nothing was appended."""
+    NOT_ENOUGH_REPLICAS_AFTER_APPEND: _ErrorCode.ValueType  # 33
+    """As NOT_ENOUGH_REPLICAS, but the batch was appended before: it may be acknowledged when it is sent again."""
+    STALE_PARTITION_EPOCH: _ErrorCode.ValueType  # 34
+    """The partition has changed meanwhile: another partition epoch is current."""
+    INELIGIBLE_REPLICA: _ErrorCode.ValueType  # 35
+    """The replica cannot be in sync: its broker is fenced, stopping, or has registered anew."""
+    REPLICA_NOT_AVAILABLE: _ErrorCode.ValueType  # 36
+    """The broker holds no replica of the partition, or not one that can answer now."""
+    INVALID_REPLICA_ASSIGNMENT: _ErrorCode.ValueType  # 37
+    """The replicas asked for are not allowed; the message says why."""
+    REASSIGNMENT_IN_PROGRESS: _ErrorCode.ValueType  # 38
+    """The partition is being moved: cancel that first, or wait."""
+    NO_REASSIGNMENT_IN_PROGRESS: _ErrorCode.ValueType  # 39
+    """The partition is not being moved."""
+    ELECTION_NOT_NEEDED: _ErrorCode.ValueType  # 50
+    """The election would change nothing."""
+    ELIGIBLE_LEADERS_NOT_AVAILABLE: _ErrorCode.ValueType  # 51
+    """Nobody who may lead is there: the preferred replica is not in sync, or for an unclean one no replica lives."""
     CORRUPT_BATCH: _ErrorCode.ValueType  # 40
     """--- producing ---
     A checksum does not match: the bytes changed on the way.
@@ -126,6 +146,8 @@ class _ErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCode.V
     """The members of the quorum cannot be changed so; the message says why."""
     NOT_INITIALIZED: _ErrorCode.ValueType  # 110
     """The coordinator belongs to no cluster yet."""
+    BROKER_NOT_EMPTY: _ErrorCode.ValueType  # 111
+    """The broker cannot be removed: it is alive, or still has replicas."""
     DELIVERY_TIMEOUT: _ErrorCode.ValueType  # 200
     """--- raised by the SDK, never sent ---
     The record was not acknowledged within delivery_timeout_ms.
@@ -178,6 +200,26 @@ UNKNOWN_LEADER_EPOCH: ErrorCode.ValueType  # 30
 """The client's leader epoch is newer than the broker's: the broker will catch up."""
 LEADER_NOT_AVAILABLE: ErrorCode.ValueType  # 31
 """The partition has no leader now."""
+NOT_ENOUGH_REPLICAS: ErrorCode.ValueType  # 32
+"""Fewer replicas are in sync than min_insync_replicas asks for: nothing was appended."""
+NOT_ENOUGH_REPLICAS_AFTER_APPEND: ErrorCode.ValueType  # 33
+"""As NOT_ENOUGH_REPLICAS, but the batch was appended before: it may be acknowledged when it is sent again."""
+STALE_PARTITION_EPOCH: ErrorCode.ValueType  # 34
+"""The partition has changed meanwhile: another partition epoch is current."""
+INELIGIBLE_REPLICA: ErrorCode.ValueType  # 35
+"""The replica cannot be in sync: its broker is fenced, stopping, or has registered anew."""
+REPLICA_NOT_AVAILABLE: ErrorCode.ValueType  # 36
+"""The broker holds no replica of the partition, or not one that can answer now."""
+INVALID_REPLICA_ASSIGNMENT: ErrorCode.ValueType  # 37
+"""The replicas asked for are not allowed; the message says why."""
+REASSIGNMENT_IN_PROGRESS: ErrorCode.ValueType  # 38
+"""The partition is being moved: cancel that first, or wait."""
+NO_REASSIGNMENT_IN_PROGRESS: ErrorCode.ValueType  # 39
+"""The partition is not being moved."""
+ELECTION_NOT_NEEDED: ErrorCode.ValueType  # 50
+"""The election would change nothing."""
+ELIGIBLE_LEADERS_NOT_AVAILABLE: ErrorCode.ValueType  # 51
+"""Nobody who may lead is there: the preferred replica is not in sync, or for an unclean one no replica lives."""
 CORRUPT_BATCH: ErrorCode.ValueType  # 40
 """--- producing ---
 A checksum does not match: the bytes changed on the way.
@@ -238,6 +280,8 @@ INVALID_QUORUM_CHANGE: ErrorCode.ValueType  # 109
 """The members of the quorum cannot be changed so; the message says why."""
 NOT_INITIALIZED: ErrorCode.ValueType  # 110
 """The coordinator belongs to no cluster yet."""
+BROKER_NOT_EMPTY: ErrorCode.ValueType  # 111
+"""The broker cannot be removed: it is alive, or still has replicas."""
 DELIVERY_TIMEOUT: ErrorCode.ValueType  # 200
 """--- raised by the SDK, never sent ---
 The record was not acknowledged within delivery_timeout_ms.

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"streamkeep_proto/v1/metadata.proto\x12\rstreamkeep.v1\"m\n\rMetadataEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0f\n\x07time_ms\x18\x03 \x01(\x03\x12.\n\x07records\x18\x04 \x03(\x0b\x32\x1d.streamkeep.v1.MetadataRecord\"_\n\x10MetadataSnapshot\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12.\n\x07records\x18\x03 \x03(\x0b\x32\x1d.streamkeep.v1.MetadataRecord\"\xdc\x05\n\x0eMetadataRecord\x12*\n\x05no_op\x18\x01 \x01(\x0b\x32\x19.streamkeep.v1.NoOpRecordH\x00\x12/\n\x07\x63luster\x18\x02 \x01(\x0b\x32\x1c.streamkeep.v1.ClusterRecordH\x00\x12:\n\rfeature_level\x18\x03 \x01(\x0b\x32!.streamkeep.v1.FeatureLevelRecordH\x00\x12-\n\x06\x62roker\x18\x04 \x01(\x0b\x32\x1b.streamkeep.v1.BrokerRecordH\x00\x12:\n\rbroker_fenced\x18\x05 \x01(\x0b\x32!.streamkeep.v1.BrokerFencedRecordH\x00\x12+\n\x05topic\x18\x06 \x01(\x0b\x32\x1a.streamkeep.v1.TopicRecordH\x00\x12:\n\rtopic_removed\x18\x07 \x01(\x0b\x32!.streamkeep.v1.TopicRemovedRecordH\x00\x12\x33\n\tpartition\x18\x08 \x01(\x0b\x32\x1e.streamkeep.v1.PartitionRecordH\x00\x12@\n\x10partition_change\x18\t \x01(\x0b\x32$.streamkeep.v1.PartitionChangeRecordH\x00\x12/\n\x07setting\x18\n \x01(\x0b\x32\x1c.streamkeep.v1.SettingRecordH\x00\x12\x38\n\x0cproducer_ids\x18\x0b \x01(\x0b\x32 .streamkeep.v1.ProducerIdsRecordH\x00\x12-\n\x06quorum\x18\x0c \x01(\x0b\x32\x1b.streamkeep.v1.QuorumRecordH\x00\x12\x42\n\x11partition_changes\x18\r \x01(\x0b\x32%.streamkeep.v1.PartitionChangesRecordH\x00\x42\x08\n\x06record\"\x0c\n\nNoOpRecord\"#\n\rClusterRecord\x12\x12\n\ncluster_id\x18\x01 \x01(\t\"#\n\x12\x46\x65\x61tureLevelRecord\x12\r\n\x05level\x18\x01 \x01(\r\"\xe1\x01\n\x0c\x42rokerRecord\x12\x11\n\tbroker_id\x18\x01 \x01(\x05\x12\x14\n\x0c\x62roker_epoch\x18\x02 \x01(\x03\x12\x16\n\x0eincarnation_id\x18\x03 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0c\n\x04rack\x18\x05 \x01(\t\x12\x15\n\rdirectory_ids\x18\x06 \x03(\x0c\x12\x0f\n\x07\x62oot_id\x18\x07 \x01(\t\x12\x19\n\x11min_feature_level\x18\x08 \x01(\r\x12\x19\n\x11max_feature_level\x18\t \x01(\r\x12\x13\n\x0b\x63lean_start\x18\n \x01(\x08\"M\n\x12\x42rokerFencedRecord\x12\x11\n\tbroker_id\x18\x01 \x01(\x05\x12\x14\n\x0c\x62roker_epoch\x18\x02 \x01(\x03\x12\x0e\n\x06\x66\x65nced\x18\x03 \x01(\x08\"-\n\x0bTopicRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"&\n\x12TopicRemovedRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\"\xb8\x01\n\x0fPartitionRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x10\n\x08replicas\x18\x03 \x03(\x05\x12\x15\n\rdirectory_ids\x18\x04 \x03(\x0c\x12\x0b\n\x03isr\x18\x05 \x03(\x05\x12\x0b\n\x03\x65lr\x18\x06 \x03(\x05\x12\x0e\n\x06leader\x18\x07 \x01(\x05\x12\x14\n\x0cleader_epoch\x18\x08 \x01(\x05\x12\x17\n\x0fpartition_epoch\x18\t \x01(\x05\"\x95\x01\n\x15PartitionChangeRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x0b\n\x03isr\x18\x03 \x03(\x05\x12\x0b\n\x03\x65lr\x18\x04 \x03(\x05\x12\x0e\n\x06leader\x18\x05 \x01(\x05\x12\x14\n\x0cleader_epoch\x18\x06 \x01(\x05\x12\x17\n\x0fpartition_epoch\x18\x07 \x01(\x05\"\xbe\x01\n\x16PartitionChangesRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x12\n\npartitions\x18\x02 \x03(\r\x12\x18\n\x10standing_indexes\x18\x03 \x03(\r\x12\x15\n\rleader_epochs\x18\x04 \x03(\x05\x12\x18\n\x10partition_epochs\x18\x05 \x03(\x05\x12\x33\n\tstandings\x18\x06 \x03(\x0b\x32 .streamkeep.v1.PartitionStanding\"=\n\x11PartitionStanding\x12\x0b\n\x03isr\x18\x01 \x03(\x05\x12\x0b\n\x03\x65lr\x18\x02 \x03(\x05\x12\x0e\n\x06leader\x18\x03 \x01(\x05\"M\n\rSettingRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\x05value\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_value\"-\n\x11ProducerIdsRecord\x12\x18\n\x10next_producer_id\x18\x01 \x01(\x03\"S\n\x0cQuorumRecord\x12\x15\n\rcluster_epoch\x18\x01 \x01(\r\x12,\n\x07members\x18\x02 \x03(\x0b\x32\x1b.streamkeep.v1.QuorumMember\"\x92\x01\n\x0cQuorumMember\x12\x16\n\x0e\x63oordinator_id\x18\x01 \x01(\x05\x12\x14\n\x0c\x64irectory_id\x18\x02 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05voter\x18\x04 \x01(\x08\x12\x19\n\x11min_feature_level\x18\x05 \x01(\r\x12\x19\n\x11max_feature_level\x18\x06 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"streamkeep_proto/v1/metadata.proto\x12\rstreamkeep.v1\"m\n\rMetadataEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0f\n\x07time_ms\x18\x03 \x01(\x03\x12.\n\x07records\x18\x04 \x03(\x0b\x32\x1d.streamkeep.v1.MetadataRecord\"_\n\x10MetadataSnapshot\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12.\n\x07records\x18\x03 \x03(\x0b\x32\x1d.streamkeep.v1.MetadataRecord\"\xe2\x06\n\x0eMetadataRecord\x12*\n\x05no_op\x18\x01 \x01(\x0b\x32\x19.streamkeep.v1.NoOpRecordH\x00\x12/\n\x07\x63luster\x18\x02 \x01(\x0b\x32\x1c.streamkeep.v1.ClusterRecordH\x00\x12:\n\rfeature_level\x18\x03 \x01(\x0b\x32!.streamkeep.v1.FeatureLevelRecordH\x00\x12-\n\x06\x62roker\x18\x04 \x01(\x0b\x32\x1b.streamkeep.v1.BrokerRecordH\x00\x12:\n\rbroker_fenced\x18\x05 \x01(\x0b\x32!.streamkeep.v1.BrokerFencedRecordH\x00\x12+\n\x05topic\x18\x06 \x01(\x0b\x32\x1a.streamkeep.v1.TopicRecordH\x00\x12:\n\rtopic_removed\x18\x07 \x01(\x0b\x32!.streamkeep.v1.TopicRemovedRecordH\x00\x12\x33\n\tpartition\x18\x08 \x01(\x0b\x32\x1e.streamkeep.v1.PartitionRecordH\x00\x12@\n\x10partition_change\x18\t \x01(\x0b\x32$.streamkeep.v1.PartitionChangeRecordH\x00\x12/\n\x07setting\x18\n \x01(\x0b\x32\x1c.streamkeep.v1.SettingRecordH\x00\x12\x38\n\x0cproducer_ids\x18\x0b \x01(\x0b\x32 .streamkeep.v1.ProducerIdsRecordH\x00\x12-\n\x06quorum\x18\x0c \x01(\x0b\x32\x1b.streamkeep.v1.QuorumRecordH\x00\x12\x42\n\x11partition_changes\x18\r \x01(\x0b\x32%.streamkeep.v1.PartitionChangesRecordH\x00\x12\x46\n\x13partition_placement\x18\x0e \x01(\x0b\x32\'.streamkeep.v1.PartitionPlacementRecordH\x00\x12<\n\x0e\x62roker_removed\x18\x0f \x01(\x0b\x32\".streamkeep.v1.BrokerRemovedRecordH\x00\x42\x08\n\x06record\"\x0c\n\nNoOpRecord\"#\n\rClusterRecord\x12\x12\n\ncluster_id\x18\x01 \x01(\t\"#\n\x12\x46\x65\x61tureLevelRecord\x12\r\n\x05level\x18\x01 \x01(\r\"\xae\x02\n\x0c\x42rokerRecord\x12\x11\n\tbroker_id\x18\x01 \x01(\x05\x12\x14\n\x0c\x62roker_epoch\x18\x02 \x01(\x03\x12\x16\n\x0eincarnation_id\x18\x03 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0c\n\x04rack\x18\x05 \x01(\t\x12\x15\n\rdirectory_ids\x18\x06 \x03(\x0c\x12\x0f\n\x07\x62oot_id\x18\x07 \x01(\t\x12\x19\n\x11min_feature_level\x18\x08 \x01(\r\x12\x19\n\x11max_feature_level\x18\t \x01(\r\x12\x13\n\x0b\x63lean_start\x18\n \x01(\x08\x12\x1d\n\x15stalled_directory_ids\x18\x0b \x03(\x0c\x12\x1a\n\x12\x66ull_directory_ids\x18\x0c \x03(\x0c\x12\x10\n\x08\x64raining\x18\r \x01(\x08\"(\n\x13\x42rokerRemovedRecord\x12\x11\n\tbroker_id\x18\x01 \x01(\x05\"M\n\x12\x42rokerFencedRecord\x12\x11\n\tbroker_id\x18\x01 \x01(\x05\x12\x14\n\x0c\x62roker_epoch\x18\x02 \x01(\x03\x12\x0e\n\x06\x66\x65nced\x18\x03 \x01(\x08\"-\n\x0bTopicRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"&\n\x12TopicRemovedRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\"\x82\x02\n\x0fPartitionRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x10\n\x08replicas\x18\x03 \x03(\x05\x12\x15\n\rdirectory_ids\x18\x04 \x03(\x0c\x12\x0b\n\x03isr\x18\x05 \x03(\x05\x12\x0b\n\x03\x65lr\x18\x06 \x03(\x05\x12\x0e\n\x06leader\x18\x07 \x01(\x05\x12\x14\n\x0cleader_epoch\x18\x08 \x01(\x05\x12\x17\n\x0fpartition_epoch\x18\t \x01(\x05\x12\x17\n\x0f\x61\x64\x64ing_replicas\x18\n \x03(\x05\x12\x19\n\x11removing_replicas\x18\x0b \x03(\x05\x12\x14\n\x0clast_members\x18\x0c \x03(\x05\"M\n\x18PartitionPlacementRecord\x12\x31\n\tpartition\x18\x01 \x01(\x0b\x32\x1e.streamkeep.v1.PartitionRecord\"\x95\x01\n\x15PartitionChangeRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x0b\n\x03isr\x18\x03 \x03(\x05\x12\x0b\n\x03\x65lr\x18\x04 \x03(\x05\x12\x0e\n\x06leader\x18\x05 \x01(\x05\x12\x14\n\x0cleader_epoch\x18\x06 \x01(\x05\x12\x17\n\x0fpartition_epoch\x18\x07 \x01(\x05\"\xbe\x01\n\x16PartitionChangesRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x12\n\npartitions\x18\x02 \x03(\r\x12\x18\n\x10standing_indexes\x18\x03 \x03(\r\x12\x15\n\rleader_epochs\x18\x04 \x03(\x05\x12\x18\n\x10partition_epochs\x18\x05 \x03(\x05\x12\x33\n\tstandings\x18\x06 \x03(\x0b\x32 .streamkeep.v1.PartitionStanding\"S\n\x11PartitionStanding\x12\x0b\n\x03isr\x18\x01 \x03(\x05\x12\x0b\n\x03\x65lr\x18\x02 \x03(\x05\x12\x0e\n\x06leader\x18\x03 \x01(\x05\x12\x14\n\x0clast_members\x18\x04 \x03(\x05\"M\n\rSettingRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\x05value\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_value\"-\n\x11ProducerIdsRecord\x12\x18\n\x10next_producer_id\x18\x01 \x01(\x03\"S\n\x0cQuorumRecord\x12\x15\n\rcluster_epoch\x18\x01 \x01(\r\x12,\n\x07members\x18\x02 \x03(\x0b\x32\x1b.streamkeep.v1.QuorumMember\"\x92\x01\n\x0cQuorumMember\x12\x16\n\x0e\x63oordinator_id\x18\x01 \x01(\x05\x12\x14\n\x0c\x64irectory_id\x18\x02 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05voter\x18\x04 \x01(\x08\x12\x19\n\x11min_feature_level\x18\x05 \x01(\r\x12\x19\n\x11max_feature_level\x18\x06 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,35 +36,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_METADATASNAPSHOT']._serialized_start=164
   _globals['_METADATASNAPSHOT']._serialized_end=259
   _globals['_METADATARECORD']._serialized_start=262
-  _globals['_METADATARECORD']._serialized_end=994
-  _globals['_NOOPRECORD']._serialized_start=996
-  _globals['_NOOPRECORD']._serialized_end=1008
-  _globals['_CLUSTERRECORD']._serialized_start=1010
-  _globals['_CLUSTERRECORD']._serialized_end=1045
-  _globals['_FEATURELEVELRECORD']._serialized_start=1047
-  _globals['_FEATURELEVELRECORD']._serialized_end=1082
-  _globals['_BROKERRECORD']._serialized_start=1085
-  _globals['_BROKERRECORD']._serialized_end=1310
-  _globals['_BROKERFENCEDRECORD']._serialized_start=1312
-  _globals['_BROKERFENCEDRECORD']._serialized_end=1389
-  _globals['_TOPICRECORD']._serialized_start=1391
-  _globals['_TOPICRECORD']._serialized_end=1436
-  _globals['_TOPICREMOVEDRECORD']._serialized_start=1438
-  _globals['_TOPICREMOVEDRECORD']._serialized_end=1476
-  _globals['_PARTITIONRECORD']._serialized_start=1479
-  _globals['_PARTITIONRECORD']._serialized_end=1663
-  _globals['_PARTITIONCHANGERECORD']._serialized_start=1666
-  _globals['_PARTITIONCHANGERECORD']._serialized_end=1815
-  _globals['_PARTITIONCHANGESRECORD']._serialized_start=1818
-  _globals['_PARTITIONCHANGESRECORD']._serialized_end=2008
-  _globals['_PARTITIONSTANDING']._serialized_start=2010
-  _globals['_PARTITIONSTANDING']._serialized_end=2071
-  _globals['_SETTINGRECORD']._serialized_start=2073
-  _globals['_SETTINGRECORD']._serialized_end=2150
-  _globals['_PRODUCERIDSRECORD']._serialized_start=2152
-  _globals['_PRODUCERIDSRECORD']._serialized_end=2197
-  _globals['_QUORUMRECORD']._serialized_start=2199
-  _globals['_QUORUMRECORD']._serialized_end=2282
-  _globals['_QUORUMMEMBER']._serialized_start=2285
-  _globals['_QUORUMMEMBER']._serialized_end=2431
+  _globals['_METADATARECORD']._serialized_end=1128
+  _globals['_NOOPRECORD']._serialized_start=1130
+  _globals['_NOOPRECORD']._serialized_end=1142
+  _globals['_CLUSTERRECORD']._serialized_start=1144
+  _globals['_CLUSTERRECORD']._serialized_end=1179
+  _globals['_FEATURELEVELRECORD']._serialized_start=1181
+  _globals['_FEATURELEVELRECORD']._serialized_end=1216
+  _globals['_BROKERRECORD']._serialized_start=1219
+  _globals['_BROKERRECORD']._serialized_end=1521
+  _globals['_BROKERREMOVEDRECORD']._serialized_start=1523
+  _globals['_BROKERREMOVEDRECORD']._serialized_end=1563
+  _globals['_BROKERFENCEDRECORD']._serialized_start=1565
+  _globals['_BROKERFENCEDRECORD']._serialized_end=1642
+  _globals['_TOPICRECORD']._serialized_start=1644
+  _globals['_TOPICRECORD']._serialized_end=1689
+  _globals['_TOPICREMOVEDRECORD']._serialized_start=1691
+  _globals['_TOPICREMOVEDRECORD']._serialized_end=1729
+  _globals['_PARTITIONRECORD']._serialized_start=1732
+  _globals['_PARTITIONRECORD']._serialized_end=1990
+  _globals['_PARTITIONPLACEMENTRECORD']._serialized_start=1992
+  _globals['_PARTITIONPLACEMENTRECORD']._serialized_end=2069
+  _globals['_PARTITIONCHANGERECORD']._serialized_start=2072
+  _globals['_PARTITIONCHANGERECORD']._serialized_end=2221
+  _globals['_PARTITIONCHANGESRECORD']._serialized_start=2224
+  _globals['_PARTITIONCHANGESRECORD']._serialized_end=2414
+  _globals['_PARTITIONSTANDING']._serialized_start=2416
+  _globals['_PARTITIONSTANDING']._serialized_end=2499
+  _globals['_SETTINGRECORD']._serialized_start=2501
+  _globals['_SETTINGRECORD']._serialized_end=2578
+  _globals['_PRODUCERIDSRECORD']._serialized_start=2580
+  _globals['_PRODUCERIDSRECORD']._serialized_end=2625
+  _globals['_QUORUMRECORD']._serialized_start=2627
+  _globals['_QUORUMRECORD']._serialized_end=2710
+  _globals['_QUORUMMEMBER']._serialized_start=2713
+  _globals['_QUORUMMEMBER']._serialized_end=2859
 # @@protoc_insertion_point(module_scope)

@@ -109,6 +109,8 @@ class MetadataRecord(_message.Message):
     PRODUCER_IDS_FIELD_NUMBER: _builtins.int
     QUORUM_FIELD_NUMBER: _builtins.int
     PARTITION_CHANGES_FIELD_NUMBER: _builtins.int
+    PARTITION_PLACEMENT_FIELD_NUMBER: _builtins.int
+    BROKER_REMOVED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def no_op(self) -> Global___NoOpRecord:
         """Nothing: the start of a term."""
@@ -161,6 +163,14 @@ class MetadataRecord(_message.Message):
     def partition_changes(self) -> Global___PartitionChangesRecord:
         """Leaders or in-sync replicas of many partitions. From feature level 2 on."""
 
+    @_builtins.property
+    def partition_placement(self) -> Global___PartitionPlacementRecord:
+        """Other replicas or directories of a partition. From feature level 3 on."""
+
+    @_builtins.property
+    def broker_removed(self) -> Global___BrokerRemovedRecord:
+        """A broker is no part of the cluster any more. From feature level 3 on."""
+
     def __init__(
         self,
         *,
@@ -177,12 +187,14 @@ class MetadataRecord(_message.Message):
         producer_ids: Global___ProducerIdsRecord | None = ...,
         quorum: Global___QuorumRecord | None = ...,
         partition_changes: Global___PartitionChangesRecord | None = ...,
+        partition_placement: Global___PartitionPlacementRecord | None = ...,
+        broker_removed: Global___BrokerRemovedRecord | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "broker_fenced", b"broker_fenced", "cluster", b"cluster", "feature_level", b"feature_level", "no_op", b"no_op", "partition", b"partition", "partition_change", b"partition_change", "partition_changes", b"partition_changes", "producer_ids", b"producer_ids", "quorum", b"quorum", "record", b"record", "setting", b"setting", "topic", b"topic", "topic_removed", b"topic_removed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "broker_fenced", b"broker_fenced", "broker_removed", b"broker_removed", "cluster", b"cluster", "feature_level", b"feature_level", "no_op", b"no_op", "partition", b"partition", "partition_change", b"partition_change", "partition_changes", b"partition_changes", "partition_placement", b"partition_placement", "producer_ids", b"producer_ids", "quorum", b"quorum", "record", b"record", "setting", b"setting", "topic", b"topic", "topic_removed", b"topic_removed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "broker_fenced", b"broker_fenced", "cluster", b"cluster", "feature_level", b"feature_level", "no_op", b"no_op", "partition", b"partition", "partition_change", b"partition_change", "partition_changes", b"partition_changes", "producer_ids", b"producer_ids", "quorum", b"quorum", "record", b"record", "setting", b"setting", "topic", b"topic", "topic_removed", b"topic_removed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "broker_fenced", b"broker_fenced", "broker_removed", b"broker_removed", "cluster", b"cluster", "feature_level", b"feature_level", "no_op", b"no_op", "partition", b"partition", "partition_change", b"partition_change", "partition_changes", b"partition_changes", "partition_placement", b"partition_placement", "producer_ids", b"producer_ids", "quorum", b"quorum", "record", b"record", "setting", b"setting", "topic", b"topic", "topic_removed", b"topic_removed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["no_op", "cluster", "feature_level", "broker", "broker_fenced", "topic", "topic_removed", "partition", "partition_change", "setting", "producer_ids", "quorum", "partition_changes"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["no_op", "cluster", "feature_level", "broker", "broker_fenced", "topic", "topic_removed", "partition", "partition_change", "setting", "producer_ids", "quorum", "partition_changes", "partition_placement", "broker_removed"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
@@ -267,6 +279,9 @@ class BrokerRecord(_message.Message):
     MIN_FEATURE_LEVEL_FIELD_NUMBER: _builtins.int
     MAX_FEATURE_LEVEL_FIELD_NUMBER: _builtins.int
     CLEAN_START_FIELD_NUMBER: _builtins.int
+    STALLED_DIRECTORY_IDS_FIELD_NUMBER: _builtins.int
+    FULL_DIRECTORY_IDS_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
     broker_id: _builtins.int
     """At least 1, chosen by the operator."""
     broker_epoch: _builtins.int
@@ -285,9 +300,19 @@ class BrokerRecord(_message.Message):
     """Highest feature level the process supports."""
     clean_start: _builtins.bool
     """The stop before this start was clean."""
+    draining: _builtins.bool
+    """The operator empties the broker: it gets no new replicas. Stays over registrations. From feature level 3 on."""
     @_builtins.property
     def directory_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """16 bytes each: the directories that were usable at registration."""
+
+    @_builtins.property
+    def stalled_directory_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """16 bytes each, of directory_ids: flushes take too long there. From feature level 3 on."""
+
+    @_builtins.property
+    def full_directory_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """16 bytes each, of directory_ids: they are full. From feature level 3 on."""
 
     def __init__(
         self,
@@ -302,14 +327,39 @@ class BrokerRecord(_message.Message):
         min_feature_level: _builtins.int = ...,
         max_feature_level: _builtins.int = ...,
         clean_start: _builtins.bool = ...,
+        stalled_directory_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        full_directory_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        draining: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "boot_id", b"boot_id", "broker_epoch", b"broker_epoch", "broker_id", b"broker_id", "clean_start", b"clean_start", "directory_ids", b"directory_ids", "incarnation_id", b"incarnation_id", "max_feature_level", b"max_feature_level", "min_feature_level", b"min_feature_level", "rack", b"rack"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "boot_id", b"boot_id", "broker_epoch", b"broker_epoch", "broker_id", b"broker_id", "clean_start", b"clean_start", "directory_ids", b"directory_ids", "draining", b"draining", "full_directory_ids", b"full_directory_ids", "incarnation_id", b"incarnation_id", "max_feature_level", b"max_feature_level", "min_feature_level", b"min_feature_level", "rack", b"rack", "stalled_directory_ids", b"stalled_directory_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BrokerRecord: _TypeAlias = BrokerRecord  # noqa: Y015
+
+@_typing.final
+class BrokerRemovedRecord(_message.Message):
+    """The broker is forgotten: it is fenced and has no replicas."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BROKER_ID_FIELD_NUMBER: _builtins.int
+    broker_id: _builtins.int
+    """At least 1."""
+    def __init__(
+        self,
+        *,
+        broker_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker_id", b"broker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BrokerRemovedRecord: _TypeAlias = BrokerRemovedRecord  # noqa: Y015
 
 @_typing.final
 class BrokerFencedRecord(_message.Message):
@@ -404,6 +454,9 @@ class PartitionRecord(_message.Message):
     LEADER_FIELD_NUMBER: _builtins.int
     LEADER_EPOCH_FIELD_NUMBER: _builtins.int
     PARTITION_EPOCH_FIELD_NUMBER: _builtins.int
+    ADDING_REPLICAS_FIELD_NUMBER: _builtins.int
+    REMOVING_REPLICAS_FIELD_NUMBER: _builtins.int
+    LAST_MEMBERS_FIELD_NUMBER: _builtins.int
     topic_id: _builtins.bytes
     """16 bytes."""
     partition: _builtins.int
@@ -430,6 +483,18 @@ class PartitionRecord(_message.Message):
     def elr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Eligible leader replicas (KIP-966), broker ids."""
 
+    @_builtins.property
+    def adding_replicas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Replicas that a reassignment adds, broker ids; they are in `replicas`. From feature level 3 on."""
+
+    @_builtins.property
+    def removing_replicas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Replicas that go when it completes, broker ids; they are in `replicas`. From feature level 3 on."""
+
+    @_builtins.property
+    def last_members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """While nobody may lead: who was in sync or eligible last, broker ids (KIP-966). From feature level 3 on."""
+
     def __init__(
         self,
         *,
@@ -442,14 +507,43 @@ class PartitionRecord(_message.Message):
         leader: _builtins.int = ...,
         leader_epoch: _builtins.int = ...,
         partition_epoch: _builtins.int = ...,
+        adding_replicas: _abc.Iterable[_builtins.int] | None = ...,
+        removing_replicas: _abc.Iterable[_builtins.int] | None = ...,
+        last_members: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["directory_ids", b"directory_ids", "elr", b"elr", "isr", b"isr", "leader", b"leader", "leader_epoch", b"leader_epoch", "partition", b"partition", "partition_epoch", b"partition_epoch", "replicas", b"replicas", "topic_id", b"topic_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adding_replicas", b"adding_replicas", "directory_ids", b"directory_ids", "elr", b"elr", "isr", b"isr", "last_members", b"last_members", "leader", b"leader", "leader_epoch", b"leader_epoch", "partition", b"partition", "partition_epoch", b"partition_epoch", "removing_replicas", b"removing_replicas", "replicas", b"replicas", "topic_id", b"topic_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PartitionRecord: _TypeAlias = PartitionRecord  # noqa: Y015
+
+@_typing.final
+class PartitionPlacementRecord(_message.Message):
+    """A partition as it is from now on: replicas, directories and all the rest. Its partition epoch is one more than
+    before; its leader epoch is higher if the leader changes or starts anew, or if a replica goes.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def partition(self) -> Global___PartitionRecord:
+        """Of a partition that exists."""
+
+    def __init__(
+        self,
+        *,
+        partition: Global___PartitionRecord | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["partition", b"partition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partition", b"partition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartitionPlacementRecord: _TypeAlias = PartitionPlacementRecord  # noqa: Y015
 
 @_typing.final
 class PartitionChangeRecord(_message.Message):
@@ -565,6 +659,7 @@ class PartitionStanding(_message.Message):
     ISR_FIELD_NUMBER: _builtins.int
     ELR_FIELD_NUMBER: _builtins.int
     LEADER_FIELD_NUMBER: _builtins.int
+    LAST_MEMBERS_FIELD_NUMBER: _builtins.int
     leader: _builtins.int
     """Broker id, 0 = none."""
     @_builtins.property
@@ -575,16 +670,21 @@ class PartitionStanding(_message.Message):
     def elr(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Eligible leader replicas (KIP-966), broker ids."""
 
+    @_builtins.property
+    def last_members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """As in PartitionRecord. From feature level 3 on."""
+
     def __init__(
         self,
         *,
         isr: _abc.Iterable[_builtins.int] | None = ...,
         elr: _abc.Iterable[_builtins.int] | None = ...,
         leader: _builtins.int = ...,
+        last_members: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["elr", b"elr", "isr", b"isr", "leader", b"leader"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["elr", b"elr", "isr", b"isr", "last_members", b"last_members", "leader", b"leader"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

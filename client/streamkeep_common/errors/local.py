@@ -1,0 +1,50 @@
+"""What the SDK raises itself and no server sends."""
+
+from __future__ import annotations
+
+from streamkeep_common.errors.base import StreamkeepError
+from streamkeep_proto.v1 import errors_pb2
+from streamkeep_proto.v1.errors_pb2 import LeaderHint
+
+
+class DeliveryTimeoutError(StreamkeepError):
+    """The record may or may not be in the log."""
+
+    code = errors_pb2.DELIVERY_TIMEOUT
+    advice = "The record may be in the log or not: read the topic to know, or raise delivery_timeout_ms."
+
+
+class ClosedError(StreamkeepError):
+    code = errors_pb2.CLOSED
+    advice = "Make a new client; a closed one cannot be used again."
+
+
+class BufferFullError(StreamkeepError):
+    code = errors_pb2.BUFFER_FULL
+    retriable = True
+    advice = "Await send(), which waits for room, or raise buffer_bytes."
+
+
+class CorruptDataError(StreamkeepError):
+    """A consumer says where: `offset` is the first that cannot be read, and `next_offset`, if the damage left
+    that much to be seen, the first behind it, where to seek to. Both are -1 if not known."""
+
+    code = errors_pb2.CORRUPT_DATA
+    advice = "Nothing of that batch was handed out: look at the broker's file with `streamctl log verify`."
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        leader: LeaderHint | None = None,
+        active_address: str = "",
+        topic: str = "",
+        partition: int = -1,
+        offset: int = -1,
+        next_offset: int = -1,
+    ) -> None:
+        super().__init__(message, leader=leader, active_address=active_address)
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.next_offset = next_offset
