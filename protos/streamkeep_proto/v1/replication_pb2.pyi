@@ -46,7 +46,7 @@ class ReplicateRequest(_message.Message):
         """What the follower has now, of partitions where that changed."""
 
     @_builtins.property
-    def stop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+    def stop(self) -> _containers.RepeatedCompositeFieldContainer[Global___FollowStop]:
         """Subscriptions to end; pushes already on the way may still arrive."""
 
     def __init__(
@@ -55,7 +55,7 @@ class ReplicateRequest(_message.Message):
         hello: Global___FollowerHello | None = ...,
         start: _abc.Iterable[Global___FollowStart] | None = ...,
         acks: _abc.Iterable[Global___FollowerAck] | None = ...,
-        stop: _abc.Iterable[_builtins.int] | None = ...,
+        stop: _abc.Iterable[Global___FollowStop] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hello", b"hello"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -148,6 +148,34 @@ class FollowStart(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FollowStart: _TypeAlias = FollowStart  # noqa: Y015
+
+@_typing.final
+class FollowStop(_message.Message):
+    """One subscription that the follower ends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+    NEWER_LEADER_FIELD_NUMBER: _builtins.int
+    subscription: _builtins.int
+    """That of the FollowStart."""
+    @_builtins.property
+    def newer_leader(self) -> _errors_pb2.LeaderHint:
+        """If the follower knows of a later leader epoch: who leads in it. Whoever is told so leads no more."""
+
+    def __init__(
+        self,
+        *,
+        subscription: _builtins.int = ...,
+        newer_leader: _errors_pb2.LeaderHint | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["newer_leader", b"newer_leader"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["newer_leader", b"newer_leader", "subscription", b"subscription"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowStop: _TypeAlias = FollowStop  # noqa: Y015
 
 @_typing.final
 class FollowerAck(_message.Message):
