@@ -6,8 +6,8 @@ A broken stream is a hint and a missed deadline is proof:
   OPEN      heartbeats come                     `timeout_s` after the last one
   BROKEN    the stream broke                    `grace_s` after that, unless it is opened again
   DOUBTED   it broke with most of the others    `timeout_s` after the last heartbeat, unless opened again
-  AWAITED   this coordinator became active      `reopen_s` after that, if more than half of the awaited have
-                                                come by then; else `timeout_s` after it
+  AWAITED   this coordinator became active      `reopen_s` after that and `grace_s` after more than half of
+                                                the awaited have come; else `timeout_s` after it
 
 A judge that loses more than half of its sessions within one grace is itself the likely one to be cut off,
 so all that broke become DOUBTED. AWAITED are the brokers that were not fenced when this coordinator became
@@ -74,6 +74,7 @@ class Sessions:
         self._ticked_at = now
         self._awaited = 0
         self._came = 0
+        self._most_came_at: float | None = None
         self._had_company = False
         self._alone_since: float | None = None
 
@@ -104,14 +105,16 @@ class Sessions:
         session = self._sessions.get(broker_id)
         if session is None or session.incarnation_id != incarnation_id:
             return
-        self._came += session.state is State.AWAITED and not session.asks
+        if session.state is State.AWAITED and not session.asks:
+            self._one_came(now)
         session.asks = True
         session.heard_at = now
 
     def open(self, broker_id: int, broker_epoch: int, incarnation_id: bytes, now: float) -> int:
         """A stream of a registered broker begins; the number by which `heard` and `broke` know it."""
         known = self._sessions.get(broker_id)
-        self._came += known is not None and known.state is State.AWAITED and not known.asks
+        if known is not None and known.state is State.AWAITED and not known.asks:
+            self._one_came(now)
         self._had_company, self._alone_since = True, None
         self._streams += 1
         self._sessions[broker_id] = _Session(
@@ -178,9 +181,16 @@ class Sessions:
             return silent
         if session.state is State.BROKEN:
             return min(silent, session.broken_at + self._times.grace_s)
-        if session.state is State.AWAITED and self._came * 2 > self._awaited:
-            return min(silent, self._started_at + self._times.reopen_s)
+        if session.state is State.AWAITED and self._most_came_at is not None:
+            times = self._times
+            return min(silent, max(self._started_at + times.reopen_s, self._most_came_at + times.grace_s))
         return silent
+
+    def _one_came(self, now: float) -> None:
+        """An awaited broker is there. Those that noticed with it that another is active are a moment behind."""
+        self._came += 1
+        if self._most_came_at is None and self._came * 2 > self._awaited:
+            self._most_came_at = now
 
     def _doubt(self) -> None:
         """More than half are broken: whoever judges is the one that is cut off. None of them is older than
@@ -197,6 +207,8 @@ class Sessions:
         self._started_at += seconds
         if self._alone_since is not None:
             self._alone_since += seconds
+        if self._most_came_at is not None:
+            self._most_came_at += seconds
         for session in self._sessions.values():
             session.heard_at += seconds
             session.broken_at += seconds

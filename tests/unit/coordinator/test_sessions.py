@@ -157,6 +157,19 @@ def test_a_new_judge_fences_the_missing_when_most_have_come() -> None:
     assert judge.fenced == within_a_tick({3: 0.7})
 
 
+def test_a_new_judge_spares_those_who_come_a_moment_after_most() -> None:
+    judge = Judge()
+    await_brokers(judge, 1, 2, 3)
+    judge.open(1)
+    judge.run(0.8)  # the others notice only now that the judge before is silent
+    judge.open(2)
+    judge.run(0.2)
+    assert judge.fenced == {}
+    judge.open(3)
+    judge.run(5)
+    assert judge.fenced == {}
+
+
 def test_a_new_judge_to_whom_few_have_come_waits_for_the_timeout() -> None:
     judge = Judge()
     await_brokers(judge, 1, 2, 3)
