@@ -11,6 +11,7 @@ from streamkeep_common.image.features import (
     MAX_FEATURE_LEVEL,
     MIN_FEATURE_LEVEL,
     QUORUM_FEATURE_LEVEL,
+    REPLICATION_FEATURE_LEVEL,
     check_feature_level,
     check_known,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "MAX_FEATURE_LEVEL",
     "MIN_FEATURE_LEVEL",
     "QUORUM_FEATURE_LEVEL",
+    "REPLICATION_FEATURE_LEVEL",
     "BrokerImage",
     "ClusterImage",
     "ImageDelta",

@@ -59,7 +59,10 @@ class TopicDraft:
         """Add what was changed since the topic was counted last."""
         before, after = self.was.partitions, self.partitions
         known = len(before)
-        counts.change((before[n].leader, after[n].leader) for n in self.changed if n < known)
+        changed = [n for n in self.changed if n < known]
+        moved = [n for n in changed if _is_moved(before[n], after[n])]
+        counts.change((before[n].leader, after[n].leader) for n in changed)
+        counts.move([before[n] for n in moved], [after[n] for n in moved])
         counts.add(after[known:])
 
     def freeze(self) -> TopicImage:
@@ -68,6 +71,11 @@ class TopicDraft:
         return TopicImage(
             self.topic_id, self.name, partitions, self.was.settings if settings is None else settings
         )
+
+
+def _is_moved(before: PartitionImage, after: PartitionImage) -> bool:
+    """Mere changes of who leads share the tuples, and they are the many."""
+    return before.replicas is not after.replicas or before.directory_ids is not after.directory_ids
 
 
 class ImageEdit:
@@ -83,7 +91,7 @@ class ImageEdit:
         self._topic_ids = image.topic_ids.edit()
         self._drafts: dict[bytes, TopicDraft] = {}
         self._removed: dict[bytes, None] = {}
-        self._brokers: dict[int, BrokerImage] = {}
+        self._brokers: dict[int, BrokerImage | None] = {}
         self._counts = PartitionCounts(image)
 
     def draft(self, topic_id: bytes) -> TopicDraft:
@@ -117,10 +125,17 @@ class ImageEdit:
             self._removed[topic_id] = None
 
     def broker(self, broker_id: int) -> BrokerImage | None:
-        return self._brokers.get(broker_id) or self._image.brokers.get(broker_id)
+        return self._brokers[broker_id] if broker_id in self._brokers else self._image.brokers.get(broker_id)
 
     def set_broker(self, broker: BrokerImage) -> None:
         self._brokers[broker.broker_id] = broker
+
+    def remove_broker(self, broker_id: int) -> None:
+        """DoesNotFitError unless it is there, fenced, and had no replica before these changes."""
+        broker = self.broker(broker_id)
+        if broker is None or not broker.fenced or broker_id in self._image.hosted:
+            raise DoesNotFitError(f"broker {broker_id} is not there, not fenced, or still has replicas")
+        self._brokers[broker_id] = None
 
     def finish_topics(self, similar: ClusterImage, *, keep: int) -> None:
         """Put away the topics drafted so far but the newest `keep`. One that is equal to that of `similar`
@@ -140,7 +155,8 @@ class ImageEdit:
             self._topics.set(topic_id, draft.freeze())
         brokers: Mapping[int, BrokerImage] = self._image.brokers
         if self._brokers:
-            brokers = dict(sorted({**brokers, **self._brokers}.items()))
+            changed = sorted({**brokers, **self._brokers}.items())
+            brokers = {broker_id: broker for broker_id, broker in changed if broker is not None}
         after = ClusterImage(
             index=index,
             cluster_id=self.cluster_id,

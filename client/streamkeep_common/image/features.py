@@ -13,13 +13,16 @@ from streamkeep_common.errors import UnsupportedFeatureError
 from streamkeep_proto.v1.metadata_pb2 import DESCRIPTOR, MetadataRecord
 
 MIN_FEATURE_LEVEL = 1
-MAX_FEATURE_LEVEL = 2
+MAX_FEATURE_LEVEL = 3
 
 QUORUM_FEATURE_LEVEL = 2
 """From this level on the log holds QuorumRecord: who keeps it."""
 
 COMPACT_FEATURE_LEVEL = 2
 """From this level on partitions change by PartitionChangesRecord, many in one."""
+
+REPLICATION_FEATURE_LEVEL = 3
+"""From this level on partitions have several replicas, which move, and brokers can be removed."""
 
 _NESTING = frozenset(
     name

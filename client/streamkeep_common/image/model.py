@@ -7,7 +7,7 @@ of PartitionRecord. Brokers are few, so their record is used as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ class Standing(NamedTuple):
     isr: tuple[int, ...]
     elr: tuple[int, ...]
     leader: int
+    last_members: tuple[int, ...] = ()
 
 
 class PartitionImage(NamedTuple):
@@ -35,10 +36,28 @@ class PartitionImage(NamedTuple):
     leader: int
     leader_epoch: int
     partition_epoch: int
+    adding_replicas: tuple[int, ...] = ()
+    removing_replicas: tuple[int, ...] = ()
+    last_members: tuple[int, ...] = ()
 
     @property
     def standing(self) -> Standing:
-        return Standing(self.isr, self.elr, self.leader)
+        return Standing(self.isr, self.elr, self.leader, self.last_members)
+
+    @property
+    def target_replicas(self) -> tuple[int, ...]:
+        """The replicas without those that go when the reassignment completes."""
+        if not self.removing_replicas:
+            return self.replicas
+        return tuple(each for each in self.replicas if each not in self.removing_replicas)
+
+    def required_isr(self, min_insync_replicas: int) -> int:
+        """How many must be in sync for anything to be acknowledged, given the topic's setting.
+
+        A partition with fewer replicas needs them all. Those that a reassignment adds are no replicas yet for
+        this: a partition that gets its second one must not stop until that is copied.
+        """
+        return min(min_insync_replicas, len(self.replicas) - len(self.adding_replicas))
 
     def directory_of(self, broker_id: int) -> bytes | None:
         """The log directory of a broker's replica, or None if the broker holds none."""
@@ -57,8 +76,8 @@ class TopicImage(NamedTuple):
 
     @property
     def replication_factor(self) -> int:
-        """Replicas of a partition; of the one that has most, if they differ."""
-        return max((len(partition.replicas) for partition in self.partitions), default=0)
+        """Replicas of a partition, of the one that has most if they differ; once all moves are complete."""
+        return max((len(each.replicas) - len(each.removing_replicas) for each in self.partitions), default=0)
 
 
 class BrokerImage(NamedTuple):
@@ -82,6 +101,23 @@ class BrokerImage(NamedTuple):
     @property
     def rack(self) -> str:
         return self.registration.rack
+
+    @property
+    def draining(self) -> bool:
+        """The operator empties it: it gets no new replicas."""
+        return self.registration.draining
+
+    @property
+    def directory_ids(self) -> Sequence[bytes]:
+        """The directories that it has, stalled and full ones too."""
+        return self.registration.directory_ids
+
+    def is_stalled(self, directory_id: bytes) -> bool:
+        """Flushes take too long there."""
+        return directory_id in self.registration.stalled_directory_ids
+
+    def is_full(self, directory_id: bytes) -> bool:
+        return directory_id in self.registration.full_directory_ids
 
 
 @dataclass(frozen=True, slots=True)

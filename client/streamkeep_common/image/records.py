@@ -48,6 +48,9 @@ def to_partition_record(partition: PartitionImage) -> PartitionRecord:
         leader=partition.leader,
         leader_epoch=partition.leader_epoch,
         partition_epoch=partition.partition_epoch,
+        adding_replicas=partition.adding_replicas,
+        removing_replicas=partition.removing_replicas,
+        last_members=partition.last_members,
     )
 
 

@@ -63,11 +63,16 @@ class PartitionCounts:
         self._count(partitions, -1)
 
     def change(self, leaders: Iterable[tuple[int, int]]) -> None:
-        """The leaders before and after of partitions that changed; replicas stay where they are."""
+        """The leaders before and after of partitions that changed."""
         for (before, after), count in Counter(leaders).items():
             if before != after:
                 self.leaders.add(before, -count)
                 self.leaders.add(after, count)
+
+    def move(self, before: Sequence[PartitionImage], after: Sequence[PartitionImage]) -> None:
+        """Partitions of one topic whose replicas or directories changed; leaders are counted by `change`."""
+        self._count_replicas(before, -1)
+        self._count_replicas(after, 1)
 
     def hosted(self) -> Mapping[int, PersistentMap[bytes, int]]:
         """The index by broker with all changes made; brokers without a replica are left out."""
@@ -77,11 +82,14 @@ class PartitionCounts:
         return {broker_id: topics for broker_id, topics in {**self._hosted, **frozen}.items() if topics}
 
     def _count(self, partitions: Sequence[PartitionImage], sign: int) -> None:
+        for leader, count in Counter(each.leader for each in partitions).items():
+            self.leaders.add(leader, sign * count)
+        self._count_replicas(partitions, sign)
+
+    def _count_replicas(self, partitions: Sequence[PartitionImage], sign: int) -> None:
         if not partitions:
             return
         topic_id = partitions[0].topic_id
-        for leader, count in Counter(each.leader for each in partitions).items():
-            self.leaders.add(leader, sign * count)
         for directory_id, count in Counter(
             chain.from_iterable(each.directory_ids for each in partitions)
         ).items():

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from streamkeep_proto.v1.metadata_pb2 import (
     BrokerFencedRecord,
     BrokerRecord,
+    BrokerRemovedRecord,
     ClusterRecord,
     FeatureLevelRecord,
     MetadataRecord,
     NoOpRecord,
     PartitionChangeRecord,
     PartitionChangesRecord,
+    PartitionPlacementRecord,
     PartitionRecord,
     PartitionStanding,
     QuorumMember,
@@ -82,6 +86,31 @@ def partition_changes(number: int, *partitions: int, leader: int, epoch: int) ->
     )
 
 
+def placement(
+    number: int,
+    partition: int,
+    *replicas: int,
+    epoch: int,
+    leader_epoch: int = 1,
+    adding: Sequence[int] = (),
+    removing: Sequence[int] = (),
+) -> MetadataRecord:
+    """The first replica leads alone."""
+    record = PartitionRecord(
+        topic_id=topic_id(number),
+        partition=partition,
+        replicas=replicas,
+        directory_ids=map(directory_id, replicas),
+        isr=replicas[:1],
+        leader=replicas[0],
+        leader_epoch=leader_epoch,
+        partition_epoch=epoch,
+        adding_replicas=adding,
+        removing_replicas=removing,
+    )
+    return MetadataRecord(partition_placement=PartitionPlacementRecord(partition=record))
+
+
 def setting(number: int, name: str, value: str | None) -> MetadataRecord:
     return MetadataRecord(setting=SettingRecord(topic_id=topic_id(number), name=name, value=value))
 
@@ -100,6 +129,10 @@ def broker(broker_id: int, epoch: int = 1) -> MetadataRecord:
     )
 
 
+def broker_removed(broker_id: int) -> MetadataRecord:
+    return MetadataRecord(broker_removed=BrokerRemovedRecord(broker_id=broker_id))
+
+
 def fenced(broker_id: int, epoch: int = 1, *, is_fenced: bool) -> MetadataRecord:
     return MetadataRecord(
         broker_fenced=BrokerFencedRecord(broker_id=broker_id, broker_epoch=epoch, fenced=is_fenced)
@@ -114,7 +147,7 @@ def quorum(*coordinator_ids: int, cluster_epoch: int = 1, voter: bool = True) ->
             address=f"127.0.0.1:{7100 + coordinator_id}",
             voter=voter,
             min_feature_level=1,
-            max_feature_level=2,
+            max_feature_level=3,
         )
         for coordinator_id in coordinator_ids
     ]
