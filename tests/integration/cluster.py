@@ -4,8 +4,11 @@
         Producer(cluster.bootstrap) ...
         cluster.brokers[1].kill()
 
-    async with Cluster(tmp_path, coordinators=3, brokers=0, links=Links()) as cluster:
-        cluster.links.cut("coordinator-1", "coordinator-2")
+    async with Cluster(tmp_path, coordinators=3, brokers=3, links=Links()) as cluster:
+        cluster.links.cut("coordinator-1", "broker-2")
+
+    async with Cluster(tmp_path, coordinators=3, brokers=3, disk_faults=True) as cluster:
+        cluster.disk(2).fill()
 
 Each process has a data directory of its own and keeps its address over restarts.
 """
@@ -13,104 +16,24 @@ Each process has a data directory of its own and keeps its address over restarts
 from __future__ import annotations
 
 import asyncio
-import json
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from streamkeep import Admin
+from tests.integration.disk_faults import DiskFaults
 from tests.integration.links import Links
-
-READY_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 10.0
-ANY_PORT = "127.0.0.1:0"
-
-
-class ServerProcess:
-    """One server: started, stopped, killed, paused and started again."""
-
-    def __init__(self, module: str, name: str, folder: Path, flags: Mapping[str, str]) -> None:
-        self.name = name
-        self.folder = folder
-        self.flags = dict(flags)
-        self.address = ANY_PORT
-        self.ready: dict[str, Any] = {}
-        self.on_spawned: Callable[[int], None] = lambda pid: None
-        self._module = module
-        self._process: asyncio.subprocess.Process | None = None
-
-    @property
-    def log_path(self) -> Path:
-        return self.folder / f"{self.name}.log"
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None, f"{self.name} was not started"
-        return self._process.pid
-
-    async def start(self) -> None:
-        """Start it and wait for its ready line; later starts listen where the first one did."""
-        flags = {"metrics-listen": "", **self.flags, "listen": self.address, "log-level": "info"}
-        arguments = [item for name, value in flags.items() for item in (f"--{name}", value)]
-        with self.log_path.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", self._module, *arguments, stdout=subprocess.PIPE, stderr=log
-            )
-        self.on_spawned(self.pid)
-        assert self._process.stdout is not None
-        async with asyncio.timeout(READY_TIMEOUT_S):
-            line = await self._process.stdout.readline()
-        if not line:
-            raise AssertionError(f"{self.name} did not start:\n{self.log_path.read_text()}")
-        self.ready = json.loads(line)
-        self.address = self.ready["address"]
-
-    async def stop(self) -> int:
-        """SIGTERM; returns the exit code."""
-        return await self._end(signal.SIGTERM)
-
-    async def kill(self) -> None:
-        """SIGKILL: nothing is flushed, nobody is told."""
-        await self._end(signal.SIGKILL)
-
-    def pause(self) -> None:
-        """SIGSTOP: its connections stay open and nobody answers."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    async def restart(self) -> None:
-        """Start again after `stop` or `kill`."""
-        await self.start()
-
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.returncode is None
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None, f"{self.name} was not started"
-        self._process.send_signal(number)
-
-    async def _end(self, number: signal.Signals) -> int:
-        assert self._process is not None, f"{self.name} was not started"
-        if self.is_running():
-            self._signal(number)
-        async with asyncio.timeout(STOP_TIMEOUT_S):
-            await self._process.communicate()
-        assert self._process.returncode is not None
-        return self._process.returncode
+from tests.integration.server_process import ServerProcess
 
 
 class Cluster:
     """Coordinators and brokers, each numbered from 1. `coordinator` is the first of them.
 
-    With `links` each coordinator is reached through a proxy, so that any two processes can be cut off from
-    each other; without, several coordinators are made a cluster as soon as they have addresses.
+    With `links` each of them is reached through a proxy, so that any two processes can be cut off from each
+    other; without, several coordinators are made a cluster as soon as they have addresses. With `disk_faults`
+    the brokers' disks can be made to fill up, to crawl and to hang.
     """
 
     def __init__(
@@ -122,15 +45,28 @@ class Cluster:
         coordinator_flags: Mapping[str, str] | None = None,
         broker_flags: Mapping[str, str] | None = None,
         links: Links | None = None,
+        disk_faults: bool = False,
     ) -> None:
         self.folder = folder
         self.links = links
         self.coordinators = {
-            number: _server(folder, "coordinator", number, "data-dir", coordinator_flags or {})
+            number: _server(
+                "streamkeep_coordinator",
+                folder,
+                f"coordinator-{number}",
+                {"id": str(number), "data-dir": str(folder / f"coordinator-{number}")},
+                coordinator_flags or {},
+            )
             for number in range(1, coordinators + 1)
         }
         self.brokers = {
-            number: _server(folder, "broker", number, "data-dirs", broker_flags or {})
+            number: _server(
+                "tests.integration.broker_with_disk_faults" if disk_faults else "streamkeep_broker",
+                folder,
+                f"broker-{number}",
+                {"id": str(number), "data-dirs": str(self.data_dir(number))},
+                broker_flags or {},
+            )
             for number in range(1, brokers + 1)
         }
         self._addresses: dict[int, str] = {}
@@ -151,11 +87,21 @@ class Cluster:
         """Where everybody else reaches it."""
         return self._addresses[number]
 
+    def data_dir(self, broker: int) -> Path:
+        """The log directory of that broker."""
+        return self.folder / f"broker-{broker}"
+
+    def disk(self, broker: int) -> DiskFaults:
+        """What to do to the disk of that broker, in a cluster with `disk_faults`."""
+        return DiskFaults(self.data_dir(broker))
+
     async def __aenter__(self) -> Self:
         try:
             await self._start_coordinators()
             for broker in self.brokers.values():
                 broker.flags["coordinators"] = self.bootstrap
+                if self.links is not None:
+                    broker.flags["advertised"] = await self.links.open(broker.name)
             await asyncio.gather(*(self.start(broker) for broker in self.brokers.values()))
         except BaseException:
             await self.close()
@@ -201,8 +147,6 @@ class Cluster:
 
 
 def _server(
-    folder: Path, role: str, number: int, directory_flag: str, flags: Mapping[str, str]
+    module: str, folder: Path, name: str, own: Mapping[str, str], flags: Mapping[str, str]
 ) -> ServerProcess:
-    name = f"{role}-{number}"
-    own = {"id": str(number), directory_flag: str(folder / name)}
-    return ServerProcess(f"streamkeep_{role}", name, folder, {**own, **flags})
+    return ServerProcess(module, name, folder, {**own, **flags})

@@ -23,7 +23,8 @@ from streamkeep import Admin
 from streamkeep_common.seams.real.network import GrpcNetwork
 from tests.acceptance.quorum.failover import topics_of
 from tests.acceptance.quorum.status import all_well, quorum_when
-from tests.integration.cluster import Cluster, ServerProcess
+from tests.integration.cluster import Cluster
+from tests.integration.server_process import ServerProcess
 
 COORDINATORS = 3
 SNAPSHOT_ENTRIES = 40

@@ -24,7 +24,8 @@ from streamkeep_common.seams import RpcError
 from streamkeep_common.seams.real.network import GrpcNetwork
 from streamkeep_proto.v1.coordinator_pb2 import ListTopicsRequest
 from tests.acceptance.quorum.status import active_id, all_well, quorum_when
-from tests.integration.cluster import READY_TIMEOUT_S, Cluster
+from tests.integration.cluster import Cluster
+from tests.integration.server_process import READY_TIMEOUT_S
 
 READY_S = 2.5
 KILL_MEDIAN_S = 1.5
