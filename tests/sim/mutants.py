@@ -33,8 +33,9 @@ from streamkeep_coordinator.storage.storage import Storage
 from streamkeep_proto.v1.raft_pb2 import AppendRequest, RaftMessage
 from tests.property import raft_chaos, test_raft_core
 from tests.sim.disk import SimFile
-from tests.sim.quorum.story import SeedFailedError, run_seed
-from tests.sim.quorum.violation import InvariantError
+from tests.sim.quorum.story import run_seed
+from tests.sim.seed_run import SeedFailedError
+from tests.sim.violation import InvariantError
 
 MAX_SEEDS = 400
 """A mutant that so many seeds do not see has survived."""

@@ -28,7 +28,7 @@ from streamkeep_coordinator.raft.node import RaftNode
 from streamkeep_coordinator.raft.roles import Role
 from streamkeep_proto.v1.raft_pb2 import RaftEntry
 from tests.sim.quorum.inside import vote_of
-from tests.sim.quorum.violation import InvariantError, require
+from tests.sim.violation import InvariantError, require
 
 ONE_LEADER = "one leader a term"
 LOG_MATCHING = "log matching"

@@ -8,9 +8,9 @@ from streamkeep_broker.metadata.session import Session
 from streamkeep_broker.metadata.watch import MetadataWatch
 from streamkeep_common.coordinators import CoordinatorAddresses
 from streamkeep_common.image import MAX_FEATURE_LEVEL, MIN_FEATURE_LEVEL, ImageDelta
-from streamkeep_proto.v1.coordinator_pb2 import BrokerRegistered, RegisterBroker
-from tests.sim.quorum.violation import require
+from streamkeep_proto.v1.coordinator_pb2 import BrokerHeartbeat, BrokerRegistered, RegisterBroker
 from tests.sim.simulation import Machine, Simulation
+from tests.sim.violation import require
 
 WATCH_MONOTONIC = "a broker's image never goes back"
 LOG_DIRECTORY_BYTES = 16
@@ -69,8 +69,7 @@ class LightBroker:
             clock=machine.clock,
             rng=machine.rng,
             registration=self._registration,
-            metadata_index=lambda: self.watch.image.index,
-            offline_directories=lambda: (),
+            heartbeat=lambda: BrokerHeartbeat(metadata_index=self.watch.image.index),
             on_registered=self._registered,
             on_failure=self._fail,
         )

@@ -15,8 +15,8 @@ from tests.sim.quorum.agreement import Agreement, Directory
 from tests.sim.quorum.cluster import CoordinatorHost
 from tests.sim.quorum.inside import Inside, look_inside
 from tests.sim.quorum.sessions import Troubles
-from tests.sim.quorum.violation import InvariantError
 from tests.sim.simulation import Simulation
+from tests.sim.violation import InvariantError
 
 
 class Judge:

@@ -1,8 +1,6 @@
-"""What happened in simulations, counted; and what must have happened for them to prove anything."""
+"""What must have happened in simulations of the quorum for them to prove anything."""
 
 from __future__ import annotations
-
-from collections import Counter
 
 REQUIRED = (
     "elected",
@@ -45,14 +43,3 @@ REQUIRED = (
     "message late",
 )
 """Over the default seeds of `make sim` none of these may be zero."""
-
-
-def missing(counts: Counter[str]) -> list[str]:
-    """Required kinds of events that never happened."""
-    return [kind for kind in REQUIRED if not counts[kind]]
-
-
-def table(counts: Counter[str]) -> str:
-    """For people: every kind and how often, network traffic last."""
-    ordered = sorted(counts.items(), key=lambda item: (item[0].startswith("network."), item[0]))
-    return "\n".join(f"  {count:>10,}  {kind}" for kind, count in ordered)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry
-from tests.sim.quorum.violation import require
+from tests.sim.violation import require
 
 NOT_FENCED = "no broker is fenced for what happens to coordinators"
 PATIENCE_S = 10.0

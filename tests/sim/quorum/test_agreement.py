@@ -15,7 +15,7 @@ from streamkeep_coordinator.raft.roles import Role
 from streamkeep_proto.v1.raft_pb2 import RaftEntry
 from tests.sim.quorum import agreement
 from tests.sim.quorum.agreement import Agreement, Directory
-from tests.sim.quorum.violation import InvariantError
+from tests.sim.violation import InvariantError
 
 
 def entries(*terms: int, first: int = 1, data: bytes = b"") -> list[RaftEntry]:

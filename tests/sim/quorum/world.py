@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from streamkeep_common.methods import EXCHANGE, INSTALL_SNAPSHOT
@@ -15,6 +14,7 @@ from tests.sim.quorum.cluster import CoordinatorHost, address_of
 from tests.sim.quorum.judge import Judge
 from tests.sim.quorum.operators import Operator
 from tests.sim.quorum.sessions import Troubles
+from tests.sim.seed_run import until
 from tests.sim.simulation import Simulation
 
 BROKERS = 3
@@ -113,7 +113,7 @@ class World:
         for broker in self.brokers.values():
             broker.start()
         self.bad_weather()
-        await self.until(lambda: self.active() is not None, 15, "there is a first active coordinator")
+        await until(lambda: self.active() is not None, 15, "there is a first active coordinator")
 
     def bad_weather(self) -> None:
         """Raft's messages get lost, and so on, as the plan says."""
@@ -209,13 +209,6 @@ class World:
             if inside.driver.node.log.quorum != self.judge.quorum and host.number in self.members():
                 return True
         return False
-
-    async def until(self, condition: Callable[[], bool], within_s: float, promise: str) -> None:
-        """Wait for it; AssertionError with the promise if it takes longer."""
-        deadline = self.simulation.loop.time() + within_s
-        while not condition():
-            assert self.simulation.loop.time() < deadline, f"not within {within_s} s: {promise}"
-            await asyncio.sleep(0.02)
 
     def simulation_task(self, coroutine):  # type: ignore[no-untyped-def]
         """A task on the operator's machine."""

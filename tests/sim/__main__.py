@@ -1,6 +1,6 @@
-"""`make sim`: many seeds over all cores, or one seed with its whole trace.
+"""`make sim`: many seeds of each simulated world over all cores, or one seed with its whole trace.
 
-python -m tests.sim.quorum --seeds 200 --from 0        python -m tests.sim.quorum --seed 17
+python -m tests.sim --seeds 200 --from 0        python -m tests.sim --world replication --seed 17
 """
 
 from __future__ import annotations
@@ -12,39 +12,41 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 
-from tests.sim.quorum.batch import Outcome, collect_seldom, run
-from tests.sim.quorum.report import missing, table
-from tests.sim.quorum.story import SeedFailedError, run_seed
+from tests.sim.batch import WORLDS, Outcome, collect_seldom, run
+from tests.sim.report import missing, table
+from tests.sim.seed_run import SeedFailedError
 
 ENOUGH_SEEDS = 200
 """From so many on, every required kind of event must have happened."""
 
 
-def run_all(seeds: Sequence[int], processes: int) -> list[Outcome]:
+def run_all(world: str, seeds: Sequence[int], processes: int) -> list[Outcome]:
     """All of them, with a line that shows how far it is; failures as they come."""
     began = time.monotonic()  # noqa: TID251 - how long people wait
     outcomes: list[Outcome] = []
     with multiprocessing.get_context("spawn").Pool(processes, initializer=collect_seldom) as pool:
-        for outcome in pool.imap_unordered(run, seeds):
+        for outcome in pool.imap_unordered(partial(run, world), seeds):
             outcomes.append(outcome)
             if outcome.failure:
-                print(f"\n--- seed {outcome.seed} ---\n{outcome.failure}\n", flush=True)
-            _show_progress(outcomes, len(seeds), time.monotonic() - began)  # noqa: TID251
+                print(f"\n--- {world}, seed {outcome.seed} ---\n{outcome.failure}\n", flush=True)
+            _show_progress(world, outcomes, len(seeds), time.monotonic() - began)  # noqa: TID251
     print(file=sys.stderr)
     return outcomes
 
 
-def _show_progress(outcomes: Sequence[Outcome], total: int, elapsed_s: float) -> None:
+def _show_progress(world: str, outcomes: Sequence[Outcome], total: int, elapsed_s: float) -> None:
     hours = sum(outcome.time_s for outcome in outcomes) / 3600
     failed = sum(bool(outcome.failure) for outcome in outcomes)
-    line = f"{len(outcomes)}/{total} seeds, {hours:.2f} virtual hours, {failed} failed, {elapsed_s:.0f} s"
+    done = f"{world}: {len(outcomes)}/{total} seeds"
+    line = f"{done}, {hours:.2f} virtual hours, {failed} failed, {elapsed_s:.0f} s"
     end = "\r" if sys.stderr.isatty() else "\n"
     if sys.stderr.isatty() or len(outcomes) % 50 == 0 or len(outcomes) == total:
         print(line, end=end, file=sys.stderr, flush=True)
 
 
-def summarize(outcomes: Iterable[Outcome], seeds: Sequence[int]) -> int:
+def summarize(world: str, outcomes: Iterable[Outcome], seeds: Sequence[int]) -> int:
     """The exit code."""
     ordered = sorted(outcomes, key=lambda outcome: outcome.seed)
     counts: Counter[str] = Counter()
@@ -53,39 +55,45 @@ def summarize(outcomes: Iterable[Outcome], seeds: Sequence[int]) -> int:
     failed = [outcome.seed for outcome in ordered if outcome.failure]
     print(table(counts))
     hours = sum(outcome.time_s for outcome in ordered) / 3600
-    print(f"{len(seeds)} seeds from {seeds[0]}, {hours:.2f} virtual hours, {len(failed)} failed")
+    print(
+        f"{world}: {len(seeds)} seeds from {seeds[0]}, {hours:.2f} virtual hours, {len(failed)} failed",
+        flush=True,
+    )
     if failed:
-        print("replay with: " + "  ".join(f"make sim SEED={seed}" for seed in failed[:10]))
-    never = missing(counts) if len(seeds) >= ENOUGH_SEEDS else []
+        print("replay with: " + "  ".join(f"make sim WORLD={world} SEED={seed}" for seed in failed[:10]))
+    never = missing(counts, WORLDS[world].required) if len(seeds) >= ENOUGH_SEEDS else []
     if never:
         print(f"it never happened: {', '.join(never)}")
     return 1 if failed or never else 0
 
 
-def replay(seed: int) -> int:
+def replay(world: str, seed: int) -> int:
     """One seed, everything it does, on standard output."""
     try:
-        result = run_seed(seed, keep_trace=True)
+        result = WORLDS[world].run_seed(seed, keep_trace=True)
     except SeedFailedError as failure:
         print("\n".join(failure.last))
-        print(failure)
+        print(f"{world}, {failure}")
         return 1
     print("\n".join(result.trace))
     print(table(result.counts))
-    print(f"seed {seed} passed: {result.time_s:.1f} virtual seconds, digest {result.digest}")
+    print(f"{world}, seed {seed} passed: {result.time_s:.1f} virtual seconds, digest {result.digest}")
     return 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make sim", description=__doc__)
+    parser.add_argument("--world", choices=list(WORLDS), help="only this one")
     parser.add_argument("--seed", type=int, help="replay this one")
-    parser.add_argument("--seeds", type=int, default=ENOUGH_SEEDS, help="how many")
+    parser.add_argument("--seeds", type=int, default=ENOUGH_SEEDS, help="how many of each world")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first of them")
     arguments = parser.parse_args()
+    worlds = [arguments.world] if arguments.world else list(WORLDS)
     if arguments.seed is not None:
-        return replay(arguments.seed)
+        return max(replay(world, arguments.seed) for world in worlds)
     seeds = range(arguments.first, arguments.first + arguments.seeds)
-    return summarize(run_all(seeds, os.cpu_count() or 1), seeds)
+    processes = os.cpu_count() or 1
+    return max(summarize(world, run_all(world, seeds, processes), seeds) for world in worlds)
 
 
 if __name__ == "__main__":

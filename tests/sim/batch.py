@@ -1,12 +1,28 @@
-"""One seed as a worker process runs it."""
+"""Which simulated worlds there are, and one seed of one of them as a worker process runs it."""
 
 from __future__ import annotations
 
 import gc
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.sim.quorum.story import SeedFailedError, run_seed
+from tests.sim.quorum import report as quorum_report
+from tests.sim.quorum import story as quorum_story
+from tests.sim.seed_run import Result, SeedFailedError
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedWorld:
+    """`run_seed` takes a seed and `keep_trace`; `required` are the kinds of events that must happen."""
+
+    run_seed: Callable[..., Result]
+    required: Sequence[str]
+
+
+WORLDS = {
+    "quorum": SimulatedWorld(quorum_story.run_seed, quorum_report.REQUIRED),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +43,9 @@ def collect_seldom() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def run(seed: int) -> Outcome:
+def run(world: str, seed: int) -> Outcome:
     try:
-        result = run_seed(seed)
+        result = WORLDS[world].run_seed(seed)
     except SeedFailedError as failure:
         return Outcome(seed, Counter(), 0.0, "\n".join([*failure.last, str(failure)]))
     return Outcome(seed, result.counts, result.time_s, "")
