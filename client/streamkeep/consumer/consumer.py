@@ -39,6 +39,8 @@ class Consumer:
                         on from there, and say so in the log.
     fetch_buffer_bytes  what may be fetched ahead, shared evenly by the assigned partitions; each may overdraw
                         its share by one batch (default 32 MiB).
+    rack                where this program runs; a partition with an in-sync replica there is read from that
+                        one instead of its leader (KIP-392). Default: not said, read from leaders.
 
     Only what is committed is read. Both checksums of every batch are verified before any of it is handed out.
 
@@ -53,6 +55,7 @@ class Consumer:
         *,
         reset: Reset = "error",
         fetch_buffer_bytes: int = 32 * MIB,
+        rack: str = "",
         network: Network | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
@@ -71,6 +74,7 @@ class Consumer:
         )
         self._reset = reset
         self._fetch_buffer_bytes = fetch_buffer_bytes
+        self._rack = rack
         self._batch: ConsumedBatch | None = None
         """The batch whose records are being handed out one by one, by this iterator."""
         self._records: Iterator[Record] = iter(())
@@ -133,7 +137,7 @@ class Consumer:
         ]
         self._drop_records()
         if self._fetcher is None:
-            self._fetcher = Fetcher(self._client, self._reset)
+            self._fetcher = Fetcher(self._client, self._reset, self._rack)
         self._fetcher.assign(readers)
 
     def assignment(self) -> list[TopicPartition]:

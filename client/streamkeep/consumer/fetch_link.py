@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from streamkeep.client import Client
 from streamkeep.connections import Purpose
@@ -23,6 +23,17 @@ from streamkeep_proto.v1.broker_pb2 import FetchCredit, FetchedPartition, FetchR
 _logger = logging.getLogger(__name__)
 
 
+class Place(NamedTuple):
+    """Of the partition and of its reader, as a broker is told."""
+
+    leader_epoch: int
+    """Of the partition, as far as is known; 0 = not known."""
+    rack: str
+    """The reader's, if it wants to be sent to a replica there; empty = it does not."""
+    from_follower: bool
+    """The leader has sent the reader to this broker."""
+
+
 class FetchEvents(Protocol):
     """What a link needs of the fetcher that owns it."""
 
@@ -30,8 +41,8 @@ class FetchEvents(Protocol):
         """A number that was never used."""
         ...
 
-    def leader_epoch(self, reader: PartitionReader) -> int:
-        """The epoch of the partition's leader, as far as is known."""
+    def place(self, reader: PartitionReader) -> Place:
+        """What to tell the broker of the partition and of us."""
         ...
 
     def on_data(self, reader: PartitionReader) -> None:
@@ -39,20 +50,20 @@ class FetchEvents(Protocol):
         ...
 
     def on_ended(self, reader: PartitionReader, fetched: FetchedPartition) -> None:
-        """The broker ended the subscription with an error."""
+        """The broker ended the subscription: with an error, or to name a replica to read from."""
         ...
 
     def on_refused(self, reader: PartitionReader, error: StreamkeepError) -> None:
         """The broker will not have this stream."""
         ...
 
-    def on_trouble(self) -> None:
-        """The broker may not lead what it led: ask a coordinator."""
+    def on_trouble(self, address: str) -> None:
+        """The broker may not lead what it led, nor follow what it followed: ask a coordinator."""
         ...
 
 
 class FetchLink:
-    """Serves the readers of partitions that one broker leads. Runs from construction until `close`."""
+    """Serves the readers that read from one broker. Runs from construction until `close`."""
 
     def __init__(self, address: str, *, client: Client, events: FetchEvents) -> None:
         self.address = address
@@ -113,19 +124,19 @@ class FetchLink:
         if message.HasField("closing"):
             _logger.info("broker %s is leaving: %s", self.address, message.closing.error.message)
             self._leaving = True
-            self._events.on_trouble()
+            self._events.on_trouble(self.address)
         if message.leadership_unconfirmed and self._doubt.is_due():
-            self._events.on_trouble()
+            self._events.on_trouble(self.address)
 
     def on_silence(self) -> None:
         if self._subscriptions:
-            self._events.on_trouble()
+            self._events.on_trouble(self.address)
 
     def _hear_of(self, fetched: FetchedPartition) -> None:
         reader = self._subscriptions.get(fetched.subscription)
         if reader is None:
             return  # it was stopped while this was on its way
-        if fetched.error.code != errors_pb2.NONE:
+        if fetched.error.code != errors_pb2.NONE or fetched.HasField("preferred_replica"):
             del self._subscriptions[fetched.subscription]
             if reader.subscription == fetched.subscription:
                 reader.subscription = NOT_SUBSCRIBED
@@ -147,7 +158,8 @@ class FetchLink:
         request.stop.extend(self._to_stop)
         self._to_stop.clear()
         for reader in self._to_start:
-            start = reader.subscribe(self._events.next_subscription(), self._events.leader_epoch(reader))
+            place = self._events.place(reader)
+            start = reader.subscribe(self._events.next_subscription(), **place._asdict())
             self._subscriptions[start.subscription] = reader
             request.start.append(start)
         self._to_start.clear()
@@ -168,7 +180,7 @@ class FetchLink:
             error = await hold(self._name, self._open, self)
             _logger.info("%s ended: %s", self._name, error.message)
             self._start_over(error)
-            self._events.on_trouble()
+            self._events.on_trouble(self.address)
             await self._client.clock.sleep(self._backoff.next_wait_s())
 
     async def _open(self) -> ClientStream[FetchRequest, FetchResponse]:

@@ -1,4 +1,4 @@
-"""Keeps every assigned partition read from the broker that leads it, and hands out what has come.
+"""Keeps every assigned partition read, from its leader or a replica near by, and hands out what has come.
 
 The shell around partition readers: it follows leaders, waits after errors, and resets positions where the
 application chose so.
@@ -13,9 +13,10 @@ from typing import Literal
 
 from streamkeep.client import Client
 from streamkeep.cluster_view import NO_ADDRESS
-from streamkeep.consumer.fetch_link import FetchLink
+from streamkeep.consumer.fetch_link import FetchLink, Place
 from streamkeep.consumer.partition_reader import PartitionReader
 from streamkeep.consumer.records import ConsumedBatch
+from streamkeep.consumer.route import Route
 from streamkeep.offsets import list_offsets
 from streamkeep.topic_partition import TopicPartition
 from streamkeep_common.errors import (
@@ -37,27 +38,15 @@ _RETRY = RetryPolicy(first_wait_ms=20, max_wait_ms=500)
 """Between attempts for one partition after its broker refused one."""
 
 
-class _Route:
-    """Where one partition is read at present."""
-
-    __slots__ = ("backoff", "leader_epoch", "link", "resetting", "timer")
-
-    def __init__(self, backoff: Backoff) -> None:
-        self.backoff = backoff
-        self.leader_epoch = 0
-        self.link: FetchLink | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.resetting: asyncio.Task[None] | None = None
-
-
 class Fetcher:
     """Serves all partitions of one consumer."""
 
-    def __init__(self, client: Client, reset: Reset) -> None:
+    def __init__(self, client: Client, reset: Reset, rack: str) -> None:
         self.readers: dict[TopicPartition, PartitionReader] = {}
         self._client = client
         self._reset = reset
-        self._routes: dict[PartitionReader, _Route] = {}
+        self._rack = rack
+        self._routes: dict[PartitionReader, Route] = {}
         self._links: dict[str, FetchLink] = {}
         self._turns: deque[PartitionReader] = deque()
         self._in_turns: set[PartitionReader] = set()
@@ -76,13 +65,13 @@ class Fetcher:
         self._in_turns.clear()
         self.readers = {reader.topic_partition: reader for reader in readers}
         for reader in readers:
-            self._routes[reader] = _Route(Backoff(_RETRY, self._client.rng))
+            self._routes[reader] = Route(Backoff(_RETRY, self._client.rng), self._rack)
         self._follow_leaders()
 
     def seek(self, reader: PartitionReader, offset: int) -> None:
         """Read on from there; what was fetched is dropped."""
         route = self._routes[reader]
-        self._stop_waiting(route)
+        route.stop_waiting()
         if route.link is not None:
             route.link.stop(reader)
         reader.seek(offset)
@@ -134,15 +123,26 @@ class Fetcher:
         self._last_subscription += 1
         return self._last_subscription
 
-    def leader_epoch(self, reader: PartitionReader) -> int:
-        return self._routes[reader].leader_epoch
+    def place(self, reader: PartitionReader) -> Place:
+        return self._routes[reader].place(self._client.clock.monotonic())
 
     def on_data(self, reader: PartitionReader) -> None:
         self._routes[reader].backoff.reset()
         self.offer(reader)
 
     def on_ended(self, reader: PartitionReader, fetched: FetchedPartition) -> None:
-        error = from_proto(fetched.error)
+        route = self._routes[reader]
+        if fetched.HasField("preferred_replica"):
+            route.read_from(fetched.preferred_replica.address)
+            self._move(reader)
+        elif route.replica_address != NO_ADDRESS:  # what a follower refuses, the leader may have
+            route.come_back(self._client.clock.monotonic())
+            self._move(reader)
+        else:
+            self._refused(reader, from_proto(fetched.error))
+
+    def _refused(self, reader: PartitionReader, error: StreamkeepError) -> None:
+        """The leader's word."""
         topic_partition = reader.topic_partition
         if isinstance(error, OffsetOutOfRangeError) and self._reset != "error":
             route = self._routes[reader]
@@ -158,8 +158,12 @@ class Fetcher:
     def on_refused(self, reader: PartitionReader, error: StreamkeepError) -> None:
         self._fail(reader, error)
 
-    def on_trouble(self) -> None:
+    def on_trouble(self, address: str) -> None:
         self._client.metadata.refresh_soon()
+        for reader, route in list(self._routes.items()):
+            if route.replica_address == address:
+                route.come_back(self._client.clock.monotonic())
+                self._move(reader)
 
     # --- when and where to read ---
 
@@ -221,15 +225,16 @@ class Fetcher:
             self._client.metadata.refresh_soon()
 
     def _route(self, reader: PartitionReader, address: str, leader_epoch: int) -> None:
+        if self._routes[reader].follow_leader(address, leader_epoch):
+            self._move(reader)
+
+    def _move(self, reader: PartitionReader) -> None:
+        """Read on where the route now leads."""
         route = self._routes[reader]
-        present = route.link.address if route.link is not None else NO_ADDRESS
-        if (present, route.leader_epoch) == (address, leader_epoch):
-            return
-        self._stop_waiting(route)
+        route.stop_waiting()
         if route.link is not None:
             route.link.stop(reader)
-        route.leader_epoch = leader_epoch
-        route.link = self._link(address) if address != NO_ADDRESS else None
+        route.link = self._link(route.address) if route.address != NO_ADDRESS else None
         self._restart(reader)
 
     def _link(self, address: str) -> FetchLink:
@@ -240,16 +245,7 @@ class Fetcher:
 
     def _let_go(self, reader: PartitionReader) -> None:
         route = self._routes.pop(reader)
-        self._stop_waiting(route)
+        route.stop_waiting()
         if route.link is not None:
             route.link.stop(reader)
         del self.readers[reader.topic_partition]
-
-    @staticmethod
-    def _stop_waiting(route: _Route) -> None:
-        """Forget a restart or a reset that was under way."""
-        if route.timer is not None:
-            route.timer.cancel()
-        if route.resetting is not None:
-            route.resetting.cancel()
-        route.timer = route.resetting = None

@@ -78,7 +78,9 @@ class PartitionReader:
         if not self._buffer:
             self.position = offset
 
-    def subscribe(self, subscription: int, leader_epoch: int) -> FetchStart:
+    def subscribe(
+        self, subscription: int, *, leader_epoch: int, rack: str = "", from_follower: bool = False
+    ) -> FetchStart:
         """Ask for what follows under a new subscription; data for an earlier one is not for this reader."""
         self.subscription = subscription
         self._handed_out_bytes = 0
@@ -88,6 +90,8 @@ class PartitionReader:
             partition=self.topic_partition.partition,
             offset=self.fetch_offset,
             leader_epoch=leader_epoch,
+            rack=rack,
+            from_follower=from_follower,
             last_read_epoch=self._last_read_epoch,
             credit_bytes=max(0, self._window_bytes - self._buffered_bytes),
         )

@@ -143,6 +143,12 @@ class FakeCluster:
         """So many results are stored but never answered; the stream then ends."""
         self.produce_requests: list[int] = []
         """Number of batches in each produce request."""
+        self.racks: dict[str, int] = {}
+        """Broker that follows every partition and is read by clients of a rack."""
+        self.fetch_starts: list[tuple[int, str, bool]] = []
+        """Of every subscription: the broker, the reader's rack, and whether it was sent there."""
+        self.follower_errors: deque[StreamkeepError] = deque()
+        """Answers of followers to the next subscriptions."""
         self.max_slice_bytes = 1 << 20
         self.unconfirmed = False
         self._last_producer_id = 0
@@ -315,9 +321,13 @@ class FakeBroker:
         credit: _Credit,
     ) -> None:
         offset = start.offset
+        self._cluster.fetch_starts.append((self._id, start.rack, start.from_follower))
         try:
+            if self._has_sent_away(start):
+                await self._send_away(stream, sending, start)
+                return
             while True:
-                partition = self._led(start.topic_id, start.partition)
+                partition = self._read_here(start)
                 if not partition.log_start <= offset <= partition.end:
                     raise OffsetOutOfRangeError(f"{offset} is not in {partition.log_start}..{partition.end}")
                 changed = partition.changed
@@ -348,6 +358,28 @@ class FakeBroker:
             ended = FetchedPartition(subscription=start.subscription, error=to_proto(error))
             async with sending:
                 await stream.send(FetchResponse(partitions=[ended]))
+
+    def _has_sent_away(self, start: Any) -> bool:
+        return not start.from_follower and self._cluster.racks.get(start.rack, self._id) != self._id
+
+    async def _send_away(
+        self, stream: ServerStream[FetchRequest, FetchResponse], sending: asyncio.Lock, start: Any
+    ) -> None:
+        partition = self._led(start.topic_id, start.partition)
+        near = self._cluster.racks[start.rack]
+        hint = LeaderHint(
+            broker_id=near, address=self._cluster.addresses[near], leader_epoch=partition.leader_epoch
+        )
+        ended = FetchedPartition(subscription=start.subscription, preferred_replica=hint)
+        async with sending:
+            await stream.send(FetchResponse(partitions=[ended]))
+
+    def _read_here(self, start: Any) -> FakePartition:
+        if not start.from_follower:
+            return self._led(start.topic_id, start.partition)
+        if self._cluster.follower_errors:
+            raise self._cluster.follower_errors.popleft()
+        return self._cluster.find(start.topic_id, start.partition)
 
     def _slice(self, partition: FakePartition, offset: int, credit: _Credit) -> tuple[bytes, int]:
         data = b""

@@ -1,0 +1,79 @@
+"""Where one partition is read: from its leader, or from a replica in the reader's rack (KIP-392).
+
+The leader knows who is in sync, so it says whom to read from; whatever goes wrong there, the reader comes
+back to the leader, and asks to be sent elsewhere only after a while. Knows no streams of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from streamkeep.cluster_view import NO_ADDRESS
+from streamkeep.consumer.fetch_link import FetchLink, Place
+from streamkeep_common.retry import Backoff
+
+SHUN_S = 10.0
+"""After a replica that could not be read from, the leader serves for so long."""
+
+
+class Route:
+    """Where one partition is read at present. Times are seconds of the monotonic clock."""
+
+    __slots__ = (
+        "_rack",
+        "_shunned_until_s",
+        "backoff",
+        "leader_address",
+        "leader_epoch",
+        "link",
+        "replica_address",
+        "resetting",
+        "timer",
+    )
+
+    def __init__(self, backoff: Backoff, rack: str) -> None:
+        self.backoff = backoff
+        self.leader_address = NO_ADDRESS
+        self.leader_epoch = 0
+        self.replica_address = NO_ADDRESS
+        self.link: FetchLink | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.resetting: asyncio.Task[None] | None = None
+        self._rack = rack
+        self._shunned_until_s = float("-inf")
+
+    @property
+    def address(self) -> str:
+        """The broker to read from; empty while none is known."""
+        return self.replica_address or self.leader_address
+
+    def place(self, now_s: float) -> Place:
+        """What the broker is told of the reader."""
+        from_follower = self.replica_address != NO_ADDRESS
+        rack = "" if from_follower or now_s < self._shunned_until_s else self._rack
+        return Place(self.leader_epoch, rack, from_follower)
+
+    def follow_leader(self, address: str, leader_epoch: int) -> bool:
+        """The leader as the cluster has it now. False if that is no news."""
+        if (self.leader_address, self.leader_epoch) == (address, leader_epoch):
+            return False
+        self.leader_address, self.leader_epoch = address, leader_epoch
+        self.replica_address = NO_ADDRESS
+        return True
+
+    def read_from(self, replica_address: str) -> None:
+        """The leader named a replica."""
+        self.replica_address = replica_address
+
+    def come_back(self, now_s: float) -> None:
+        """The replica could not be read from: the leader serves for a while."""
+        self.replica_address = NO_ADDRESS
+        self._shunned_until_s = now_s + SHUN_S
+
+    def stop_waiting(self) -> None:
+        """Forget a restart or a reset that was under way."""
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.resetting is not None:
+            self.resetting.cancel()
+        self.timer = self.resetting = None
