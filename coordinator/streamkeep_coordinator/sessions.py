@@ -187,7 +187,7 @@ class Sessions:
         return silent
 
     def _one_came(self, now: float) -> None:
-        """An awaited broker is there. Those that noticed with it that another is active are a moment behind."""
+        """An awaited broker is here; those that noticed as it did that another is active are close behind."""
         self._came += 1
         if self._most_came_at is None and self._came * 2 > self._awaited:
             self._most_came_at = now

@@ -100,7 +100,7 @@ def build(shape: Shape) -> ClusterImage:
 
 def new_cluster() -> ClusterImage:
     member = QuorumMember(
-        coordinator_id=1, directory_id=bytes(16), voter=True, min_feature_level=1, max_feature_level=2
+        coordinator_id=1, directory_id=bytes(16), voter=True, min_feature_level=1, max_feature_level=3
     )
     founded = found_cluster("A" * 22, QuorumRecord(cluster_epoch=1, members=[member]))
     image = committed(ClusterImage(), founded.records)
@@ -111,7 +111,7 @@ def new_cluster() -> ClusterImage:
             address=f"host-{broker_id}:7201",
             directory_ids=[broker_id.to_bytes(16, "big")],
             min_feature_level=1,
-            max_feature_level=2,
+            max_feature_level=3,
         )
         image = committed(image, brokers.register_broker(image, request).records)
         image = committed(image, brokers.unfence_broker(image, broker_id, 1).records)
@@ -179,7 +179,6 @@ def load_all(chunks: Iterable[bytes], similar: ClusterImage, index: int, load: S
 
 def report_commands(image: ClusterImage) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(create, "MAX_SUPPORTED_REPLICAS", REPLICAS)
         patch.setattr(create, "MAX_PARTITIONS_PER_CLUSTER", 10**6)
         timed("create, 1,000 parts", image, create_large_topic)
     timed("fence a broker", image, lambda image: brokers.fence_broker(image, 1, 1).records)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import pytest
-
 from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.image import ClusterImage, PartitionImage, apply
 from streamkeep_coordinator.metadata import Decision, brokers, create
@@ -37,9 +35,9 @@ from tests.unit.common.image.records import first_entry_at_level_1
 Options = dict[str, str]
 
 
-def run_script(script: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def run_script(script: str) -> str:
     """The script with the trace that it has now."""
-    scenario = Scenario(monkeypatch)
+    scenario = Scenario()
     return "".join(
         f"{comment}{command}\n----\n{scenario.run(command)}\n" for comment, command in _steps(script)
     )
@@ -72,9 +70,8 @@ def short(identifier: bytes) -> str:
 class Scenario:
     """The image, and one method a command."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.image = ClusterImage()
-        self._monkeypatch = monkeypatch
         self._topics = 0
 
     def run(self, line: str) -> str:
@@ -117,13 +114,8 @@ class Scenario:
     def supported(self, names: list[str], options: Options) -> list[str]:
         return [f"level {self.image.feature_level}, supported {supported_feature_level(self.image)}"]
 
-    def allow_replicas(self, names: list[str], options: Options) -> list[str]:
-        """As it will be when replication is there."""
-        self._monkeypatch.setattr(create, "MAX_SUPPORTED_REPLICAS", int(names[0]))
-        return []
-
     def register(self, names: list[str], options: Options) -> list[str]:
-        low, _, high = options.get("features", "1-1").partition("-")
+        low, _, high = options.get("features", "1-3").partition("-")
         request = RegisterBroker(
             broker_id=int(names[0]),
             incarnation_id=padded(options.get("incarnation", "a")),
@@ -236,7 +228,7 @@ def _quorum(members: list[str], cluster_epoch: int = 1) -> QuorumRecord:
     record = QuorumRecord(cluster_epoch=cluster_epoch)
     for member in members:
         given = dict(enumerate(member.split(":")))
-        low, _, high = given.get(3, "1-2").partition("-")
+        low, _, high = given.get(3, "1-3").partition("-")
         record.members.add(
             coordinator_id=int(given[0]),
             directory_id=padded(given.get(1, f"disk-{given[0]}")),
@@ -281,7 +273,10 @@ def _value(value: object) -> str:
 def _outcome(outcome: TopicOutcome) -> str:
     if outcome.HasField("error"):
         return f"{outcome.name} {ErrorCode.Name(outcome.error.code)}: {outcome.error.message}"
-    return f"{outcome.name} partitions={outcome.partitions} replicas={outcome.replication_factor}"
+    return (
+        f"{outcome.name} partitions={outcome.partitions} replicas={outcome.replication_factor} "
+        f"min_isr={outcome.min_insync_replicas}"
+    )
 
 
 _COMMANDS: dict[str, Callable[[Scenario, list[str], Options], list[str]]] = {
@@ -290,7 +285,6 @@ _COMMANDS: dict[str, Callable[[Scenario, list[str], Options], list[str]]] = {
     "quorum": Scenario.quorum,
     "upgrade": Scenario.upgrade,
     "supported": Scenario.supported,
-    "allow-replicas": Scenario.allow_replicas,
     "register": Scenario.register,
     "unfence": Scenario.unfence,
     "fence": Scenario.fence,

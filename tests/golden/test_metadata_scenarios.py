@@ -13,11 +13,9 @@ SCENARIOS = sorted((Path(__file__).parent / "metadata").glob("*.txt"))
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
-def test_the_metadata_machine_does_what_the_scenario_says(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_metadata_machine_does_what_the_scenario_says(path: Path) -> None:
     script = path.read_text(encoding="utf-8")
-    trace = run_script(script, monkeypatch)
+    trace = run_script(script)
     if os.environ.get("REWRITE") == "1":
         path.write_text(trace, encoding="utf-8")
     else:

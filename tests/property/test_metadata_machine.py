@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamkeep_common.errors import StreamkeepError
@@ -74,7 +74,7 @@ def command(step: Step, at: int, image: ClusterImage) -> Command[object]:
             rack=f"rack-{broker_id % 2}",
             directory_ids=[directory(broker_id, number) for number in range(three % 2, 2 + three // 2)],
             min_feature_level=1,
-            max_feature_level=2,
+            max_feature_level=3,
         )
         return partial(brokers.register_broker, request=request)
     if kind == "upgrade":
@@ -172,19 +172,16 @@ def check_new_incarnations(before: ClusterImage, after: ClusterImage) -> None:
                     assert new.leader_epoch > old.leader_epoch
 
 
-@pytest.mark.parametrize(("replicas", "level"), [(1, 1), (3, 1), (3, 2)])
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("level", [1, 2, 3])
+@settings(max_examples=120, deadline=None)
 @given(steps=steps, snapshot_at=st.integers(0, 70), piece=st.integers(1, 20))
 def test_any_commands_leave_a_valid_image_that_its_log_rebuilds(
     *,
-    monkeypatch: pytest.MonkeyPatch,
-    replicas: int,
     level: int,
     steps: list[Step],
     snapshot_at: int,
     piece: int,
 ) -> None:
-    monkeypatch.setattr(create, "MAX_SUPPORTED_REPLICAS", replicas)
     image = ClusterImage()
     log: list[tuple[MetadataRecord, ...]] = []
     snapshot = image
@@ -216,9 +213,11 @@ def begin(level: int) -> Decision[None]:
     if level == 1:
         return Decision(first_entry_at_level_1("c"), None)
     member = QuorumMember(
-        coordinator_id=1, directory_id=bytes(16), voter=True, min_feature_level=1, max_feature_level=2
+        coordinator_id=1, directory_id=bytes(16), voter=True, min_feature_level=1, max_feature_level=3
     )
-    return found_cluster("c", QuorumRecord(cluster_epoch=1, members=[member]))
+    founded = found_cluster("c", QuorumRecord(cluster_epoch=1, members=[member]))
+    founded.records[1].feature_level.level = level
+    return founded
 
 
 def loaded(image: ClusterImage, piece: int, *, similar: ClusterImage) -> ClusterImage:

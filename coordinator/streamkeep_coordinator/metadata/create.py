@@ -13,18 +13,17 @@ from streamkeep_common.errors import (
     TopicExistsError,
     UnknownTopicError,
 )
-from streamkeep_common.image import ClusterImage, TopicImage
-from streamkeep_common.limits import ID_BYTES, MAX_PARTITIONS_PER_TOPIC
+from streamkeep_common.image import REPLICATION_FEATURE_LEVEL, ClusterImage, TopicImage
+from streamkeep_common.limits import ID_BYTES, MAX_PARTITIONS_PER_TOPIC, MAX_REPLICATION_FACTOR
 from streamkeep_common.settings import TOPIC_SETTINGS
 from streamkeep_common.topics import check_topic_name
 from streamkeep_coordinator.metadata.decision import Decision, Draft
 from streamkeep_coordinator.metadata.limits import (
     MAX_NEW_PARTITIONS_PER_REQUEST,
     MAX_PARTITIONS_PER_CLUSTER,
-    MAX_SUPPORTED_REPLICAS,
 )
 from streamkeep_coordinator.metadata.outcomes import outcome_of, success
-from streamkeep_coordinator.metadata.placement import Placement, candidates
+from streamkeep_coordinator.metadata.placement import Placement, candidates, too_few
 from streamkeep_coordinator.metadata.topic_settings import MIN_INSYNC_REPLICAS
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
@@ -45,6 +44,11 @@ class TopicDefaults:
     partitions: int = 6
     replication_factor: int = 3
     min_insync_replicas: int = 2
+
+
+def max_replication_factor(image: ClusterImage) -> int:
+    """The most replicas that a partition can have: one, below the level at which there is replication."""
+    return MAX_REPLICATION_FACTOR if image.feature_level >= REPLICATION_FEATURE_LEVEL else 1
 
 
 def create_topics(
@@ -108,7 +112,7 @@ def _add_partitions(draft: Draft, item: PartitionCount) -> TopicOutcome:
     if missing < 0:
         raise InvalidPartitionCountError(f"topic {topic.name} has {len(topic.partitions)} partitions already")
     _check_partitions(draft, item.partitions, missing)
-    replicas = len(topic.partitions[0].replicas)
+    replicas = topic.replication_factor
     draft.write(*_new_partitions(draft.image, topic, missing, replicas))
     return success(draft.image.topics[topic.topic_id])
 
@@ -138,17 +142,16 @@ def _check_partitions(draft: Draft, total: int, added: int) -> None:
 
 
 def _replication_factor(image: ClusterImage, new: NewTopic, defaults: TopicDefaults) -> int:
-    live = len(candidates(image))
-    wanted = new.replication_factor or min(defaults.replication_factor, MAX_SUPPORTED_REPLICAS, max(live, 1))
-    if wanted > MAX_SUPPORTED_REPLICAS:
+    able = len(candidates(image))
+    most = max_replication_factor(image)
+    wanted = new.replication_factor or min(defaults.replication_factor, most, max(able, 1))
+    if wanted > most:
         raise InvalidReplicationFactorError(
-            f"a replication factor of {wanted} was asked for, and this version supports at most "
-            f"{MAX_SUPPORTED_REPLICAS}"
+            f"a replication factor of {wanted} was asked for, and at most {most} is possible at feature "
+            f"level {image.feature_level}"
         )
-    if wanted > live:
-        raise InvalidReplicationFactorError(
-            f"a replication factor of {wanted} needs as many live brokers, and there are {live}"
-        )
+    if wanted > able:
+        raise InvalidReplicationFactorError(too_few(wanted, able))
     return wanted
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-MAX_SUPPORTED_REPLICAS = 1
-"""Replicas a partition can have. Everything else is ready for more: replication raises this number."""
-
 MAX_PARTITIONS_PER_CLUSTER = 200_000
 
 MAX_NEW_PARTITIONS_PER_REQUEST = 20_000

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from streamkeep_common.errors import StreamkeepError, to_proto
 from streamkeep_common.image import TopicImage
+from streamkeep_coordinator.metadata.topic_settings import min_insync_replicas
 from streamkeep_proto.v1.coordinator_pb2 import TopicOutcome
 
 
@@ -24,4 +25,5 @@ def success(topic: TopicImage) -> TopicOutcome:
         topic_id=topic.topic_id,
         partitions=len(topic.partitions),
         replication_factor=topic.replication_factor,
+        min_insync_replicas=min(min_insync_replicas(topic), topic.replication_factor),
     )

@@ -7,7 +7,7 @@ id last, so that equal clusters place equally.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import groupby
 from typing import NamedTuple
@@ -24,10 +24,25 @@ class Placed(NamedTuple):
 
 
 def candidates(image: ClusterImage) -> list[BrokerImage]:
-    """Brokers that can take a replica now: live, with a usable directory."""
+    """Brokers that can take a replica now: live, not being emptied, with a directory that has room."""
     return [
-        broker for broker in image.brokers.values() if not broker.fenced and broker.registration.directory_ids
+        broker
+        for broker in image.brokers.values()
+        if not broker.fenced and not broker.draining and roomy_directories(broker)
     ]
+
+
+def roomy_directories(broker: BrokerImage) -> list[bytes]:
+    """Directories that can take a replica now, in the order of registration: neither full nor stalled."""
+    return [each for each in broker.directory_ids if not broker.is_full(each) and not broker.is_stalled(each)]
+
+
+def too_few(wanted: int, able: int) -> str:
+    """What to tell who asks for more replicas than there is place for."""
+    return (
+        f"a replication factor of {wanted} needs as many brokers that are live and can take a replica, "
+        f"and there are {able}"
+    )
 
 
 class Placement:
@@ -52,32 +67,71 @@ class Placement:
     def place(self, replication_factor: int) -> Placed:
         """The next partition. InvalidReplicationFactorError if there are fewer brokers than that."""
         if not 1 <= replication_factor <= len(self._brokers):
-            raise InvalidReplicationFactorError(
-                f"{replication_factor} replicas need as many live brokers, and there are {len(self._brokers)}"
-            )
+            raise InvalidReplicationFactorError(too_few(replication_factor, len(self._brokers)))
         chosen = [self._leader()]
         while len(chosen) < replication_factor:
-            chosen.append(self._follower(chosen))
-        directories = tuple(self._directory(broker) for broker in chosen)
-        self._leaders[chosen[0].broker_id] += 1
-        self._topic_leaders[chosen[0].broker_id] += 1
+            follower = self._follower(chosen)
+            assert follower is not None, "there are enough brokers"
+            chosen.append(follower)
+        self._count_leader(chosen[0])
+        return self._placed(chosen)
+
+    def extend(self, kept: Iterable[BrokerImage], count: int, *, without: int = 0) -> Placed | None:
+        """So many more replicas for a partition beside those that it keeps, none of them on broker `without`.
+
+        Only the new ones; None if there is no place for them.
+        """
+        chosen = list(kept)
+        first = len(chosen)
+        for _ in range(count):
+            follower = self._follower(chosen, without)
+            if follower is None:
+                return None
+            chosen.append(follower)
+        return self._placed(chosen[first:])
+
+    def lead(self, replicas: Sequence[int]) -> int:
+        """Which of a partition's replicas is to be its preferred leader: one that can take leaders, if any."""
+        able = [broker for broker in self._brokers if broker.broker_id in replicas]
+        if not able:
+            return replicas[0]
+        leader = min(able, key=self._leader_load)
+        self._count_leader(leader)
+        return leader.broker_id
+
+    def directory(self, broker: BrokerImage) -> bytes:
+        """Where the broker's next replica goes: the one with the fewest, in the order of registration.
+
+        One that is full or stalled only if the broker has no other.
+        """
+        directories = roomy_directories(broker) or broker.directory_ids
+        directory_id = min(directories, key=lambda each: self._directories[each])
+        self._directories[directory_id] += 1
+        return directory_id
+
+    def _placed(self, chosen: list[BrokerImage]) -> Placed:
         for broker in chosen:
             self._replicas[broker.broker_id] += 1
             self._topic_replicas[broker.broker_id] += 1
-        return Placed(tuple(broker.broker_id for broker in chosen), directories)
+        return Placed(
+            tuple(broker.broker_id for broker in chosen), tuple(self.directory(broker) for broker in chosen)
+        )
+
+    def _count_leader(self, broker: BrokerImage) -> None:
+        self._leaders[broker.broker_id] += 1
+        self._topic_leaders[broker.broker_id] += 1
 
     def _leader(self) -> BrokerImage:
         found = self._as_leaders.least(())
         assert found is not None, "there are enough brokers"
         return found.broker
 
-    def _follower(self, chosen: list[BrokerImage]) -> BrokerImage:
+    def _follower(self, chosen: list[BrokerImage], without: int = 0) -> BrokerImage | None:
         """In a rack that has none of the chosen, if there is one; without a rack a broker has its own."""
-        taken = {broker.broker_id for broker in chosen}
+        taken = {without, *(broker.broker_id for broker in chosen)}
         racks = {broker.rack for broker in chosen if broker.rack}
         found = self._least_of(self._as_followers.keys() - racks, taken) or self._least_of(racks, taken)
-        assert found is not None, "there are enough brokers"
-        return found.broker
+        return None if found is None else found.broker
 
     def _least_of(self, racks: Collection[str], taken: Collection[int]) -> _Loaded | None:
         """The order of the racks does not matter: no two loads are equal."""
@@ -97,12 +151,6 @@ class Placement:
     def _follower_load(self, broker: BrokerImage) -> tuple[int, ...]:
         key = broker.broker_id
         return self._topic_replicas[key], self._replicas[key], key
-
-    def _directory(self, broker: BrokerImage) -> bytes:
-        """The one with the fewest replicas, in the order of registration."""
-        directory_id = min(broker.registration.directory_ids, key=lambda each: self._directories[each])
-        self._directories[directory_id] += 1
-        return directory_id
 
 
 class _Loaded(NamedTuple):

@@ -580,6 +580,7 @@ class TopicOutcome(_message.Message):
     PARTITIONS_FIELD_NUMBER: _builtins.int
     REPLICATION_FACTOR_FIELD_NUMBER: _builtins.int
     METADATA_INDEX_FIELD_NUMBER: _builtins.int
+    MIN_INSYNC_REPLICAS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the topic; empty if only an id that nobody has was given."""
     topic_id: _builtins.bytes
@@ -590,6 +591,8 @@ class TopicOutcome(_message.Message):
     """Replicas of each partition, as they are or would be."""
     metadata_index: _builtins.int
     """The metadata index at which it takes effect; brokers at or past it know."""
+    min_insync_replicas: _builtins.int
+    """Replicas that must be in sync for a record to be acknowledged, as they are or would be."""
     @_builtins.property
     def error(self) -> _errors_pb2.Error:
         """Why nothing was done; absent = success."""
@@ -603,10 +606,11 @@ class TopicOutcome(_message.Message):
         partitions: _builtins.int = ...,
         replication_factor: _builtins.int = ...,
         metadata_index: _builtins.int = ...,
+        min_insync_replicas: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "metadata_index", b"metadata_index", "name", b"name", "partitions", b"partitions", "replication_factor", b"replication_factor", "topic_id", b"topic_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "metadata_index", b"metadata_index", "min_insync_replicas", b"min_insync_replicas", "name", b"name", "partitions", b"partitions", "replication_factor", b"replication_factor", "topic_id", b"topic_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

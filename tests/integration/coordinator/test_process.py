@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from streamkeep_common.image import MAX_FEATURE_LEVEL
 from streamkeep_common.methods import CREATE_TOPICS, DESCRIBE_CLUSTER, LIST_TOPICS, SESSION
 from streamkeep_common.seams.network import Channel
 from streamkeep_common.seams.real.network import GrpcNetwork
@@ -99,7 +100,7 @@ async def join_a_broker(channel: Channel) -> None:
         address="127.0.0.1:7201",
         directory_ids=[b"d" * 16],
         min_feature_level=1,
-        max_feature_level=2,
+        max_feature_level=MAX_FEATURE_LEVEL,
     )
     await stream.send(SessionRequest(register=register))
     answer = await stream.receive()

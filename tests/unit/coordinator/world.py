@@ -73,9 +73,9 @@ class World:
         return brokers
 
     async def create(
-        self, *names: str, partitions: int = 1, validate_only: bool = False
+        self, *names: str, partitions: int = 1, replicas: int = 1, validate_only: bool = False
     ) -> CreateTopicsResponse:
-        topics = [NewTopic(name=name, partitions=partitions) for name in names]
+        topics = [NewTopic(name=name, partitions=partitions, replication_factor=replicas) for name in names]
         request = CreateTopicsRequest(topics=topics, validate_only=validate_only)
         return await self.client.call(CREATE_TOPICS, request, timeout_s=5)
 

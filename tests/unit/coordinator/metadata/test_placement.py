@@ -58,7 +58,7 @@ def with_topic(image: ClusterImage, placed: list[Placed]) -> ClusterImage:
 
 
 @pytest.mark.parametrize(
-    ("brokers", "partitions", "replicas"), [(3, 6, 1), (3, 7, 3), (5, 20, 3), (4, 10, 2)]
+    ("brokers", "partitions", "replicas"), [(3, 6, 1), (3, 7, 3), (5, 20, 3), (4, 10, 2), (6, 60, 3)]
 )
 def test_leaders_and_replicas_are_spread_evenly(brokers: int, partitions: int, replicas: int) -> None:
     placed = place(cluster(*[""] * brokers), partitions, replicas)
@@ -132,3 +132,32 @@ def test_a_fenced_broker_gets_nothing() -> None:
 def test_more_replicas_than_live_brokers_are_refused(replicas: int) -> None:
     with pytest.raises(InvalidReplicationFactorError, match="there are 2"):
         place(cluster("", "", "", fenced=(1,)), 1, replicas)
+
+
+def test_only_brokers_that_can_take_a_replica_get_one() -> None:
+    image = cluster("", "", "", "", directories=2)
+    stalled, full, draining = (BrokerRecord() for _ in range(3))
+    for record, broker_id in ((stalled, 1), (full, 2), (draining, 3)):
+        record.CopyFrom(image.brokers[broker_id].registration)
+    stalled.stalled_directory_ids.append(stalled.directory_ids[0])
+    full.full_directory_ids.extend(full.directory_ids)
+    draining.draining = True
+    records = [MetadataRecord(broker=each) for each in (stalled, full, draining)]
+    image, _ = apply(image, records, image.index + 1)
+
+    placed = place(image, 6, 2)
+
+    assert {member for each in placed for member in each.replicas} == {1, 4}
+    used = {directory_id for each in placed for directory_id in each.directory_ids}
+    assert used == {stalled.directory_ids[1], *image.brokers[4].directory_ids}
+
+
+@pytest.mark.parametrize("racks", [[""] * 3, [""] * 7, ["a", "b", "c"], ["a", "a", "b", "b", "c", "c"]])
+def test_many_topics_of_three_replicas_leave_leaders_and_replicas_level(racks: list[str]) -> None:
+    image = cluster(*racks, directories=2)
+    for partitions in (6, 1, 12, 3, 6, 1, 5):
+        image = with_topic(image, place(image, partitions, 3))
+    assert max(image.leader_counts.values()) - min(image.leader_counts.values()) <= 1
+    assert max(image.replica_counts.values()) - min(image.replica_counts.values()) <= 3
+    counts = image.directory_counts.values()
+    assert max(counts) - min(counts) <= 3

@@ -6,6 +6,7 @@ import json
 import random
 from pathlib import Path
 
+from streamkeep_common.image import MAX_FEATURE_LEVEL
 from streamkeep_common.methods import DESCRIBE_CLUSTER, PROBE, UPGRADE_FEATURES
 from streamkeep_common.seams import make_directories_durably
 from streamkeep_coordinator.recovery import recover
@@ -70,7 +71,7 @@ def test_its_coordinator_goes_on_alone_and_after_the_upgrade_others_can_join() -
         await quorum.new_node(2).start()
         assert (await quorum.add(2)).error.code == errors_pb2.INVALID_QUORUM_CHANGE
         upgraded = await quorum.ask(1, UPGRADE_FEATURES, UpgradeFeaturesRequest())
-        assert upgraded.level == 2
+        assert upgraded.level == MAX_FEATURE_LEVEL
         await quorum.until_voters(1)
         assert not (await quorum.add(2)).HasField("error")
         await quorum.until_voters(1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from streamkeep_common.image import MAX_FEATURE_LEVEL
 from streamkeep_common.methods import (
     ADD_PARTITIONS,
     ALTER_TOPIC_SETTINGS,
@@ -35,8 +36,8 @@ def test_a_topic_lives_from_create_to_delete() -> None:
     async def scenario(world: World) -> None:
         call = world.client.call
         await world.live_brokers(3)
-        created = (await world.create("t", partitions=0)).outcomes[0]
-        assert (created.partitions, created.replication_factor) == (6, 1)
+        created = (await world.create("t", partitions=0, replicas=0)).outcomes[0]
+        assert (created.partitions, created.replication_factor, created.min_insync_replicas) == (6, 3, 2)
 
         grow = AddPartitionsRequest(topics=[PartitionCount(name="t", partitions=8)])
         grown = (await call(ADD_PARTITIONS, grow, timeout_s=5)).outcomes[0]
@@ -54,7 +55,7 @@ def test_a_topic_lives_from_create_to_delete() -> None:
         assert settings["segment_ms"].is_default
 
         listed = (await call(LIST_TOPICS, ListTopicsRequest(), timeout_s=5)).topics
-        assert [(each.name, each.partitions, each.replication_factor) for each in listed] == [("t", 8, 1)]
+        assert [(each.name, each.partitions, each.replication_factor) for each in listed] == [("t", 8, 3)]
 
         delete = DeleteTopicsRequest(topic_ids=[created.topic_id])
         assert (await call(DELETE_TOPICS, delete, timeout_s=5)).outcomes[0].name == "t"
@@ -103,7 +104,7 @@ def test_the_cluster_describes_itself() -> None:
         await world.live_brokers(2)
         await world.create("t", partitions=4)
         answer = await world.client.call(DESCRIBE_CLUSTER, DescribeClusterRequest(), timeout_s=5)
-        assert (answer.term, answer.feature_level, answer.cluster_epoch) == (2, 2, 1)
+        assert (answer.term, answer.feature_level, answer.cluster_epoch) == (2, MAX_FEATURE_LEVEL, 1)
         assert [(each.coordinator_id, each.active) for each in answer.coordinators] == [(1, True)]
         assert (answer.topics, answer.partitions, answer.offline_partitions) == (1, 4, 0)
         assert len(answer.cluster_id) == 22
