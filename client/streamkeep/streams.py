@@ -21,6 +21,9 @@ from streamkeep_common.seams.network import ClientStream, RpcError, Status
 SILENCE_S = 1.0
 """A broker that says nothing for so long may no longer lead: ask a coordinator."""
 
+STILL_SILENT_S = 0.5
+"""While it goes on saying nothing, ask this often: somebody else will lead soon."""
+
 DOUBT_INTERVAL_S = 1.0
 """A broker whose leadership is unconfirmed makes the client ask a coordinator this often."""
 
@@ -50,7 +53,7 @@ class Conversation(Protocol[Q_co, R_contra]):
         ...
 
     def on_silence(self) -> None:
-        """Nothing was heard for SILENCE_S; called again each time that passes."""
+        """Nothing was heard for SILENCE_S; called again every STILL_SILENT_S for as long as that goes on."""
         ...
 
 
@@ -87,15 +90,18 @@ async def converse(stream: ClientStream[Q, R], conversation: Conversation[Q, R])
 
 
 async def _hear(stream: ClientStream[Q, R], conversation: Conversation[Q, R]) -> None:
+    patience_s = SILENCE_S
     while True:
         try:
-            async with asyncio.timeout(SILENCE_S):
+            async with asyncio.timeout(patience_s):
                 message = await stream.receive()
         except TimeoutError:
+            patience_s = STILL_SILENT_S
             conversation.on_silence()
             continue
         if message is None:
             return
+        patience_s = SILENCE_S
         conversation.hear(message)
 
 

@@ -335,6 +335,8 @@ class Sender:
             "the broker has not answered" if queue.has_leader else "it has no leader"
         )
         timeout_ms = self._options.delivery_timeout_ms
-        return DeliveryTimeoutError(
+        error = DeliveryTimeoutError(
             f"{queue.topic}-{queue.partition} did not acknowledge within {timeout_ms} ms: {reason}"
         )
+        error.__cause__ = route.last_error
+        return error

@@ -15,6 +15,7 @@ from streamkeep.errors import (
     DiskFullError,
     InvalidTimestampError,
     InvalidTopicNameError,
+    NotEnoughReplicasError,
     StreamkeepError,
     UnknownPartitionError,
     UnknownTopicError,
@@ -139,6 +140,23 @@ def test_retriable_errors_are_retried_in_order_and_never_surface() -> None:
             offsets = [(await delivery).offset for delivery in deliveries]
             assert offsets == list(range(1, 201))
         assert log.values()[1:] == [b"%05d" % number for number in range(200)]
+
+    in_world(story)
+
+
+def test_too_few_replicas_are_waited_for_and_named_when_it_takes_too_long() -> None:
+    async def story(world: World) -> None:
+        (log,) = world.cluster.create_topic("t")
+        refusal = NotEnoughReplicasError("t-0 has 1 replica in sync, and min_insync_replicas is 2")
+        async with world.client() as client, Producer(client, delivery_timeout_ms=2_000) as producer:
+            world.cluster.produce_errors.extend([refusal] * 3)
+            assert (await (await producer.send("t", b"waits"))).offset == 0
+            world.cluster.produce_errors.extend([refusal] * 100)
+            with pytest.raises(DeliveryTimeoutError, match="min_insync_replicas is 2") as raised:
+                await (await producer.send("t", b"too late"))
+            assert isinstance(raised.value.__cause__, NotEnoughReplicasError)
+            assert raised.value.__cause__.retriable
+        assert log.values() == [b"waits"]
 
     in_world(story)
 
