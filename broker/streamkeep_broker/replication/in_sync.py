@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 
-def effective_min_in_sync(min_insync_replicas: int, replicas: int) -> int:
-    """How many must be in sync: a topic cannot ask for more replicas than it has."""
-    return min(min_insync_replicas, replicas)
-
-
 def least_acknowledged_end(
-    acknowledged_ends: Mapping[int, int], in_sync: Sequence[int], *, min_in_sync: int
+    acknowledged_ends: Mapping[int, int],
+    *,
+    committed: Sequence[int],
+    additions: Sequence[int] = (),
+    required: int,
 ) -> int | None:
     """The offset below which every record is safe, or None while nothing new may be called safe.
 
-    `in_sync` is the maximal in-sync set: the committed one and its pending additions, pending removals
-    still in it (KIP-497, KAFKA-8090). A replica in it that has not said its end yet holds everything back,
-    and so does a set smaller than `min_in_sync`.
+    It is taken over the maximal in-sync set (KIP-497, KAFKA-8090): the committed one, in which pending
+    removals still are, and the pending `additions`. A replica in it that has not said its end yet holds
+    everything back. Whether there are enough of them is asked of the committed set alone: one that may never
+    be let in makes nothing safe, and below `required` the watermark is frozen (KIP-966).
     """
-    if len(in_sync) < min_in_sync:
+    if len(committed) < required:
         return None
     least: int | None = None
-    for replica in in_sync:
+    for replica in (*committed, *additions):
         end = acknowledged_ends.get(replica)
         if end is None:
             return None

@@ -1,32 +1,32 @@
-"""One hosted replica: whether it leads, what is acknowledged, who waits for that and who reads along.
+"""One hosted replica: the part that it plays, how far it may be read, and who reads along.
 
-It decides by the rules of `in_sync` and `waiters` and acts on its log; it knows nothing of streams, of
-messages other than the batch, or of how leaders are chosen. All calls are on the event loop.
+It leads, follows a leader on another broker, or has no leader, as the committed image says; alone it decides
+only to lead no more. What a leader does is in `leadership`. It knows nothing of streams, of messages other
+than the batch, or of how leaders are chosen. All calls are on the event loop.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from streamkeep_broker.log.manager import LogManager
-from streamkeep_broker.log.partition_log import Appended, PartitionLog
-from streamkeep_broker.log.producer_states import Duplicate
-from streamkeep_broker.replication.in_sync import effective_min_in_sync, least_acknowledged_end
-from streamkeep_broker.replication.waiters import PendingAppend, Waiters
+from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_broker.replication.leadership import Leadership
+from streamkeep_broker.replication.positions import check_position, check_watermark_known
+from streamkeep_broker.replication.waiters import PendingAppend
 from streamkeep_common.errors import (
-    DuplicateSequenceError,
     FencedLeaderEpochError,
     NotLeaderError,
-    OffsetNotAvailableError,
     OffsetOutOfRangeError,
     StorageFailedError,
     StreamkeepError,
     UnknownLeaderEpochError,
 )
-from streamkeep_common.image import PartitionImage
-from streamkeep_common.records import check_produced_batch
+from streamkeep_common.image import BrokerImage, PartitionImage
 from streamkeep_common.seams import Clock
 from streamkeep_common.settings import TopicSettings
+from streamkeep_proto.v1.coordinator_pb2 import InSyncMember
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
 from streamkeep_proto.v1.records_pb2 import RecordBatch
 
@@ -44,30 +44,47 @@ class Reader(Protocol):
 
 
 class Partition:
-    """A replica of one partition on this broker. It refuses everything until an image makes it leader."""
+    """A replica of one partition on this broker. It refuses everything until an image gives it a part.
 
-    def __init__(self, log: PartitionLog, *, logs: LogManager, clock: Clock, broker_id: int) -> None:
+    `on_moved` is called when a flush has moved the log's flushed end, `on_isr_due` when a follower should be
+    let into the in-sync set now. Both are to be assigned by whoever wants to know.
+    """
+
+    def __init__(
+        self, log: PartitionLog, *, logs: LogManager, clock: Clock, broker_id: int, replica_lag_ms: int
+    ) -> None:
         self.log = log
+        self.leader = 0
         self.leader_epoch = 0
         self.partition_epoch = 0
-        self.leads = False
+        self.leadership: Leadership | None = None
+        """What a leader has; None while this replica does not lead."""
+        self.on_moved: Callable[[], None] = _nobody_listens
+        self.on_isr_due: Callable[[Partition], None] = _nobody_proposes
         self._logs = logs
         self._clock = clock
         self._broker_id = broker_id
+        self._replica_lag_s = replica_lag_ms / 1000
         self._hint: LeaderHint | None = None
-        self._epoch_start_offset = 0
-        self._in_sync: tuple[int, ...] = ()
-        self._replicas = 0
-        self._acknowledged_ends: dict[int, int] = {}
-        self._waiters = Waiters()
+        self._resigned_epoch = 0
+        self._leaders_watermark = 0
         self._failure: StorageFailedError | None = None
         self._readers: dict[Reader, None] = {}
-        log.on_progress = self.advance
+        log.on_progress = self._flushed
 
     @property
     def name(self) -> str:
         """topic-partition, for people."""
         return f"{self.log.topic}-{self.log.partition}"
+
+    @property
+    def leads(self) -> bool:
+        return self.leadership is not None
+
+    @property
+    def follows(self) -> bool:
+        """Its leader is on another broker."""
+        return self.leader not in {0, self._broker_id}
 
     @property
     def high_watermark(self) -> int:
@@ -76,60 +93,85 @@ class Partition:
     @property
     def waiting(self) -> int:
         """Batches that wait for the high watermark."""
-        return len(self._waiters)
+        return 0 if self.leadership is None else self.leadership.waiting
 
     @property
     def readers(self) -> int:
         """How many read along."""
         return len(self._readers)
 
-    # --- what the image says ---
+    # --- the part it plays ---
 
-    def apply(self, image: PartitionImage, hint: LeaderHint | None) -> None:
-        """Take leadership, in-sync set and epochs from the image; `hint` names the leader for clients."""
+    def apply(
+        self, image: PartitionImage, hint: LeaderHint | None, *, brokers: Mapping[int, BrokerImage]
+    ) -> None:
+        """Play the part that the image says; `hint` names the leader for clients, `brokers` are the image's.
+
+        To be called when the partition has changed, and when one of its replicas' brokers has: whether it is
+        fenced, and in which registration it is.
+        """
         assert image.leader_epoch >= self.leader_epoch, "leader epochs never go back"
         self._hint = hint
-        self._in_sync = image.isr
-        self._replicas = len(image.replicas)
+        if image.leader_epoch != self.leader_epoch:
+            self._leaders_watermark = 0
+        self.leader = image.leader
+        self.leader_epoch = image.leader_epoch
         self.partition_epoch = image.partition_epoch
-        if image.leader == self._broker_id:
-            self._lead(image.leader_epoch)
-        else:
-            self.leader_epoch = image.leader_epoch
+        if image.leader != self._broker_id:
             self.resign(self._not_leader())
+        elif self.leadership is not None and self.leadership.leader_epoch == image.leader_epoch:
+            self.leadership.update(image, brokers)
+        elif image.leader_epoch > self._resigned_epoch:
+            self._lead(image, brokers)
+
+    def resign(self, error: StreamkeepError) -> None:
+        """Lead no more in this leader epoch: all that wait, follow or read along get `error`."""
+        leadership, self.leadership = self.leadership, None
+        if leadership is None:
+            return
+        self._resigned_epoch = leadership.leader_epoch
+        leadership.end(error)
+        self.end_readers(error)
+
+    def step_down(self, hint: LeaderHint) -> None:
+        """A follower knows of a newer leader. Nothing is acknowledged any more until an image says the like;
+        what is acknowledged already the newer leader has, for it was in sync."""
+        if self.leadership is not None and hint.leader_epoch > self.leader_epoch:
+            self._hint = hint
+            self.resign(self._not_leader())
+
+    def _lead(self, image: PartitionImage, brokers: Mapping[int, BrokerImage]) -> None:
+        if self.leadership is not None:
+            self.leadership.end(self._not_leader())
+        self.leadership = Leadership(
+            image,
+            brokers,
+            log=self.log,
+            logs=self._logs,
+            clock=self._clock,
+            replica_lag_s=self._replica_lag_s,
+            on_watermark=self._tell_readers,
+            on_isr_due=lambda: self.on_isr_due(self),
+        )
+        if self._failure is not None:
+            self.leadership.storage_failed(self._failure)
+        self.leadership.advance()
 
     def change_settings(self, settings: TopicSettings) -> None:
         """New topic settings count from now on; a weaker durability may acknowledge what waits."""
         self.log.settings = settings
         self._logs.request_flush(self.log)
+        if self.leadership is not None:
+            self.leadership.check_waiters()
         self.advance()
-
-    def resign(self, error: StreamkeepError) -> None:
-        """Lead no more: all that wait and all that read along get `error`."""
-        self.leads = False
-        self._waiters.fail(error)
-        readers, self._readers = self._readers, {}
-        for reader in readers:
-            reader.ended(error)
 
     def storage_failed(self, error: StorageFailedError) -> None:
         """The log's disk will never again say that a batch is safe: answer all that wait for it."""
         self._failure = error
-        self._waiters.fail(error)
+        if self.leadership is not None:
+            self.leadership.storage_failed(error)
 
-    def _lead(self, leader_epoch: int) -> None:
-        if self.leads and leader_epoch == self.leader_epoch:
-            self.advance()
-            return
-        self.leads = True
-        self.leader_epoch = leader_epoch
-        self._epoch_start_offset = self.log.log_end_offset
-        self.log.leader_epochs.assign(leader_epoch, self._epoch_start_offset)
-        self._acknowledged_ends = {}
-        self._logs.request_flush(self.log)
-        self.advance()
-
-    # --- producing ---
+    # --- leading ---
 
     def append(
         self, batch: RecordBatch, payload: bytes, *, leader_epoch: int, pending: PendingAppend
@@ -139,100 +181,106 @@ class Partition:
         `leader_epoch` is the one the client believes in, 0 = it does not say. Never raises StreamkeepError:
         a refusal is an outcome too, and waits for its turn.
         """
-        needed_end = 0
         try:
-            needed_end = self._append(batch, payload, leader_epoch, pending)
-        except DuplicateSequenceError as error:
-            # The client counts it as done, so whatever it repeats must be safe: all that is here, then.
-            pending.refuse(error)
-            needed_end = self.log.log_end_offset
+            leadership = self.check_leads(leader_epoch)
         except StreamkeepError as error:
             pending.refuse(error)
-        if self._failure is not None and needed_end > self.log.high_watermark:
-            pending.error, needed_end = self._failure, 0
-        self._waiters.add(pending, needed_end)
-        self.advance()
+            self._refuse(pending)
+        else:
+            leadership.append(batch, payload, pending)
 
-    def _append(self, batch: RecordBatch, payload: bytes, claimed_epoch: int, pending: PendingAppend) -> int:
-        """Returns the offset that the high watermark must reach before the answer is given."""
-        self.check_leads(claimed_epoch)
-        log = self.log
-        now_ms = self._clock.now_ms()
-        check_produced_batch(batch, payload, settings=log.settings, now_ms=now_ms)
-        stored: Appended | Duplicate | None = log.producers.check(
-            batch.producer_id, batch.producer_epoch, batch.base_sequence, batch.record_count
-        )
-        if stored is None:
-            stored = self._logs.append(log, batch, payload, leader_epoch=self.leader_epoch, now_ms=now_ms)
-            self._logs.request_flush(log)
-        pending.base_offset = stored.base_offset
-        pending.append_time_ms = stored.append_time_ms
-        return stored.next_offset
+    def _refuse(self, pending: PendingAppend) -> None:
+        if self.leadership is not None:
+            self.leadership.wait(pending, 0)
+        else:
+            pending.done()
 
-    def advance(self) -> None:
-        """Move the high watermark as far as the rules allow, answer those it reaches, tell those who read."""
-        moved = self.leads and self._raise_watermark()
-        self._waiters.release(self.log.high_watermark, self.log.log_start_offset)
-        if moved:
-            self._tell_readers()
-
-    def _raise_watermark(self) -> bool:
-        log = self.log
-        self._acknowledged_ends[self._broker_id] = log.acknowledged_end
-        needed = effective_min_in_sync(log.settings.min_insync_replicas, self._replicas)
-        end = least_acknowledged_end(self._acknowledged_ends, self._in_sync, min_in_sync=needed)
-        return end is not None and end > log.high_watermark and log.advance_high_watermark(end)
-
-    # --- reading ---
-
-    def check_leads(self, claimed_epoch: int) -> None:
+    def check_leads(self, claimed_epoch: int) -> Leadership:
         """Raise NotLeaderError, or an epoch error if the client believes in another epoch (0 = any)."""
-        if not self.leads:
+        if self.leadership is None:
             raise self._not_leader()
-        if not claimed_epoch or claimed_epoch == self.leader_epoch:
+        if claimed_epoch:
+            self._check_epoch(claimed_epoch)
+        return self.leadership
+
+    def check_leads_in(self, leader_epoch: int) -> Leadership:
+        """As `check_leads`, for a follower, who knows the epoch and may know it before this broker does."""
+        self._check_epoch(leader_epoch)
+        return self.check_leads(leader_epoch)
+
+    def _check_epoch(self, claimed_epoch: int) -> None:
+        if claimed_epoch == self.leader_epoch:
             return
         told = f"{self.name} is at leader epoch {self.leader_epoch}, the request at {claimed_epoch}"
         if claimed_epoch < self.leader_epoch:
             raise FencedLeaderEpochError(told, leader=self._hint)
         raise UnknownLeaderEpochError(told)
 
-    def check_position(self, offset: int, last_read_epoch: int) -> None:
-        """Raise OffsetOutOfRangeError unless a reader may stand at `offset`.
+    def wanted_isr(self, now_s: float) -> list[InSyncMember] | None:
+        """The in-sync set that this leader wants to propose now; None = it has nothing to propose.
 
-        `last_read_epoch` is the leader epoch of the record before it, 0 = none. If the log's part of that
-        epoch ends below `offset`, what the reader saw was cut from the log: it must hear of it (KIP-320).
+        If it is proposed, then in the same pass of the loop: call `isr_proposed`, and after the call one of
+        the others unless it was accepted; then the image settles it.
         """
-        log = self.log
-        if not log.log_start_offset <= offset <= log.log_end_offset:
-            raise OffsetOutOfRangeError(
-                f"offset {offset} of {self.name} is outside {log.log_start_offset} to {log.log_end_offset}"
-            )
-        if not last_read_epoch:
-            return
-        if last_read_epoch > self.leader_epoch:
-            raise UnknownLeaderEpochError(
-                f"{self.name} is at leader epoch {self.leader_epoch}, the reader at {last_read_epoch}"
-            )
-        end_offset = self._epoch_end(last_read_epoch)
-        if end_offset < offset:
-            raise OffsetOutOfRangeError(
-                f"{self.name} was cut at offset {end_offset}: records of leader epoch {last_read_epoch} "
-                f"from there to {offset - 1} are gone and others may stand in their place"
-            )
+        return None if self.leadership is None else self.leadership.wanted_isr(now_s)
 
-    def _epoch_end(self, leader_epoch: int) -> int:
-        """Where the log's part of an epoch ends; of one before all it knows, where those begin."""
-        epochs = self.log.leader_epochs
-        known = epochs.end_offset(leader_epoch, self.log.log_end_offset)
-        return known.end_offset if known is not None else epochs.starts[0].start_offset
+    def isr_proposed(self, members: list[InSyncMember]) -> None:
+        """The proposal is about to be sent."""
+        assert self.leadership is not None, "only leaders propose"
+        self.leadership.isr_proposed(members)
+
+    def isr_refused(self) -> None:
+        """It was not carried out and never will be."""
+        if self.leadership is not None:
+            self.leadership.isr_refused()
+
+    def isr_unknown(self) -> None:
+        """Nobody can say whether it was or will be carried out."""
+        if self.leadership is not None:
+            self.leadership.isr_unknown()
+
+    # --- following ---
+
+    def learn(self, *, high_watermark: int, log_start_offset: int) -> None:
+        """A follower hears from its leader. Its own watermark never passes what it has acknowledged."""
+        assert not self.leads, "a leader learns from nobody"
+        self._leaders_watermark = max(self._leaders_watermark, high_watermark)
+        moved = self._follow_watermark()
+        if log_start_offset > self.log.log_start_offset:
+            before = self.log.log_start_offset
+            self.log.adopt_log_start(log_start_offset)
+            moved = moved or self.log.log_start_offset > before
+        if moved:
+            self._tell_readers()
+
+    def _follow_watermark(self) -> bool:
+        return self._leaders_watermark > self.log.high_watermark and self.log.advance_high_watermark(
+            self._leaders_watermark
+        )
+
+    # --- progress ---
+
+    def _flushed(self) -> None:
+        self.advance()
+        self.on_moved()
+
+    def advance(self) -> None:
+        """Move the high watermark as far as it may go."""
+        if self.leadership is not None:
+            self.leadership.advance()
+        elif self._follow_watermark():
+            self._tell_readers()
+
+    # --- reading ---
+
+    def check_position(self, offset: int, last_read_epoch: int) -> None:
+        """As `positions.check_position`."""
+        check_position(self.log, offset, last_read_epoch, leader_epoch=self.leader_epoch)
 
     def check_watermark_known(self) -> None:
         """Raise OffsetNotAvailableError until the high watermark is known to this epoch (KIP-207)."""
-        if self.log.high_watermark < self._epoch_start_offset:
-            raise OffsetNotAvailableError(
-                f"{self.name} has just been given leader epoch {self.leader_epoch} and its high watermark "
-                f"has not reached offset {self._epoch_start_offset}"
-            )
+        if self.leadership is not None:
+            check_watermark_known(self.log, self.leadership.epoch_start_offset, self.leader_epoch)
 
     def delete_records(self, before_offset: int) -> None:
         """Move the log start to `before_offset` (-1 = the high watermark), never back.
@@ -248,6 +296,8 @@ class Partition:
             )
         if target > log.log_start_offset:
             log.delete_records(target)
+            if self.leadership is not None:
+                self.leadership.tell_followers()
             self._tell_readers()
 
     def add_reader(self, reader: Reader) -> None:
@@ -258,9 +308,23 @@ class Partition:
         """Nothing happens if it is not there."""
         self._readers.pop(reader, None)
 
+    def end_readers(self, error: StreamkeepError) -> None:
+        """This broker serves the partition no more: all that read along get `error`."""
+        readers, self._readers = self._readers, {}
+        for reader in readers:
+            reader.ended(error)
+
     def _tell_readers(self) -> None:
         for reader in self._readers:
             reader.moved()
 
     def _not_leader(self) -> NotLeaderError:
         return NotLeaderError(f"broker {self._broker_id} does not lead {self.name}", leader=self._hint)
+
+
+def _nobody_listens() -> None:
+    """Until somebody asks to hear of flushes."""
+
+
+def _nobody_proposes(_partition: Partition) -> None:
+    """Until somebody asks to hear of members to add."""

@@ -1,0 +1,47 @@
+"""Where a reader of a replica may stand, and when its watermark can be told. Pure rules over its log."""
+
+from __future__ import annotations
+
+from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_common.errors import OffsetNotAvailableError, OffsetOutOfRangeError, UnknownLeaderEpochError
+
+
+def check_position(log: PartitionLog, offset: int, last_read_epoch: int, *, leader_epoch: int) -> None:
+    """Raise OffsetOutOfRangeError unless a reader may stand at `offset`.
+
+    `last_read_epoch` is the leader epoch of the record before it, 0 = none. If the log's part of that
+    epoch ends below `offset`, what the reader saw was cut from the log: it must hear of it (KIP-320).
+    UnknownLeaderEpochError if that epoch is newer than `leader_epoch`.
+    """
+    name = f"{log.topic}-{log.partition}"
+    if not log.log_start_offset <= offset <= log.log_end_offset:
+        raise OffsetOutOfRangeError(
+            f"offset {offset} of {name} is outside {log.log_start_offset} to {log.log_end_offset}"
+        )
+    if not last_read_epoch:
+        return
+    if last_read_epoch > leader_epoch:
+        raise UnknownLeaderEpochError(
+            f"{name} is at leader epoch {leader_epoch}, the reader at {last_read_epoch}"
+        )
+    end_offset = _epoch_end(log, last_read_epoch)
+    if end_offset < offset:
+        raise OffsetOutOfRangeError(
+            f"{name} was cut at offset {end_offset}: records of leader epoch {last_read_epoch} "
+            f"from there to {offset - 1} are gone and others may stand in their place"
+        )
+
+
+def check_watermark_known(log: PartitionLog, epoch_start_offset: int, leader_epoch: int) -> None:
+    """Raise OffsetNotAvailableError until the high watermark is known to this leader epoch (KIP-207)."""
+    if log.high_watermark < epoch_start_offset:
+        raise OffsetNotAvailableError(
+            f"{log.topic}-{log.partition} has just been given leader epoch {leader_epoch} and its high "
+            f"watermark has not reached offset {epoch_start_offset}"
+        )
+
+
+def _epoch_end(log: PartitionLog, leader_epoch: int) -> int:
+    """Where the log's part of an epoch ends; of one before all it knows, where those begin."""
+    known = log.leader_epochs.end_offset(leader_epoch, log.log_end_offset)
+    return known.end_offset if known is not None else log.leader_epochs.starts[0].start_offset
