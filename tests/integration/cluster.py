@@ -16,7 +16,7 @@ Each process has a data directory of its own and keeps its address over restarts
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -102,7 +102,7 @@ class Cluster:
                 broker.flags["coordinators"] = self.bootstrap
                 if self.links is not None:
                     broker.flags["advertised"] = await self.links.open(broker.name)
-            await asyncio.gather(*(self.start(broker) for broker in self.brokers.values()))
+            await self._start_all(self.brokers.values())
         except BaseException:
             await self.close()
             raise
@@ -129,6 +129,11 @@ class Cluster:
         if self.links is not None:
             await self.links.close()
 
+    async def _start_all(self, servers: Iterable[ServerProcess]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for server in servers:
+                group.create_task(self.start(server))
+
     async def _start_coordinators(self) -> None:
         if self.links is not None:
             for number, server in self.coordinators.items():
@@ -138,7 +143,7 @@ class Cluster:
                 server.flags["initial-members"] = members
         elif len(self.coordinators) == 1:
             self.coordinator.flags["initial-members"] = "1"
-        await asyncio.gather(*(self.start(server) for server in self.coordinators.values()))
+        await self._start_all(self.coordinators.values())
         if self.links is None:
             self._addresses = {number: server.address for number, server in self.coordinators.items()}
         if self.links is None and len(self.coordinators) > 1:
