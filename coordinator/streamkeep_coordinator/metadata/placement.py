@@ -50,6 +50,7 @@ class Placement:
 
     def __init__(self, image: ClusterImage, existing: Iterable[PartitionImage] = ()) -> None:
         self._brokers = candidates(image)
+        self._able = {broker.broker_id: broker for broker in self._brokers}
         self._leaders = Counter(image.leader_counts)
         self._replicas = Counter(image.replica_counts)
         self._directories = Counter(image.directory_counts)
@@ -57,7 +58,7 @@ class Placement:
         self._topic_replicas: Counter[int] = Counter()
         for partition in existing:
             self._topic_leaders[partition.replicas[0]] += 1
-            self._topic_replicas.update(partition.replicas)
+            self._topic_replicas.update(partition.target_replicas)
         self._as_leaders = _Queue(self._brokers, self._leader_load)
         self._as_followers = {
             rack: _Queue(brokers, self._follower_load)
@@ -91,8 +92,8 @@ class Placement:
         return self._placed(chosen[first:])
 
     def lead(self, replicas: Sequence[int]) -> int:
-        """Which of a partition's replicas is to be its preferred leader: one that can take leaders, if any."""
-        able = [broker for broker in self._brokers if broker.broker_id in replicas]
+        """Which of the replicas is to be the preferred leader: who leads least of those that can."""
+        able = [self._able[each] for each in replicas if each in self._able]
         if not able:
             return replicas[0]
         leader = min(able, key=self._leader_load)

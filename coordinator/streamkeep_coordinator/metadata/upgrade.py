@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from streamkeep_common.errors import UnsupportedFeatureError
-from streamkeep_common.image import MAX_FEATURE_LEVEL, MIN_FEATURE_LEVEL, ClusterImage
+from streamkeep_common.image import (
+    MAX_FEATURE_LEVEL,
+    MIN_FEATURE_LEVEL,
+    REPLICATION_FEATURE_LEVEL,
+    ClusterImage,
+)
 from streamkeep_coordinator.metadata.decision import Decision, Draft
 from streamkeep_proto.v1.coordinator_pb2 import UpgradeFeaturesRequest, UpgradeFeaturesResponse
 from streamkeep_proto.v1.metadata_pb2 import FeatureLevelRecord, MetadataRecord
@@ -42,6 +47,15 @@ def upgrade_features(
         draft.write(MetadataRecord(feature_level=FeatureLevelRecord(level=level)))
     answer = UpgradeFeaturesResponse(previous_level=image.feature_level, level=level)
     return draft.decide(answer, validate_only=request.validate_only)
+
+
+def check_replication(image: ClusterImage) -> None:
+    """UnsupportedFeatureError below the feature level at which replicas move and brokers are drained."""
+    if image.feature_level < REPLICATION_FEATURE_LEVEL:
+        raise UnsupportedFeatureError(
+            f"this needs feature level {REPLICATION_FEATURE_LEVEL}, and the cluster works at "
+            f"{image.feature_level}: raise it with `streamctl cluster upgrade`"
+        )
 
 
 def _check(image: ClusterImage, level: int) -> None:
