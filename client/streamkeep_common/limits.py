@@ -46,6 +46,9 @@ MAX_PARTITIONS_PER_TOPIC = 10_000
 
 MAX_REPLICATION_FACTOR = 15
 
+MAX_MOVES_PER_REQUEST = 1_000
+"""Partitions that one request moves: each takes time to decide, and all are one entry of the metadata log."""
+
 MAX_SETTING_TEXT = 4_096
 """Characters of one setting's value."""
 

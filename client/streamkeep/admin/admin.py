@@ -13,46 +13,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from streamkeep.admin.placement import PlacementAdmin
 from streamkeep.admin.quorum import QuorumAdmin
+from streamkeep.admin.replicas import ReplicaAdmin
 from streamkeep.coordinators import Whom
 from streamkeep.offsets import OffsetQuestion, delete_records, list_offsets
 from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
-from streamkeep_common.errors import StreamkeepError, UnknownBrokerError, raise_if_error
+from streamkeep_common.errors import StreamkeepError, raise_if_error
 from streamkeep_common.limits import ID_BYTES
 from streamkeep_common.methods import (
     ADD_PARTITIONS,
     ALTER_TOPIC_SETTINGS,
     CREATE_TOPICS,
     DELETE_TOPICS,
-    DESCRIBE_CLUSTER,
-    DESCRIBE_LOG_DIRS,
-    DESCRIBE_TOPICS,
-    LIST_TOPICS,
     UPGRADE_FEATURES,
 )
-from streamkeep_proto.v1.broker_pb2 import DeletedRecords, DescribeLogDirsRequest, ListedOffset, LogDir
+from streamkeep_proto.v1.broker_pb2 import DeletedRecords, ListedOffset
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
     AlterTopicSettings,
     AlterTopicSettingsRequest,
     CreateTopicsRequest,
     DeleteTopicsRequest,
-    DescribeClusterRequest,
-    DescribeClusterResponse,
-    DescribeTopicsRequest,
-    ListTopicsRequest,
     NewTopic,
     PartitionCount,
-    TopicInfo,
-    TopicListing,
     TopicOutcome,
     UpgradeFeaturesRequest,
     UpgradeFeaturesResponse,
 )
 
 
-class Admin(QuorumAdmin):
-    """Manages topics, looks into the cluster, and changes its quorum.
+class Admin(PlacementAdmin, ReplicaAdmin, QuorumAdmin):
+    """Manages topics, looks into the cluster, moves replicas, and changes the quorum.
 
     `bootstrap` names coordinators ("host:port", several with commas or as a list), or is a `Client` to share.
     Changes are made by the active coordinator, which is found among the others. Calls are tried again for
@@ -130,21 +122,6 @@ class Admin(QuorumAdmin):
         response = await self._ask(Whom.ACTIVE, DELETE_TOPICS, request)
         return list(response.outcomes)
 
-    async def list_topics(self) -> list[TopicListing]:
-        """All topics, by name."""
-        return list((await self._ask(Whom.ANY, LIST_TOPICS, ListTopicsRequest())).topics)
-
-    async def describe_topic(self, name: str) -> TopicInfo:
-        """Partitions and settings of a topic. Raises UnknownTopicError."""
-        (topic,) = await self.describe_topics([name])
-        raise_if_error(topic.error)
-        return topic
-
-    async def describe_topics(self, names: Iterable[str] = ()) -> list[TopicInfo]:
-        """Partitions and settings of these topics, each with its `error`; of all topics if none is named."""
-        request = DescribeTopicsRequest(names=names)
-        return list((await self._ask(Whom.ANY, DESCRIBE_TOPICS, request)).topics)
-
     async def add_partitions(
         self, name: str, partitions: int, *, validate_only: bool = False, wait: bool = True
     ) -> TopicOutcome:
@@ -207,20 +184,6 @@ class Admin(QuorumAdmin):
 
     # --- the cluster ---
 
-    async def describe_cluster(self) -> DescribeClusterResponse:
-        """Coordinators, brokers, and how many topics and partitions there are.
-
-        `stale` is set if no coordinator that can be reached has a quorum: this is then what one of them
-        knows.
-        """
-        return await self._client.coordinators.ask(
-            Whom.ANY,
-            DESCRIBE_CLUSTER,
-            DescribeClusterRequest(),
-            timeout_s=self._timeout_s,
-            second_best=lambda answer: answer.stale,
-        )
-
     async def upgrade_features(
         self, level: int = 0, *, validate_only: bool = False
     ) -> UpgradeFeaturesResponse:
@@ -230,12 +193,3 @@ class Admin(QuorumAdmin):
         """
         request = UpgradeFeaturesRequest(level=level, validate_only=validate_only)
         return await self._ask(Whom.ACTIVE, UPGRADE_FEATURES, request)
-
-    async def describe_log_dirs(self, broker_id: int) -> list[LogDir]:
-        """State and contents of a broker's log directories. Raises UnknownBrokerError, UnavailableError."""
-        cluster = await self.describe_cluster()
-        for broker in cluster.brokers:
-            if broker.broker_id == broker_id:
-                request = DescribeLogDirsRequest()
-                return list((await self._client.call_broker(broker.address, DESCRIBE_LOG_DIRS, request)).dirs)
-        raise UnknownBrokerError(f"there is no broker {broker_id}")

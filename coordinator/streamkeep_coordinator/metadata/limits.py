@@ -7,9 +7,6 @@ MAX_PARTITIONS_PER_CLUSTER = 200_000
 MAX_NEW_PARTITIONS_PER_REQUEST = 20_000
 """One request is one entry of the log, which must stay well below the largest message."""
 
-MAX_MOVES_PER_REQUEST = 1_000
-"""Partitions that one request moves: each takes time to decide, and all are one entry of the log."""
-
 MAX_ITEMS_PER_REQUEST = 1_000
 """Topics that one request may name."""
 

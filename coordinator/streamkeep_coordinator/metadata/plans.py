@@ -21,10 +21,10 @@ from streamkeep_common.errors import (
     to_proto,
 )
 from streamkeep_common.image import ClusterImage, PartitionImage, TopicImage
+from streamkeep_common.limits import MAX_MOVES_PER_REQUEST
 from streamkeep_coordinator.metadata.decision import Decision, Draft
 from streamkeep_coordinator.metadata.empty_broker_plan import Emptying
 from streamkeep_coordinator.metadata.explicit_plan import ExplicitTargets
-from streamkeep_coordinator.metadata.limits import MAX_MOVES_PER_REQUEST
 from streamkeep_coordinator.metadata.placement import Placed
 from streamkeep_coordinator.metadata.reassign import (
     begin_reassignment,

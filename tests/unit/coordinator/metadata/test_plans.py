@@ -14,7 +14,7 @@ from streamkeep_common.errors import (
     UnsupportedFeatureError,
 )
 from streamkeep_common.image import ClusterImage
-from streamkeep_coordinator.metadata.limits import MAX_MOVES_PER_REQUEST
+from streamkeep_common.limits import MAX_MOVES_PER_REQUEST
 from streamkeep_coordinator.metadata.plans import reassign_partitions
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.coordinator_pb2 import ExplicitPlan, PartitionTarget, ReassignPartitionsRequest

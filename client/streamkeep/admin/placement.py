@@ -1,0 +1,186 @@
+"""Where replicas are: moves, leaders, brokers on their way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from streamkeep.admin.description import DescribingAdmin
+from streamkeep.coordinators import Whom
+from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
+from streamkeep_common.limits import MAX_MOVES_PER_REQUEST
+from streamkeep_common.methods import DRAIN_BROKER, ELECT_LEADERS, REASSIGN_PARTITIONS, REMOVE_BROKER
+from streamkeep_proto.v1.coordinator_pb2 import (
+    PREFERRED,
+    UNCLEAN,
+    CancelPlan,
+    DrainBrokerRequest,
+    DrainBrokerResponse,
+    ElectionOutcome,
+    ElectLeadersRequest,
+    EmptyBrokerPlan,
+    ExplicitPlan,
+    PartitionTarget,
+    ReassignmentOutcome,
+    ReassignPartitionsRequest,
+    RemoveBrokerRequest,
+    ReplicationFactorPlan,
+    TopicInfo,
+    TopicPartitionName,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reassignment:
+    """A move that is under way. It is complete when all `target` replicas are in sync (`isr`).
+
+    `adding` are the brokers that copy the partition, `removing` those that drop it then.
+    """
+
+    topic_partition: TopicPartition
+    leader: int
+    target: tuple[int, ...]
+    adding: tuple[int, ...]
+    removing: tuple[int, ...]
+    isr: tuple[int, ...]
+
+
+class PlacementAdmin(DescribingAdmin):
+    """See `Admin`."""
+
+    # --- replicas ---
+
+    async def reassign_partitions(
+        self,
+        replicas: Mapping[AnyTopicPartition, Sequence[int]],
+        *,
+        directory_ids: Mapping[AnyTopicPartition, Sequence[bytes]] | None = None,
+        validate_only: bool = False,
+    ) -> list[ReassignmentOutcome]:
+        """Give partitions these replicas, broker ids, the preferred leader first. New ones are copied first;
+        old ones go when all new ones are in sync.
+
+        `directory_ids` names a log directory for each replica, b"" where it does not matter. One outcome a
+        partition, with its `error`; those that are as wanted, or on their way there, are left out, also if
+        this very call began it and the first answer was lost.
+        """
+        targets = [
+            PartitionTarget(
+                topic=topic_partition[0],
+                partition=topic_partition[1],
+                replicas=wanted,
+                directory_ids=(directory_ids or {}).get(topic_partition, ()),
+            )
+            for topic_partition, wanted in replicas.items()
+        ]
+        outcomes: list[ReassignmentOutcome] = []
+        for some in _portions(targets):
+            plan = ReassignPartitionsRequest(explicit=ExplicitPlan(partitions=some))
+            outcomes += await self._reassign(plan, validate_only=validate_only)
+        return outcomes
+
+    async def empty_broker(self, broker_id: int, *, validate_only: bool = False) -> list[ReassignmentOutcome]:
+        """Move all replicas of a broker to others, spread over brokers and racks. Best after `drain_broker`.
+
+        One call moves up to 1000 partitions; repeat it until the answer is empty. Raises UnknownBrokerError.
+        """
+        plan = ReassignPartitionsRequest(empty_broker=EmptyBrokerPlan(broker_id=broker_id))
+        return await self._reassign(plan, validate_only=validate_only)
+
+    async def set_replication_factor(
+        self, topic: str, replication_factor: int, *, validate_only: bool = False
+    ) -> list[ReassignmentOutcome]:
+        """Give each partition of a topic more or fewer replicas. The leader stays.
+
+        One call moves up to 1000 partitions; repeat it until the answer is empty. Raises UnknownTopicError
+        or InvalidReplicationFactorError.
+        """
+        plan = ReplicationFactorPlan(topic=topic, replication_factor=replication_factor)
+        request = ReassignPartitionsRequest(replication_factor=plan)
+        return await self._reassign(request, validate_only=validate_only)
+
+    async def cancel_reassignments(
+        self, topic_partitions: Iterable[AnyTopicPartition] = (), *, validate_only: bool = False
+    ) -> list[ReassignmentOutcome]:
+        """Stop moves and go back to the replicas from before; all that are under way if none is named.
+
+        One outcome a partition: NO_REASSIGNMENT_IN_PROGRESS where there is nothing to stop.
+        """
+        plan = CancelPlan(partitions=_names(topic_partitions))
+        return await self._reassign(ReassignPartitionsRequest(cancel=plan), validate_only=validate_only)
+
+    async def list_reassignments(self, topics: Iterable[str] = ()) -> list[Reassignment]:
+        """The moves that are under way, of these topics or of all."""
+        described = await self.describe_topics(topics)
+        return [move for topic in described for move in _moves(topic)]
+
+    async def _reassign(
+        self, request: ReassignPartitionsRequest, *, validate_only: bool
+    ) -> list[ReassignmentOutcome]:
+        request.validate_only = validate_only
+        return list((await self._ask(Whom.ACTIVE, REASSIGN_PARTITIONS, request)).outcomes)
+
+    # --- leaders ---
+
+    async def elect_leaders(
+        self,
+        topic_partitions: Iterable[AnyTopicPartition] = (),
+        *,
+        unclean: bool = False,
+        validate_only: bool = False,
+    ) -> list[ElectionOutcome]:
+        """Make the preferred replica of each partition its leader, where it is in sync; of all if none is
+        named.
+
+        `unclean` instead gives named partitions without a leader any live replica. What it lacks of the
+        acknowledged records IS LOST. One outcome a partition: ELECTION_NOT_NEEDED where nothing changes.
+        """
+        request = ElectLeadersRequest(
+            kind=UNCLEAN if unclean else PREFERRED,
+            partitions=_names(topic_partitions),
+            validate_only=validate_only,
+        )
+        return list((await self._ask(Whom.ACTIVE, ELECT_LEADERS, request)).outcomes)
+
+    # --- brokers ---
+
+    async def drain_broker(
+        self, broker_id: int, *, draining: bool = True, validate_only: bool = False
+    ) -> DrainBrokerResponse:
+        """Let a broker get no new replicas, or with `draining=False` let it again. What it has stays there:
+        `empty_broker` moves it. Raises UnknownBrokerError.
+        """
+        request = DrainBrokerRequest(broker_id=broker_id, draining=draining, validate_only=validate_only)
+        return await self._ask(Whom.ACTIVE, DRAIN_BROKER, request)
+
+    async def remove_broker(self, broker_id: int, *, validate_only: bool = False) -> None:
+        """Forget a broker that is stopped and has no replicas.
+
+        Raises BrokerNotEmptyError, or UnknownBrokerError, which if an answer was lost may be about the broker
+        that this call removed.
+        """
+        request = RemoveBrokerRequest(broker_id=broker_id, validate_only=validate_only)
+        await self._ask(Whom.ACTIVE, REMOVE_BROKER, request)
+
+
+def _portions(targets: Sequence[PartitionTarget]) -> Iterator[Sequence[PartitionTarget]]:
+    for start in range(0, len(targets), MAX_MOVES_PER_REQUEST):
+        yield targets[start : start + MAX_MOVES_PER_REQUEST]
+
+
+def _names(topic_partitions: Iterable[tuple[str, int]]) -> list[TopicPartitionName]:
+    return [TopicPartitionName(topic=topic, partition=partition) for topic, partition in topic_partitions]
+
+
+def _moves(topic: TopicInfo) -> Iterator[Reassignment]:
+    for partition in topic.partitions:
+        removing = tuple(partition.removing_replicas)
+        if partition.adding_replicas or removing:
+            yield Reassignment(
+                topic_partition=TopicPartition(topic.name, partition.partition),
+                leader=partition.leader,
+                target=tuple(each for each in partition.replicas if each not in removing),
+                adding=tuple(partition.adding_replicas),
+                removing=removing,
+                isr=tuple(partition.isr),
+            )

@@ -1,0 +1,184 @@
+"""What replicas hold: their sizes, and whether they are the same, byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from streamkeep.admin.description import DescribingAdmin
+from streamkeep.topic_partition import TopicPartition
+from streamkeep_common.errors import ReplicaNotAvailableError, StreamkeepError, raise_if_error
+from streamkeep_common.methods import HASH_REPLICAS
+from streamkeep_proto.v1.broker_pb2 import LogDir, LogDirReplica
+from streamkeep_proto.v1.coordinator_pb2 import PartitionInfo, TopicInfo
+from streamkeep_proto.v1.replication_pb2 import HashReplica, HashReplicasRequest
+
+HASH_TIMEOUT_S = 300.0
+"""A replica of some 100 GB is read and hashed in that time."""
+
+AT_A_TIME = 4
+"""Partitions that are hashed together: it reads disks that others need too."""
+
+ROUNDS = 4
+"""How often a partition is looked at whose replicas do not agree: it may be moving, or losing its oldest
+records just then."""
+
+ROUND_WAIT_S = 0.5
+
+
+class Digest(NamedTuple):
+    """What a replica holds of a range: what is equal has equal digests. Offsets are where the frames end."""
+
+    from_offset: int
+    to_offset: int
+    size_bytes: int
+    sha256: bytes
+
+
+ReplicaAnswer: TypeAlias = Digest | StreamkeepError
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedPartition:
+    """The replicas of one partition, compared from the greatest of their log starts (`from_offset`) up to the
+    least of their high watermarks (`to_offset`). `replicas` has what each broker answered.
+    """
+
+    topic_partition: TopicPartition
+    leader: int
+    from_offset: int
+    to_offset: int
+    replicas: Mapping[int, ReplicaAnswer]
+
+    @property
+    def identical(self) -> bool:
+        """All replicas answered, and hold the same bytes."""
+        return not self.differing and not self.unanswered
+
+    @property
+    def differing(self) -> tuple[int, ...]:
+        """Brokers that hold other bytes than the leader, or if it does not answer than most do."""
+        digests = {broker: answer for broker, answer in self.replicas.items() if isinstance(answer, Digest)}
+        if not digests:
+            return ()
+        ((most, _),) = Counter(digests.values()).most_common(1)
+        right = digests.get(self.leader, most)
+        return tuple(broker for broker, digest in digests.items() if digest != right)
+
+    @property
+    def unanswered(self) -> tuple[int, ...]:
+        """Brokers that did not answer, or have no replica although they should."""
+        return tuple(
+            broker for broker, answer in self.replicas.items() if isinstance(answer, StreamkeepError)
+        )
+
+
+class ReplicaAdmin(DescribingAdmin):
+    """See `Admin`."""
+
+    async def replica_sizes(
+        self, broker_ids: Iterable[int] = ()
+    ) -> dict[TopicPartition, dict[int, LogDirReplica]]:
+        """What the replicas of each partition take and how far they go, by broker; brokers that do not answer
+        are left out."""
+        sizes: dict[TopicPartition, dict[int, LogDirReplica]] = {}
+        for broker_id, dirs in (await self.describe_all_log_dirs(broker_ids)).items():
+            for replica in () if isinstance(dirs, StreamkeepError) else _replicas(dirs):
+                topic_partition = TopicPartition(replica.topic, replica.partition)
+                sizes.setdefault(topic_partition, {})[broker_id] = replica
+        return sizes
+
+    async def verify_replicas(self, topics: Iterable[str] = ()) -> list[VerifiedPartition]:
+        """Compare all replicas of each partition of these topics, or of all, by SHA-256 of their bytes.
+
+        Replicas that do not agree are looked at again a few times, since they may be on the move. Writing and
+        reading go on. Raises UnknownTopicError.
+        """
+        names = list(topics)
+        verified: dict[TopicPartition, VerifiedPartition] = {}
+        for round_ in range(ROUNDS):
+            if round_:
+                await self._client.clock.sleep(ROUND_WAIT_S)
+            described = await self.describe_topics(names)
+            pending = [
+                (topic, partition)
+                for topic in described
+                for partition in _partitions(topic, is_named=bool(names) and not round_)
+                if not round_ or _is_open(verified.get(TopicPartition(topic.name, partition.partition)))
+            ]
+            if not pending:
+                break
+            verified.update(await self._verify(pending))
+        return [verified[topic_partition] for topic_partition in sorted(verified)]
+
+    async def _verify(
+        self, partitions: list[tuple[TopicInfo, PartitionInfo]]
+    ) -> dict[TopicPartition, VerifiedPartition]:
+        brokers = {broker for _, partition in partitions for broker in partition.replicas}
+        sizes, addresses = await asyncio.gather(self.replica_sizes(brokers), self.broker_addresses())
+        turns = asyncio.Semaphore(AT_A_TIME)
+
+        async def verify(topic: TopicInfo, partition: PartitionInfo) -> VerifiedPartition:
+            topic_partition = TopicPartition(topic.name, partition.partition)
+            async with turns:
+                return await self._compare(topic, partition, sizes.get(topic_partition, {}), addresses)
+
+        compared = await asyncio.gather(*(verify(*each) for each in partitions))
+        return {each.topic_partition: each for each in compared}
+
+    async def _compare(
+        self,
+        topic: TopicInfo,
+        partition: PartitionInfo,
+        replicas: Mapping[int, LogDirReplica],
+        addresses: Mapping[int, str],
+    ) -> VerifiedPartition:
+        present = [each for each in replicas.values() if each.topic_id == topic.topic_id]
+        from_offset = max((each.log_start_offset for each in present), default=0)
+        to_offset = max(from_offset, min((each.high_watermark for each in present), default=0))
+        asked = HashReplica(
+            topic_id=topic.topic_id,
+            partition=partition.partition,
+            from_offset=from_offset,
+            to_offset=to_offset,
+        )
+        brokers = list(partition.replicas)
+        answers = await asyncio.gather(*(self._digest(addresses.get(each, ""), asked) for each in brokers))
+        return VerifiedPartition(
+            TopicPartition(topic.name, partition.partition),
+            partition.leader,
+            from_offset,
+            to_offset,
+            dict(zip(brokers, answers, strict=True)),
+        )
+
+    async def _digest(self, address: str, asked: HashReplica) -> ReplicaAnswer:
+        if not address:
+            return ReplicaNotAvailableError("the broker is not known any more")
+        request = HashReplicasRequest(replicas=[asked])
+        try:
+            answer = await self._client.call_broker(address, HASH_REPLICAS, request, timeout_s=HASH_TIMEOUT_S)
+            (replica,) = answer.replicas
+            raise_if_error(replica.error)
+        except StreamkeepError as error:
+            return error
+        return Digest(replica.from_offset, replica.to_offset, replica.size_bytes, replica.sha256)
+
+
+def _replicas(dirs: Iterable[LogDir]) -> Iterator[LogDirReplica]:
+    for directory in dirs:
+        yield from directory.replicas
+
+
+def _partitions(topic: TopicInfo, *, is_named: bool) -> Iterable[PartitionInfo]:
+    """None of a topic that has been deleted meanwhile; raises if one that was named never was."""
+    if is_named:
+        raise_if_error(topic.error)
+    return topic.partitions
+
+
+def _is_open(verified: VerifiedPartition | None) -> bool:
+    return verified is not None and not verified.identical
