@@ -23,6 +23,7 @@ import pytest
 from streamkeep_common.image import ClusterImage, SnapshotBuilder, apply, difference, to_records
 from streamkeep_coordinator.metadata import brokers, create
 from streamkeep_coordinator.metadata.cluster import found_cluster
+from streamkeep_coordinator.metadata.registration import register_broker
 from streamkeep_proto.v1.coordinator_pb2 import CreateTopicsRequest, NewTopic, RegisterBroker
 from streamkeep_proto.v1.metadata_pb2 import (
     MetadataEntry,
@@ -113,7 +114,7 @@ def new_cluster() -> ClusterImage:
             min_feature_level=1,
             max_feature_level=3,
         )
-        image = committed(image, brokers.register_broker(image, request).records)
+        image = committed(image, register_broker(image, request).records)
         image = committed(image, brokers.unfence_broker(image, broker_id, 1).records)
     return image
 
