@@ -119,7 +119,7 @@ class Followers:
             before.replaced()
 
     def progress_of(self, subscription: Subscription) -> FollowerProgress | None:
-        """What its follower has acknowledged, if it is the newest subscription; else it counts for nothing."""
+        """What its follower has acknowledged; None, for it counts for nothing, if it is not the newest."""
         if self._subscriptions.get(subscription.follower_id) is not subscription:
             return None
         return self._progress[subscription.follower_id]

@@ -47,7 +47,8 @@ class Partition:
     """A replica of one partition on this broker. It refuses everything until an image gives it a part.
 
     `on_moved` is called when a flush has moved the log's flushed end, `on_isr_due` when a follower should be
-    let into the in-sync set now. Both are to be assigned by whoever wants to know.
+    let into the in-sync set now, and `on_damaged` by whoever finds the log corrupt. They are to be assigned by
+    whoever wants to know.
     """
 
     def __init__(
@@ -60,7 +61,8 @@ class Partition:
         self.leadership: Leadership | None = None
         """What a leader has; None while this replica does not lead."""
         self.on_moved: Callable[[], None] = _nobody_listens
-        self.on_isr_due: Callable[[Partition], None] = _nobody_proposes
+        self.on_isr_due: Callable[[Partition], None] = _nobody_cares
+        self.on_damaged: Callable[[Partition], None] = _nobody_cares
         self._logs = logs
         self._clock = clock
         self._broker_id = broker_id
@@ -326,5 +328,5 @@ def _nobody_listens() -> None:
     """Until somebody asks to hear of flushes."""
 
 
-def _nobody_proposes(_partition: Partition) -> None:
-    """Until somebody asks to hear of members to add."""
+def _nobody_cares(_partition: Partition) -> None:
+    """Until somebody asks to hear of it."""

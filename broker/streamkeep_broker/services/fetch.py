@@ -13,9 +13,9 @@ from typing import Protocol
 from streamkeep_broker.log.read import LogSlice, ReadCursor
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
-from streamkeep_broker.services.fetch_response import RESPONSE_BYTES, ResponseBuilder
 from streamkeep_broker.services.fetch_session import MAX_SUBSCRIPTIONS, FetchSession, Subscription
 from streamkeep_broker.services.limits import HEARTBEAT_S
+from streamkeep_broker.services.slice_response import RESPONSE_BYTES, ResponseBuilder
 from streamkeep_broker.services.stream_service import StreamService
 from streamkeep_broker.streams import Bell, run_halves
 from streamkeep_common.errors import (
@@ -245,6 +245,8 @@ def _read_failure(partition: Partition, error: StreamkeepError | OSError) -> Str
         error = StorageFailedError(f"cannot read {partition.name}: {error}")
     if isinstance(error, CorruptLogError | StorageFailedError):
         _logger.error("a reader of %s was stopped: %s", partition.name, error.message)
+    if isinstance(error, CorruptLogError):
+        partition.on_damaged(partition)
     return error
 
 

@@ -1,4 +1,4 @@
-"""The broker's gRPC service, method by method."""
+"""The broker's gRPC services, method by method: one for clients, one for other brokers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from streamkeep_broker.services.log_dirs import LogDirsService
 from streamkeep_broker.services.offsets import OffsetsService
 from streamkeep_broker.services.produce import ProduceService
 from streamkeep_broker.services.producers import ProducersService
+from streamkeep_broker.services.replica_hashes import ReplicaHashesService
+from streamkeep_broker.services.replicate import ReplicateService
 from streamkeep_common import methods
 from streamkeep_common.seams import Service
 
@@ -19,7 +21,7 @@ def broker_service(
     producers: ProducersService,
     log_dirs: LogDirsService,
 ) -> Service:
-    """What the listener serves."""
+    """What clients call."""
     return Service(
         name=methods.BROKER_SERVICE,
         unary={
@@ -29,4 +31,13 @@ def broker_service(
             methods.DESCRIBE_LOG_DIRS: log_dirs.describe,
         },
         streams={methods.PRODUCE: produce.handle, methods.FETCH: fetch.handle},
+    )
+
+
+def replication_service(*, replicate: ReplicateService, hashes: ReplicaHashesService) -> Service:
+    """What other brokers call, and who compares replicas."""
+    return Service(
+        name=methods.REPLICATION_SERVICE,
+        unary={methods.HASH_REPLICAS: hashes.hash_replicas},
+        streams={methods.REPLICATE: replicate.handle},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamkeep_broker.services.fetch_response import RESPONSE_BYTES, ResponseBuilder
+from streamkeep_broker.services.slice_response import RESPONSE_BYTES, ResponseBuilder
 from streamkeep_proto.v1.broker_pb2 import FetchedPartition, FetchResponse
 from streamkeep_proto.v1.records_pb2 import LogSegment, RecordBatch
 
