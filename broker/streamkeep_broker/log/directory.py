@@ -65,6 +65,11 @@ class LogDirectory:
         """Appends are refused for want of room, whatever else is the case."""
         return bool(self._full)
 
+    @property
+    def is_stalled(self) -> bool:
+        """A flush is late, whatever else is the case."""
+        return bool(self._stalled)
+
     def measured(self, space: FileSystemSpace) -> bool:
         """The file system has so much room now."""
         before = self.state

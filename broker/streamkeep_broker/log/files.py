@@ -6,6 +6,7 @@
 00000000000000000100.timeindex      which timestamps stand where
 00000000000000000100.snapshot       producer states as of that offset
 leader-epochs                       where each leader epoch begins
+begin-anew                          an order to drop all of them (see `begin_anew`)
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ LEADER_EPOCHS_NAME = "leader-epochs"
 
 SEGMENT_SUFFIXES = (LOG_SUFFIX, INDEX_SUFFIX, OPEN_INDEX_SUFFIX, TIME_INDEX_SUFFIX, SNAPSHOT_SUFFIX)
 """Of all files that belong to one segment."""
+
+BEGIN_ANEW_NAME = "begin-anew"
 
 OFFSET_DIGITS = 20
 

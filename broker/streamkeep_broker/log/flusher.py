@@ -131,7 +131,7 @@ class Flusher:
         self._new_names[directory] = None
 
     def forget(self, log: FlushedLog, then: Callable[[], None]) -> None:
-        """The log is being deleted: flush it no more.
+        """The log is being deleted or rebuilt: flush it no more.
 
         `then` is called when no flush covers it: now, or when the one under way has ended, well or not. Until
         then its files must stay where they are, or that flush would take the disk for broken.
@@ -141,6 +141,12 @@ class Flusher:
             then()
         else:
             self._forgotten[log] = then
+
+    async def withdraw(self, log: FlushedLog) -> None:
+        """Return when no flush covers the log; until it is requested again none will."""
+        released = self._loop.create_future()
+        self.forget(log, lambda: released.set_result(None))
+        await released
 
     async def barrier(self) -> None:
         """Return when the flush that is under way now, if any, has ended, well or not."""

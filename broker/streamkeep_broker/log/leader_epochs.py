@@ -1,8 +1,8 @@
 """Which leader epoch began at which offset (KIP-101): the ground for finding where two logs part. Pure.
 
-The file is lines of text, each with its own checksum, and is only appended to while the log is open;
-reading it assigns the epochs again in their order. What stands in it of a part of the log that was lost
-is forgotten by the reader, and overruled by the next epoch.
+The file is lines of text, each with its own checksum, and is only appended to while the log grows;
+reading it assigns the epochs again in their order, and a later line overrules what it contradicts. Where
+the log was cut, the reader forgets what spoke of the lost part and must write the file anew.
 """
 
 from __future__ import annotations
@@ -58,7 +58,18 @@ class LeaderEpochs:
             return
         assert epoch > self.latest, f"leader epoch {epoch} after {self.latest}"
         self._put(EpochStart(epoch, start_offset))
-        self._unsaved.append(self._starts[-1])
+        self._unsaved.append(EpochStart(epoch, start_offset))
+
+    def follow(self, epoch: int, offset: int) -> None:
+        """The log has a record of the epoch at `offset`, whatever was assigned before.
+
+        A leader's epoch that never wrote is overruled by what another leader wrote there. Offsets below the
+        first start are of no interest any more.
+        """
+        if self.at(offset) == epoch or (self._starts and offset < self._starts[0].start_offset):
+            return
+        self._put(EpochStart(epoch, offset))
+        self._unsaved.append(EpochStart(epoch, offset))
 
     def at(self, offset: int) -> int:
         """The epoch that a record at this offset was written under, 0 if that is not known."""
@@ -72,6 +83,14 @@ class LeaderEpochs:
             return None
         ended = self._starts[number].start_offset if number < len(self._starts) else log_end_offset
         return EpochEnd(self._starts[number - 1].epoch, ended)
+
+    def end_of(self, epoch: int, *, log_start_offset: int, log_end_offset: int) -> EpochEnd:
+        """As `end_offset`; if all known epochs are later, epoch 0 ends where the first of them begins."""
+        known = self.end_offset(epoch, log_end_offset)
+        if known is not None:
+            return known
+        first = self._starts[0].start_offset if self._starts else log_start_offset
+        return EpochEnd(0, max(log_start_offset, first))
 
     def forget_before(self, log_start_offset: int) -> None:
         """Records below are gone; the epoch that reaches over the log start now begins there."""
@@ -114,9 +133,11 @@ class LeaderEpochs:
         return epochs
 
     def _put(self, start: EpochStart) -> None:
-        while self._starts and self._starts[-1].start_offset >= start.start_offset:
-            self._starts.pop()
-        self._starts.append(start)
+        starts = self._starts
+        while starts and (starts[-1].start_offset >= start.start_offset or starts[-1].epoch > start.epoch):
+            starts.pop()
+        if not starts or starts[-1].epoch != start.epoch:
+            starts.append(start)
 
 
 def _line(start: EpochStart) -> bytes:

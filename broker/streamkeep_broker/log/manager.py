@@ -21,6 +21,7 @@ from streamkeep_broker.log.identity import read_boot_id
 from streamkeep_broker.log.open_directory import OpenDirectory
 from streamkeep_broker.log.partition_log import Appended, PartitionLog
 from streamkeep_broker.log.partition_name import PartitionName, directory_name
+from streamkeep_broker.log.rebuilding import Rebuilding
 from streamkeep_broker.log.recovery import RecoveredLog, recover_log
 from streamkeep_broker.log.removals import Removals
 from streamkeep_broker.log.startup import Held, claim_directories, look_into, recover_logs
@@ -88,6 +89,7 @@ class LogManager:
         self._logs: dict[Key, PartitionLog] = {}
         self._homes: dict[PartitionLog, OpenDirectory] = {}
         self._upkeep: Upkeep | None = None
+        self._rebuilding = Rebuilding(disk=disk, recover=self._recover)
 
     def __iter__(self) -> Iterator[PartitionLog]:
         return iter(self._logs.values())
@@ -130,6 +132,7 @@ class LogManager:
         """
         if self._upkeep is not None:
             await self._upkeep.stop()
+        await self._rebuilding.stop()
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await asyncio.gather(*(home.stop() for home in self._open))
@@ -186,7 +189,7 @@ class LogManager:
         path = home.path / directory_name(topic_id, topic, partition)
         try:
             self._disk.make_directories(path)
-            recovered = self._recover(home, settings, path, BEGINNING)
+            recovered = self._recover(settings, path, BEGINNING)
         except OSError as error:
             raise home.write_failed(error) from error
         home.volume.flusher.add_names(home.path)
@@ -195,7 +198,8 @@ class LogManager:
     def delete(self, topic_id: bytes, partition: int) -> None:
         """Forget the log now; its files are renamed soon and removed later. KeyError if there is none."""
         log = self._logs.pop((topic_id, partition))
-        self._homes.pop(log).delete(log.path.name)
+        home = self._homes.pop(log)
+        self._rebuilding.after(log, partial(home.delete, log.path.name))
 
     def append(
         self, log: PartitionLog, batch: RecordBatch, payload: bytes, *, leader_epoch: int, now_ms: int
@@ -212,6 +216,41 @@ class LogManager:
             raise home.write_failed(error) from error
         home.wrote(FRAME_HEADER_BYTES + len(payload))
         return appended
+
+    def append_frames(
+        self, log: PartitionLog, frames: bytes, *, previous_end_offset: int, leader_epoch: int
+    ) -> None:
+        """As `PartitionLog.append_frames`, if the directory may be written. Raises as `append` too."""
+        home = self._homes[log]
+        home.directory.check_appendable(log.settings.min_free_bytes)
+        try:
+            log.append_frames(frames, previous_end_offset=previous_end_offset, leader_epoch=leader_epoch)
+        except OSError as error:
+            raise home.write_failed(error) from error
+        home.wrote(len(frames))
+
+    async def truncate(self, log: PartitionLog, offset: int) -> None:
+        """Cut the end of the log off so that no frame of it reaches above `offset`, which is at or above the
+        log start. Records below the high watermark may go: then it is lowered, which is logged as loss.
+
+        A power cut in the middle leaves the log as it was, or cut, or something between that ends above.
+        While it runs, which goes on if the caller is cancelled, nothing can be appended. Raises
+        StorageFailedError, DiskFullError; CorruptLogError, from a log with defects too.
+        """
+        await self._rebuilding.truncate(self._homes[log], log, offset)
+
+    async def begin_anew(self, log: PartitionLog, offset: int) -> None:
+        """Drop all of the log: it is empty then and begins at `offset`. A power cut in the middle leaves it
+        as it was or so. Raises StorageFailedError, DiskFullError.
+        """
+        await self._rebuilding.begin_anew(self._homes[log], log, offset)
+
+    async def quarantine(self, log: PartitionLog) -> None:
+        """Put all files of the log aside, in a directory beside it whose name ends with `.damaged`, where
+        they stay until a person removes them; the log is empty then and begins at 0. Raises
+        StorageFailedError, DiskFullError.
+        """
+        await self._rebuilding.quarantine(self._homes[log], log)
 
     def request_flush(self, log: PartitionLog) -> None:
         """Have the log flushed soon; then its `on_progress` is called.
@@ -264,7 +303,7 @@ class LogManager:
     async def _open_logs(self, home: OpenDirectory) -> None:
         _say_how_it_was_left(home)
         await home.volume.measure()
-        recover = partial(self._recover, home, UNKNOWN_SETTINGS)
+        recover = partial(self._recover, UNKNOWN_SETTINGS, clean=home.claim.was_stopped_cleanly)
         try:
             found = await home.volume.keep_house(partial(look_into, self._disk, home.path))
             recovered = await recover_logs(home.path, found, recover=recover, workers=self._workers)
@@ -277,15 +316,10 @@ class LogManager:
         home.remove_leftovers(found.deleted)
 
     def _recover(
-        self, home: OpenDirectory, settings: TopicSettings, path: Path, checkpoint: Checkpoint
+        self, settings: TopicSettings, path: Path, checkpoint: Checkpoint, *, clean: bool = False
     ) -> RecoveredLog:
         return recover_log(
-            self._disk,
-            self._files,
-            path,
-            checkpoint=checkpoint,
-            clean=home.claim.was_stopped_cleanly,
-            settings=settings,
+            self._disk, self._files, path, checkpoint=checkpoint, clean=clean, settings=settings
         )
 
     def _add(

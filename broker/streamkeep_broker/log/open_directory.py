@@ -46,7 +46,7 @@ class OpenDirectory:
         self._disk = disk
         self._checkpointing = asyncio.Lock()
         self._checkpoints_on_disk: dict[str, Checkpoint] | None = None
-        self._deleted_before = 0
+        self._aside_before = 0
 
     @property
     def path(self) -> Path:
@@ -78,14 +78,18 @@ class OpenDirectory:
 
     def request_flush(self, log: PartitionLog) -> None:
         """Flush the log soon if its topic is acknowledged by that; `flush_unhurried` looks after others."""
-        if log.settings.durability == "fsync" or log.needs_flush:
+        if not log.is_suspended and (log.settings.durability == "fsync" or log.needs_flush):
             self.volume.flusher.request(log)
 
     def flush_unhurried(self) -> None:
         """Flush every log that has something to flush."""
         for log in self.logs.values():
-            if _is_unflushed(log):
-                self.volume.flusher.request(log)
+            self.flush_if_needed(log)
+
+    def flush_if_needed(self, log: PartitionLog) -> None:
+        """Flush the log if it has something to flush."""
+        if _is_unflushed(log):
+            self.volume.flusher.request(log)
 
     # --- checkpoints ---
 
@@ -94,16 +98,20 @@ class OpenDirectory:
 
         A failure becomes the directory's state.
         """
+        try:
+            await self.write_checkpoint()
+        except OSError as error:
+            self.write_failed(error)
+
+    async def write_checkpoint(self) -> None:
+        """The same; raises OSError."""
         async with self._checkpointing:  # or an older one might be written over a newer one
             checkpoints = await self._collect_checkpoints()
             if checkpoints == self._checkpoints_on_disk:
                 return
-            try:
-                await self.volume.keep_house(partial(write_checkpoints, self._disk, self.path, checkpoints))
-            except OSError as error:
-                self.write_failed(error)
-            else:
-                self._checkpoints_on_disk = checkpoints
+            self._checkpoints_on_disk = None
+            await self.volume.keep_house(partial(write_checkpoints, self._disk, self.path, checkpoints))
+            self._checkpoints_on_disk = checkpoints
 
     async def _collect_checkpoints(self) -> dict[str, Checkpoint]:
         checkpoints = {}
@@ -132,7 +140,7 @@ class OpenDirectory:
         self.volume.flusher.forget(log, partial(self._put_away, log))
 
     def _put_away(self, log: PartitionLog) -> None:
-        doomed = self._free_name(log.path.name)
+        doomed = self.free_name(log.path.name, DELETED_SUFFIX)
         try:
             self._disk.rename(log.path, doomed)
         except OSError:
@@ -148,19 +156,19 @@ class OpenDirectory:
         for name in names:
             self.removals.put(partial(self._disk.remove_tree, self.path / name))
 
-    def _free_name(self, name: str) -> Path:
+    def free_name(self, name: str, suffix: str) -> Path:
+        """Where a log's directory can be put aside."""
         while True:
-            self._deleted_before += 1
-            doomed = self.path / f"{name}.{self._deleted_before}{DELETED_SUFFIX}"
-            if not self._disk.exists(doomed):
-                return doomed
+            self._aside_before += 1
+            aside = self.path / f"{name}.{self._aside_before}{suffix}"
+            if not self._disk.exists(aside):
+                return aside
 
     # --- stopping ---
 
     async def stop(self) -> None:
         """Flush and close every log, and leave the directory marked clean if all of that succeeds."""
-        for log in self.logs.values():
-            self.volume.flusher.request(log)
+        self.flush_unhurried()
         await self.volume.flusher.settle()
         if not self._can_be_left_clean():
             return
@@ -175,7 +183,7 @@ class OpenDirectory:
         return (
             self.logs_are_open
             and not self.directory.is_offline
-            and not any(_is_unflushed(log) or log.defects for log in self.logs.values())
+            and not any(_is_unflushed(log) or log.is_suspended or log.defects for log in self.logs.values())
         )
 
     def _close_cleanly(self) -> None:
@@ -188,8 +196,11 @@ class OpenDirectory:
 def checkpoint_of(log: PartitionLog) -> Checkpoint:
     """What may be relied on after a power cut: nothing in it is past the flushed end.
 
-    A corrupt log is scanned again from its first defect on, so that it is found again.
+    A corrupt log is scanned again from its first defect on, so that it is found again. Of one that is being
+    rebuilt only that may be relied on which is true of every state on the way.
     """
+    if log.lowered is not None:
+        return log.lowered
     flushed_end = log.flushed_end_offset
     return Checkpoint(
         log_start_offset=log.log_start_offset,
@@ -199,12 +210,14 @@ def checkpoint_of(log: PartitionLog) -> Checkpoint:
 
 
 def _is_unflushed(log: PartitionLog) -> bool:
-    return log.flushed_end_offset < log.log_end_offset or log.needs_flush
+    return not log.is_suspended and (log.flushed_end_offset < log.log_end_offset or log.needs_flush)
 
 
 def _remove_segment(disk: Disk, segment: RemovedSegment) -> None:
     for file in segment.files:
         file.close()
+    if segment.is_taken_over():
+        return
     for path in segment.paths:
         disk.remove_file(path)
 

@@ -9,20 +9,30 @@ Order: log_start <= high_watermark <= flushed_end <= log_end (durability `os`: h
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
+from streamkeep_broker.log.checkpoints import Checkpoint
 from streamkeep_broker.log.file_cache import FileClosedError
 from streamkeep_broker.log.files import LEADER_EPOCHS_NAME, OUT_OF_SPACE, Files
+from streamkeep_broker.log.leader_epochs import EpochEnd
 from streamkeep_broker.log.lookup import FoundOffset, LogView, find_max_timestamp, find_timestamp
+from streamkeep_broker.log.pushed_frames import check_pushed_frames
 from streamkeep_broker.log.read import LogReader, LogSlice, ReadCursor
 from streamkeep_broker.log.recovery import RecoveredLog
 from streamkeep_broker.log.retention import count_unneeded
 from streamkeep_broker.log.segment import Defect, Segment
 from streamkeep_broker.log.segments import FlushTarget, RemovedSegment, Segments
-from streamkeep_common.errors import CorruptLogError, OffsetOutOfRangeError, StorageFailedError
-from streamkeep_common.records.frame import FRAME_HEADER_BYTES, stamp
+from streamkeep_common.errors import (
+    CorruptLogError,
+    InvalidBatchError,
+    OffsetOutOfRangeError,
+    StorageFailedError,
+)
+from streamkeep_common.records.frame import FRAME_HEADER_BYTES, FrameHeader, stamp, unpack_header
 from streamkeep_common.seams import Disk, Worker
 from streamkeep_common.settings import TopicSettings
 from streamkeep_proto.v1.records_pb2 import RecordBatch
@@ -46,6 +56,18 @@ class Appended(NamedTuple):
     append_time_ms: int
 
 
+class HashedFrames(NamedTuple):
+    """What a range of a log holds: SHA-256 of the frames' bytes, the offsets they span, their size."""
+
+    sha256: bytes
+    from_offset: int
+    to_offset: int
+    size_bytes: int
+
+
+HASHED_AT_ONCE_BYTES = 1 << 20
+
+
 class PartitionLog:
     """The log of one partition. `settings` may be assigned: new ones count from the next call on."""
 
@@ -55,12 +77,15 @@ class PartitionLog:
         "_failure",
         "_files",
         "_reader",
+        "_refused",
         "_segments",
+        "_worker",
         "flushed_end_offset",
         "high_watermark",
         "leader_epochs",
         "log_end_offset",
         "log_start_offset",
+        "lowered",
         "on_progress",
         "partition",
         "path",
@@ -86,6 +111,13 @@ class PartitionLog:
         self.topic = topic
         self.partition = partition
         self.settings = settings
+        self.on_progress: Callable[[], None] = _nobody_listens
+        self._disk = disk
+        self._files = files
+        self._worker = reader
+        self._take(recovered)
+
+    def _take(self, recovered: RecoveredLog) -> None:
         self.path = recovered.path
         self.leader_epochs = recovered.leader_epochs
         self.producers = recovered.producers
@@ -93,15 +125,18 @@ class PartitionLog:
         self.high_watermark = recovered.high_watermark
         self.flushed_end_offset = recovered.flushed_end_offset
         self.log_end_offset = recovered.segments[-1].next_offset
-        self.on_progress: Callable[[], None] = _nobody_listens
+        self.lowered: Checkpoint | None = None
+        """While the log is rebuilt, and after that failed: what may be relied on if the power goes."""
         self._segments = Segments(
-            self.path, recovered.segments, disk=disk, files=files, names_unsynced=recovered.names_unsynced
+            self.path,
+            recovered.segments,
+            disk=self._disk,
+            files=self._files,
+            names_unsynced=recovered.names_unsynced,
         )
-        self._disk = disk
-        self._files = files
-        self._reader = LogReader(disk, reader)
+        self._reader = LogReader(self._disk, self._worker)
         self._defects = recovered.defects
-        self._failure = ""
+        self._failure = self._refused = ""
 
     def __repr__(self) -> str:
         return f"<PartitionLog {self.topic}-{self.partition} {self.log_start_offset}..{self.log_end_offset}>"
@@ -133,6 +168,21 @@ class PartitionLog:
         assert index is not None
         return index.largest_timestamp_ms
 
+    @property
+    def last_epoch(self) -> int:
+        """The leader epoch of the last record, 0 if there is none: a leader's epoch that has not written does
+        not count."""
+        return self.leader_epochs.at(self.log_end_offset - 1)
+
+    def epoch_end(self, leader_epoch: int) -> EpochEnd:
+        """The greatest epoch known here that is not above the one asked about, and where it ends (KIP-101).
+
+        Epoch 0, which ends where the log's first one begins, if all are later.
+        """
+        return self.leader_epochs.end_of(
+            leader_epoch, log_start_offset=self.log_start_offset, log_end_offset=self.log_end_offset
+        )
+
     # --- writing ---
 
     def append(self, batch: RecordBatch, payload: bytes, *, leader_epoch: int, now_ms: int) -> Appended:
@@ -141,7 +191,7 @@ class PartitionLog:
         Raises OSError after what was written of it was cut off again, CorruptLogError while the log has
         defects, StorageFailedError after a failed write could not be cut off.
         """
-        if self._defects or self._failure:
+        if self._defects or self._refused:
             raise self._refusal()
         log_append_time = self.settings.timestamp_type == "append"
         timestamp_ms = now_ms if log_append_time else batch.max_timestamp_ms
@@ -175,6 +225,56 @@ class PartitionLog:
         )
         return Appended(base_offset, next_offset, now_ms)
 
+    def append_frames(self, frames: bytes, *, previous_end_offset: int, leader_epoch: int) -> None:
+        """Store a leader's frames as they are; `previous_end_offset` is where the log must end for that.
+
+        All are checked before the first is written. Raises CorruptBatchError, InvalidBatchError and
+        UnsupportedFeatureError as `check_pushed_frames`, and as `append`; frames that went to a segment
+        before the one that could not be written stay.
+        """
+        if self._defects or self._refused:
+            raise self._refusal()
+        if previous_end_offset != self.log_end_offset:
+            raise InvalidBatchError(
+                f"the frames follow offset {previous_end_offset}, {self!r} ends elsewhere"
+            )
+        pushed = check_pushed_frames(
+            frames,
+            log_end_offset=previous_end_offset,
+            last_epoch=self.last_epoch,
+            leader_epoch=leader_epoch,
+        )
+        if not self._segments.takes_all(self.settings, pushed, len(frames)):
+            self._append_piecemeal(frames, pushed.headers)
+        else:
+            self._append_run(frames, pushed.headers)
+
+    def _append_piecemeal(self, frames: bytes, headers: Sequence[FrameHeader]) -> None:
+        """Where a segment ends within the frames."""
+        first = position = 0
+        while first < len(headers):
+            count = self._segments.count_fitting(self.settings, headers, first)
+            if not count:
+                self._segments.roll(self.producers)
+                continue
+            run = headers[first : first + count]
+            size = sum(header.frame_bytes for header in run)
+            self._append_run(frames[position : position + size], run)
+            first, position = first + count, position + size
+
+    def _append_run(self, frames: bytes, headers: Sequence[FrameHeader]) -> None:
+        active = self._segments.active
+        with self._cutting_back(active):
+            active.append_frames(frames, headers, interval_bytes=self.settings.index_interval_bytes)
+        self._segments.size_bytes += len(frames)
+        self.log_end_offset = active.next_offset
+        epoch = 0
+        for header in headers:
+            if header.leader_epoch != epoch:
+                epoch = header.leader_epoch
+                self.leader_epochs.follow(epoch, header.base_offset)
+            self.producers.take_in(header)
+
     def advance_high_watermark(self, offset: int) -> bool:
         """Move it forward to `offset`, at most to what is acknowledged here. False if it stays."""
         offset = min(offset, self.acknowledged_end)
@@ -195,6 +295,10 @@ class PartitionLog:
             )
         self._raise_log_start(before_offset)
 
+    def adopt_log_start(self, offset: int) -> None:
+        """Follow the leader's log start, at most to the own high watermark, never back."""
+        self._raise_log_start(min(offset, self.high_watermark))
+
     def take_unneeded_segments(self, now_ms: int) -> list[RemovedSegment]:
         """Let go of the segments that retention or delete_records has made unneeded; the log start follows.
 
@@ -203,7 +307,7 @@ class PartitionLog:
         what is wrong with it is to be looked at first.
         """
         count = 0
-        if not self._defects and not self._failure:
+        if not self._defects and not self._refused:
             count = count_unneeded(
                 self._segments.all,
                 self._segments.largest_timestamp_ms,
@@ -222,7 +326,7 @@ class PartitionLog:
     def _write(self, header: bytes, payload: bytes, next_offset: int, timestamp_ms: int) -> None:
         """The frame at the end of the log, or nothing of it and OSError."""
         active = self._segments.active
-        try:
+        with self._cutting_back(active):
             active.append(
                 header,
                 payload,
@@ -230,21 +334,26 @@ class PartitionLog:
                 timestamp_ms=timestamp_ms,
                 interval_bytes=self.settings.index_interval_bytes,
             )
-        except OSError:
-            self._cut_back(active)
-            raise
         self._segments.size_bytes += len(header) + len(payload)
         self.log_end_offset = next_offset
 
     def _refusal(self) -> Exception:
-        return StorageFailedError(self._failure) if self._failure else CorruptLogError(str(self._defects[0]))
+        return StorageFailedError(self._refused) if self._refused else CorruptLogError(str(self._defects[0]))
+
+    @contextmanager
+    def _cutting_back(self, segment: Segment) -> Iterator[None]:
+        """Take back what a failed write has left behind the last frame."""
+        try:
+            yield
+        except OSError:
+            self._cut_back(segment)
+            raise
 
     def _cut_back(self, segment: Segment) -> None:
-        """Take back what a failed write has left behind the last frame."""
         try:
             segment.file.truncate(segment.size)
         except OSError as error:
-            self._failure = (
+            self._failure = self._refused = (
                 f"{segment.path} has an unfinished frame at byte {segment.size} that cannot be cut: {error}"
             )
 
@@ -356,6 +465,51 @@ class PartitionLog:
             self.high_watermark,
             self.settings.index_interval_bytes,
         )
+
+    async def hash_frames(self, from_offset: int, to_offset: int) -> HashedFrames:
+        """Hash the bytes of the frames from the one that contains `from_offset` up to the last that ends at
+        or below `to_offset`. Raises as `read`.
+        """
+        digest, size = hashlib.sha256(), 0
+        offset, cursor = from_offset, ReadCursor()
+        while offset < to_offset:
+            piece = await self.read(
+                offset, max_bytes=HASHED_AT_ONCE_BYTES, end_offset=to_offset, cursor=cursor
+            )
+            if not piece.data:
+                break
+            if not size:
+                from_offset = unpack_header(piece.data).base_offset
+            await self._reader.run(partial(digest.update, piece.data))
+            size += len(piece.data)
+            offset = piece.next_offset
+        return HashedFrames(digest.digest(), from_offset, offset, size)
+
+    # --- rebuilding ---
+
+    @property
+    def is_suspended(self) -> bool:
+        """Its files are being changed, or that failed halfway: it takes no appends and no flushes."""
+        return self.lowered is not None
+
+    def suspend(self, lowered: Checkpoint) -> None:
+        """Its files are about to be changed behind its back; nothing above `lowered` may be relied on."""
+        self.lowered = lowered
+        self._refused = f"{self.topic}-{self.partition} is being rebuilt"
+        self._segments.is_taken_over = True
+
+    def relent(self) -> None:
+        """Its files were not changed after all."""
+        self.lowered = None
+        self._refused = self._failure
+        self._segments.is_taken_over = False
+
+    def resume(self, recovered: RecoveredLog) -> None:
+        """This is what its files hold now."""
+        assert self.is_suspended and recovered.path == self.path
+        high_watermark = self.high_watermark
+        self._take(recovered)
+        self.high_watermark = max(self.log_start_offset, min(high_watermark, self.acknowledged_end))
 
     # --- closing ---
 

@@ -16,6 +16,7 @@ from streamkeep_common.errors import (
     UnknownProducerError,
 )
 from streamkeep_common.limits import MAX_SEQUENCE
+from streamkeep_common.records.frame import CONTROL, FrameHeader
 
 REMEMBERED_BATCHES = 5
 _SEQUENCES = MAX_SEQUENCE + 1
@@ -113,6 +114,18 @@ class ProducerStates:
         state.batches.append(batch)
         if len(state.batches) > REMEMBERED_BATCHES:
             del state.batches[0]
+
+    def take_in(self, header: FrameHeader) -> None:
+        """Take note of a frame in the log, by whoever it was written."""
+        if header.producer_id > 0 and not header.attributes & CONTROL:
+            self.record(
+                header.producer_id,
+                header.producer_epoch,
+                base_sequence=header.base_sequence,
+                last_offset_delta=header.last_offset_delta,
+                base_offset=header.base_offset,
+                append_time_ms=header.append_time_ms,
+            )
 
     def restore(self, producer_id: int, state: ProducerState) -> None:
         """Take over a producer from a snapshot."""

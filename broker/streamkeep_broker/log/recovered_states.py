@@ -8,7 +8,7 @@ from streamkeep_broker.log.files import LEADER_EPOCHS_NAME, SNAPSHOT_SUFFIX, Fil
 from streamkeep_broker.log.leader_epochs import BrokenEpochsError, LeaderEpochs
 from streamkeep_broker.log.producer_snapshot import BrokenSnapshotError, decode_snapshot
 from streamkeep_broker.log.producer_states import ProducerStates
-from streamkeep_common.records.frame import CONTROL, FrameHeader
+from streamkeep_common.records.frame import FrameHeader
 from streamkeep_common.seams import Disk
 
 
@@ -40,8 +40,15 @@ class RecoveredStates:
         self._epochs_file_is_whole = data[-1:] in (b"", b"\n")
         return bool(self.epochs.starts)
 
+    def end_at(self, log_end_offset: int) -> None:
+        """The log ends there, whatever the epochs' file says of records behind it."""
+        known = len(self.epochs.starts)
+        self.epochs.forget_after(log_end_offset)
+        if len(self.epochs.starts) != known:
+            self._epochs_file_is_whole = False
+
     def save_epochs(self, files: Files) -> None:
-        """Make the file durable, anew if it is not whole or does not tell of all epochs in the frames.
+        """Make the file durable, anew if it is not whole or does not tell of just the epochs in the frames.
 
         A recovery point may stand above those frames soon, and then nobody would look at them again.
         """
@@ -70,15 +77,6 @@ class RecoveredStates:
 
     def take_in(self, header: FrameHeader) -> None:
         """The next frame of the log."""
-        if header.leader_epoch > self.epochs.latest:
-            self.epochs.assign(header.leader_epoch, header.base_offset)
-        is_produced = header.producer_id > 0 and not header.attributes & CONTROL
-        if is_produced and header.base_offset >= self._producers_offset:
-            self.producers.record(
-                header.producer_id,
-                header.producer_epoch,
-                base_sequence=header.base_sequence,
-                last_offset_delta=header.last_offset_delta,
-                base_offset=header.base_offset,
-                append_time_ms=header.append_time_ms,
-            )
+        self.epochs.follow(header.leader_epoch, header.base_offset)
+        if header.base_offset >= self._producers_offset:
+            self.producers.take_in(header)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from streamkeep_broker.log.begin_anew import finish_beginning_anew
 from streamkeep_broker.log.checkpoints import Checkpoint
 from streamkeep_broker.log.files import (
     LOG_SUFFIX,
@@ -77,6 +78,7 @@ def recover_log(
 
     `clean`: the last stop was clean, so that only what it wrote is read.
     """
+    finish_beginning_anew(disk, path)
     recovery = _Recovery(disk, files, path, checkpoint, settings)
     if not recovery.bases:
         recovery.begin_anew(checkpoint.log_start_offset)
@@ -157,7 +159,7 @@ class _Recovery:
         self._check_nothing_lost()
         log_end_offset = self._log_end
         log_start_offset = min(log_start_offset, log_end_offset)
-        self._states.epochs.forget_after(log_end_offset)
+        self._states.end_at(log_end_offset)
         self._states.epochs.forget_before(log_start_offset)
         if not self._defects:
             self._remove_leftovers()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from streamkeep_broker.log.segment_index import SegmentIndex
 from streamkeep_broker.log.time_index import TimedFrame
-from streamkeep_common.records.frame import FRAME_HEADER_BYTES
+from streamkeep_common.records.frame import FRAME_HEADER_BYTES, FrameHeader
 from streamkeep_common.seams import DiskFile
 
 
@@ -66,6 +67,26 @@ class Segment:
         index.note(self.next_offset, self.size, frame_bytes, timestamp_ms, interval_bytes=interval_bytes)
         self.size += frame_bytes
         self.next_offset = next_offset
+
+    def append_frames(self, frames: bytes, headers: Sequence[FrameHeader], *, interval_bytes: int) -> None:
+        """Write whole frames at the end at once. After an OSError cut the file back."""
+        index = self.index
+        assert index is not None, "the segment that is written has its index"
+        self.file.append((frames,))
+        position = self.size
+        for header in headers:
+            frame_bytes = FRAME_HEADER_BYTES + header.records_bytes
+            index.note(
+                header.base_offset,
+                position,
+                frame_bytes,
+                header.largest_timestamp_ms,
+                interval_bytes=interval_bytes,
+            )
+            position += frame_bytes
+        assert position == self.size + len(frames)
+        self.size = position
+        self.next_offset = headers[-1].next_offset
 
     def defect_at(self, position: int) -> Defect | None:
         """What is known to be wrong at a byte."""

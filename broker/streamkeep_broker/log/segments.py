@@ -8,7 +8,7 @@ torn, nothing behind it was acknowledged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,10 +24,12 @@ from streamkeep_broker.log.files import (
 from streamkeep_broker.log.offset_index import MAX_RELATIVE_OFFSET
 from streamkeep_broker.log.producer_snapshot import encode_snapshot
 from streamkeep_broker.log.producer_states import ProducerStates
+from streamkeep_broker.log.pushed_frames import PushedFrames
 from streamkeep_broker.log.segment import Segment
 from streamkeep_broker.log.segment_files import read_largest, seal, write_indexes
 from streamkeep_broker.log.time_index import NO_TIMESTAMP
 from streamkeep_common.limits import MAX_SEGMENT_BYTES
+from streamkeep_common.records.frame import FRAME_HEADER_BYTES, FrameHeader
 from streamkeep_common.seams import Disk, DiskFile
 from streamkeep_common.settings import TopicSettings
 
@@ -47,6 +49,8 @@ class RemovedSegment(NamedTuple):
     size: int
     files: Sequence[DiskFile]
     paths: Sequence[Path]
+    is_taken_over: Callable[[], bool]
+    """The log was rebuilt since: its files are no longer the owner's to remove."""
 
 
 class Segments:
@@ -64,6 +68,7 @@ class Segments:
         "_unsealed",
         "active",
         "all",
+        "is_taken_over",
         "names_unsynced",
         "size_bytes",
         "unsynced",
@@ -87,6 +92,8 @@ class Segments:
         self._committing: Segment | None = None
         self._committing_files: list[DiskFile] = []
         self._snapshot_offset = -1
+        self.is_taken_over = False
+        """The log is rebuilt from its files: none of those let go before is to be removed by its name."""
 
     # --- rolling ---
 
@@ -114,6 +121,33 @@ class Segments:
             return due
         limit = 2 * settings.segment_bytes if self._is_named else MAX_SEGMENT_BYTES
         return size > min(limit, MAX_SEGMENT_BYTES)
+
+    def takes_all(self, settings: TopicSettings, pushed: PushedFrames, size: int) -> bool:
+        """Whether the active segment takes all of the frames, which come next."""
+        active = self.active
+        return active.size > 0 and not self.must_roll(
+            settings,
+            frame_bytes=size,
+            timestamp_ms=pushed.largest_timestamp_ms,
+            last_offset_delta=pushed.headers[-1].next_offset - 1 - active.next_offset,
+        )
+
+    def count_fitting(self, settings: TopicSettings, headers: Sequence[FrameHeader], first: int) -> int:
+        """How many of the frames, from number `first` on, the active segment takes before it must roll."""
+        if not self.active.size:
+            return 1  # what comes after it is held against its timestamp
+        size = 0
+        for number in range(first, len(headers)):
+            header = headers[number]
+            size += FRAME_HEADER_BYTES + header.records_bytes
+            if self.must_roll(
+                settings,
+                frame_bytes=size,
+                timestamp_ms=header.largest_timestamp_ms,
+                last_offset_delta=header.next_offset - 1 - self.active.next_offset,
+            ):
+                return number - first
+        return len(headers) - first
 
     def roll(self, producers: ProducerStates) -> None:
         """Begin a new segment. If that fails with OSError, all is as it was."""
@@ -186,7 +220,13 @@ class Segments:
 
     def _removed(self, segment: Segment) -> RemovedSegment:
         paths = [offset_path(self._directory, segment.base_offset, suffix) for suffix in SEGMENT_SUFFIXES]
-        return RemovedSegment(segment.base_offset, segment.size, (segment.file,), paths)
+        return RemovedSegment(
+            segment.base_offset,
+            segment.size,
+            (segment.file,),
+            paths,
+            is_taken_over=lambda: self.is_taken_over,
+        )
 
     # --- flushing ---
 

@@ -20,7 +20,12 @@ from streamkeep_broker.log.identity import (
     DirectoryRefusedError,
     claim,
 )
-from streamkeep_broker.log.partition_name import DELETED_SUFFIX, PartitionName, parse_directory_name
+from streamkeep_broker.log.partition_name import (
+    DAMAGED_SUFFIX,
+    DELETED_SUFFIX,
+    PartitionName,
+    parse_directory_name,
+)
 from streamkeep_broker.log.recovery import RecoveredLog
 from streamkeep_broker.log.sealed_text import BrokenSealError
 from streamkeep_common.errors import StorageFailedError
@@ -111,6 +116,8 @@ def look_into(disk: Disk, path: Path) -> Found:
     for name in disk.list_directory(path):
         if name.endswith(DELETED_SUFFIX):
             found.deleted.append(name)
+        elif name.endswith(DAMAGED_SUFFIX):
+            _logger.warning("%s holds what was put aside as damaged: look at it, then remove it", path / name)
         elif (parsed := parse_directory_name(name)) is not None:
             found.logs[name] = parsed
         elif name not in _OTHER_NAMES and not name.endswith(".tmp"):

@@ -1,0 +1,172 @@
+"""Changes that reach behind a log's end: cutting it back, beginning it anew, putting it aside as damaged.
+
+Each is a crash on purpose. The log is suspended, what a recovery may rely on is lowered durably, a worker
+changes the files, and what recovery makes of them is the log from then on. One change of a log at a time;
+one that has begun goes on even if nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from streamkeep_broker.log.begin_anew import order_to_begin_anew
+from streamkeep_broker.log.checkpoints import BEGINNING, Checkpoint
+from streamkeep_broker.log.cut_back import Cut, cut_back, find_cut
+from streamkeep_broker.log.open_directory import OpenDirectory, checkpoint_of
+from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_broker.log.partition_name import DAMAGED_SUFFIX
+from streamkeep_broker.log.recovery import RecoveredLog
+from streamkeep_common.errors import CorruptLogError
+from streamkeep_common.seams import Disk
+from streamkeep_common.settings import TopicSettings
+
+_logger = logging.getLogger(__name__)
+
+
+class Recover(Protocol):
+    """Opens a log that was not closed. Blocking. Raises OSError."""
+
+    def __call__(self, settings: TopicSettings, path: Path, checkpoint: Checkpoint) -> RecoveredLog: ...
+
+
+class Rebuilding:
+    """The changes under way."""
+
+    def __init__(self, *, disk: Disk, recover: Recover) -> None:
+        self._disk = disk
+        self._recover = recover
+        self._under_way: dict[PartitionLog, asyncio.Task[None]] = {}
+
+    async def truncate(self, home: OpenDirectory, log: PartitionLog, offset: int) -> None:
+        """As LogManager.truncate."""
+        await self._carry_out(log, partial(self._truncate, home, log, offset))
+
+    async def begin_anew(self, home: OpenDirectory, log: PartitionLog, offset: int) -> None:
+        """As LogManager.begin_anew."""
+        lowered = Checkpoint(min(log.log_start_offset, offset), 0, 0)
+        work = partial(_order_to_begin_anew, self._disk, log, offset)
+        await self._carry_out(log, partial(self._rebuild, home, log, lowered, work))
+
+    async def quarantine(self, home: OpenDirectory, log: PartitionLog) -> None:
+        """As LogManager.quarantine."""
+        work = partial(_put_aside, self._disk, home, log)
+        await self._carry_out(log, partial(self._rebuild, home, log, BEGINNING, work))
+
+    def after(self, log: PartitionLog, then: Callable[[], None]) -> None:
+        """Call `then` when no change of the log is under way: now, or when that has ended, well or not."""
+        task = self._under_way.get(log)
+        if task is None:
+            then()
+        else:
+            task.add_done_callback(lambda _: then())
+
+    async def stop(self) -> None:
+        """Wait for no change any more; the next start recovers what they leave."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _carry_out(self, log: PartitionLog, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while (before := self._under_way.get(log)) is not None:
+            await asyncio.wait([before])
+        task = self._under_way[log] = asyncio.ensure_future(change())
+        task.add_done_callback(partial(self._ended, log))
+        await asyncio.shield(task)
+
+    def _ended(self, log: PartitionLog, task: asyncio.Task[None]) -> None:
+        del self._under_way[log]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Whoever asked for it may have gone.
+            _logger.error("%r could not be rebuilt: %s", log, error)
+
+    async def _truncate(self, home: OpenDirectory, log: PartitionLog, offset: int) -> None:
+        if log.is_suspended:  # an earlier change did not come to its end
+            await self._rebuild(home, log, checkpoint_of(log), _change_nothing)
+        if log.defects:
+            raise CorruptLogError(str(log.defects[0]))
+        assert offset >= log.log_start_offset, f"{log!r} is to be cut below its beginning, to {offset}"
+        if offset >= log.log_end_offset:
+            return
+        log.suspend(checkpoint_of(log))
+        cut = await self._find_cut(home, log, offset)
+        _warn_of_loss(log, cut.end_offset)
+        lowered = Checkpoint._make(min(known, cut.end_offset) for known in checkpoint_of(log))
+        await self._rebuild(home, log, lowered, partial(_cut_back, self._disk, log, cut))
+
+    async def _find_cut(self, home: OpenDirectory, log: PartitionLog, offset: int) -> Cut:
+        interval_bytes = log.settings.index_interval_bytes
+        find = partial(find_cut, self._disk, log.segments, offset, interval_bytes=interval_bytes)
+        try:
+            return await home.volume.keep_house(find)
+        except OSError as error:
+            log.relent()
+            raise home.write_failed(error) from error
+
+    async def _rebuild(
+        self, home: OpenDirectory, log: PartitionLog, lowered: Checkpoint, work: Callable[[], None]
+    ) -> None:
+        home.directory.check_readable()
+        log.suspend(lowered)
+        await home.volume.flusher.withdraw(log)
+        await self._lower_checkpoint(home, log)
+        try:
+            recovered = await home.volume.keep_house(partial(self._change, log, lowered, work))
+        except OSError as error:
+            raise home.write_failed(error) from error
+        for note in recovered.notes:
+            _logger.warning("%s", note)
+        log.resume(recovered)
+        home.flush_if_needed(log)
+
+    async def _lower_checkpoint(self, home: OpenDirectory, log: PartitionLog) -> None:
+        try:
+            await home.write_checkpoint()
+        except OSError as error:
+            log.relent()
+            raise home.write_failed(error) from error
+
+    def _change(self, log: PartitionLog, lowered: Checkpoint, work: Callable[[], None]) -> RecoveredLog:
+        work()
+        log.close_files()
+        return self._recover(log.settings, log.path, lowered)
+
+
+def _warn_of_loss(log: PartitionLog, end_offset: int) -> None:
+    lost = log.high_watermark - end_offset
+    if lost > 0:
+        _logger.warning(
+            "%s-%d is cut at offset %d, below its high watermark: up to %d acknowledged records are lost",
+            log.topic,
+            log.partition,
+            end_offset,
+            lost,
+        )
+
+
+def _cut_back(disk: Disk, log: PartitionLog, cut: Cut) -> None:
+    cut_back(disk, log.segments, cut, flushed_end_offset=log.flushed_end_offset)
+
+
+def _order_to_begin_anew(disk: Disk, log: PartitionLog, offset: int) -> None:
+    log.close_files()
+    order_to_begin_anew(disk, log.path, offset)
+
+
+def _put_aside(disk: Disk, home: OpenDirectory, log: PartitionLog) -> None:
+    log.close_files()
+    aside = home.free_name(log.path.name, DAMAGED_SUFFIX)
+    disk.rename(log.path, aside)
+    disk.sync_directory(home.path)
+    _logger.warning("%r is damaged; its files are kept in %s", log, aside)
+    disk.make_directories(log.path)
+    disk.sync_directory(home.path)
+
+
+def _change_nothing() -> None:
+    """Recover what is there."""
