@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from tests.sim.quorum import report as quorum_report
 from tests.sim.quorum import story as quorum_story
+from tests.sim.replication import report as replication_report
+from tests.sim.replication import story as replication_story
 from tests.sim.seed_run import Result, SeedFailedError
 
 
@@ -22,6 +24,7 @@ class SimulatedWorld:
 
 WORLDS = {
     "quorum": SimulatedWorld(quorum_story.run_seed, quorum_report.REQUIRED),
+    "replication": SimulatedWorld(replication_story.run_seed, replication_report.REQUIRED),
 }
 
 

@@ -97,6 +97,10 @@ class SimDisk:
         """Give a file system another size, in bytes; below what is used it is full."""
         self._mounts[mount].capacity = capacity
 
+    def peek(self, path: Path, start: int, end: int) -> bytes:
+        """What a file holds from byte to byte, for who only looks on: no fault applies."""
+        return bytes(self._file(path).content[start:end])
+
     def used(self, mount: Path = Path("/")) -> int:
         """Bytes in the files of one file system."""
         return self._mounts[mount].used

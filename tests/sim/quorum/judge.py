@@ -29,12 +29,14 @@ class Judge:
         self.directories: dict[tuple[int, bytes], Directory] = {}
         self.listeners: list[Callable[[str, int], None]] = []
         """Told of each "vote" and "acknowledgement", with the number of whoever gives it, as it leaves."""
+        self.on_entry: Callable[[MetadataEntry], None] = lambda _entry: None
+        """Told of each entry when it is first committed."""
         self._simulation = simulation
         self._hosts = {host.name: host for host in hosts}
         self._troubles = troubles
         self._seats: dict[SimProcess, _Seat] = {}
         self._broken: Exception | None = None
-        simulation.loop.after_step = self._after_step
+        simulation.loop.after_step = self.after_step
         simulation.fabric.taps[EXCHANGE.path] = self._overhear
 
     def report(self, error: Exception) -> None:
@@ -54,7 +56,8 @@ class Judge:
 
     # --- after every event ---
 
-    def _after_step(self, process: SimProcess | None) -> None:
+    def after_step(self, process: SimProcess | None) -> None:
+        """Look at the process that has just done something, if it is a coordinator."""
         if self._broken is not None:
             raise self._broken
         if process is None:
@@ -88,6 +91,7 @@ class Judge:
     def _committed(self, entry: RaftEntry) -> None:
         for broker in self._troubles.committed(entry.index, entry.term):
             self._simulation.note("fenced", f"broker {broker} by entry {entry.index}")
+        self.on_entry(MetadataEntry.FromString(entry.data))
         if entry.HasField("quorum"):
             self._quorum_changed(entry)
 

@@ -19,6 +19,7 @@ REQUIRED = (
     "file truncated",
     "disk full",
     "disk slow",
+    "disk hangs",
     "sync failed",
     "cut one way",
     "cut both ways",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from streamkeep_common.methods import EXCHANGE, INSTALL_SNAPSHOT
+from tests.sim.faults import ROOM_BYTES, shuffled_sides
 from tests.sim.linearizability import Operation
 from tests.sim.network_weather import MessageWeather
 from tests.sim.quorum.brokers import LightBroker
@@ -19,7 +21,6 @@ from tests.sim.simulation import Simulation
 
 BROKERS = 3
 CLIENTS = 4
-ROOM_BYTES = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class World:
         self.history: list[Operation] = []
         self.damaged: dict[int, bytes] = {}
         """Directories, by the number of the host, that are not what they were, and are voters still."""
-        self.busy: set[int] = set()
-        """Numbers of hosts that a fault looks after: nobody else starts or stops them."""
+        self.busy: set[str] = set()
+        """Names of hosts that a fault looks after: nobody else starts or stops them."""
         self.expects_end: set[int] = set()
         """Numbers of hosts whose process may end by itself, with an OSError."""
         members = range(1, plan.members + 1)
@@ -147,6 +148,26 @@ class World:
             if broker.machine.process.paused:
                 broker.machine.process.resume()
 
+    # --- victims ---
+
+    def pick(self, rng: random.Random) -> CoordinatorHost | None:
+        """A running coordinator; the active one more often than others."""
+        free = [host for host in self.hosts.values() if host.is_up and host.name not in self.busy]
+        active = self.active()
+        if active is not None and active in free and rng.random() < 0.4:
+            return active
+        return rng.choice(free) if free else None
+
+    def is_busy(self, number: int) -> bool:
+        return self.hosts[number].name in self.busy
+
+    def names(self) -> list[str]:
+        return [host.name for host in self.hosts.values()]
+
+    def sides(self, rng: random.Random) -> tuple[list[str], list[str]]:
+        active = self.active()
+        return shuffled_sides(self.names(), None if active is None else active.name, rng)
+
     # --- what is known ---
 
     def active(self) -> CoordinatorHost | None:
@@ -229,7 +250,7 @@ class World:
     def _bury(self, host: CoordinatorHost, machine: object) -> None:
         if host.machine is machine and machine is not None:
             host.kill()
-            if host.number not in self.busy:
+            if host.name not in self.busy:
                 self.fabric.later(self.rng.uniform(0.1, 1.0), lambda: host.machine or host.start())
 
     def _broker_moved(self, broker: LightBroker) -> None:
