@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 from streamkeep_broker.log.directory import LogDirectory
@@ -12,14 +13,17 @@ from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.metadata.session import Session
 from streamkeep_broker.metadata.watch import MetadataWatch
 from streamkeep_broker.metrics import BrokerMetrics
-from streamkeep_broker.replication.partitions import Partitions
+from streamkeep_broker.replication.replicas import Replicas
 from streamkeep_broker.services.budget import Budget
 from streamkeep_broker.services.fetch import FetchService
 from streamkeep_broker.services.log_dirs import LogDirsService
 from streamkeep_broker.services.offsets import OffsetsService
 from streamkeep_broker.services.produce import ProduceService
 from streamkeep_broker.services.producers import ProducersService
-from streamkeep_broker.services.service import broker_service
+from streamkeep_broker.services.replica_hashes import ReplicaHashesService
+from streamkeep_broker.services.replicate import ReplicateService
+from streamkeep_broker.services.service import broker_service, replication_service
+from streamkeep_broker.streams import Bell
 from streamkeep_common.coordinators import CoordinatorAddresses
 from streamkeep_common.errors import ShuttingDownError, to_proto
 from streamkeep_common.image import MAX_FEATURE_LEVEL, MIN_FEATURE_LEVEL, ImageDelta
@@ -28,9 +32,18 @@ from streamkeep_common.seams import Clock, Disk, Listener, Network, Service, Wor
 from streamkeep_common.server.metrics import Metrics
 from streamkeep_common.settings import BrokerSettings
 from streamkeep_proto.v1.broker_pb2 import ONLINE, Closing
-from streamkeep_proto.v1.coordinator_pb2 import BrokerRegistered, RegisterBroker
+from streamkeep_proto.v1.coordinator_pb2 import BrokerHeartbeat, BrokerRegistered, RegisterBroker
+from streamkeep_proto.v1.replication_pb2 import FollowerHello
 
-LEAVE_TIMEOUT_S = 0.3
+LEAVE_TIMEOUT_S = 0.5
+"""Leaders move within some milliseconds and are served until they have moved, so nobody waits for this. It is
+for when no coordinator is active: writes then stall until one is, whatever this broker does."""
+
+DAMAGE_PATIENCE_S = 2.0
+"""For so long a broker with damaged replicas stays fenced until a coordinator has heard of them: else one of
+them might be elected meanwhile."""
+
+_logger = logging.getLogger(__name__)
 
 
 class Broker:
@@ -59,7 +72,8 @@ class Broker:
         self._incarnation_id = rng.randbytes(ID_BYTES)
         self._listener: Listener | None = None
         self._started = AsyncExitStack()
-        self._has_begun = False
+        self._begun_at: float | None = None
+        self._image_moves = Bell()
         self.logs = LogManager(
             directories=settings.data_dirs,
             settings=settings,
@@ -69,16 +83,19 @@ class Broker:
             rng=rng,
             on_directory_change=self._directory_changed,
         )
-        self.partitions = Partitions(logs=self.logs, clock=clock, broker_id=settings.id)
         self.session = self._make_session()
         self.watch = self._make_watch()
+        self.metrics = BrokerMetrics(metrics)
+        self.replicas = self._make_replicas()
+        self.partitions = self.replicas.partitions
         self.budget = Budget(
             limit_bytes=settings.max_in_flight_bytes,
             stream_limit_bytes=settings.max_connection_in_flight_bytes,
         )
-        self.metrics = self._make_metrics(metrics)
+        self._show_metrics()
         self._produce = self._make_produce_service()
         self._fetch = self._make_fetch_service()
+        self._replicate = self._make_replicate_service()
 
     def _make_session(self) -> Session:
         return Session(
@@ -87,8 +104,7 @@ class Broker:
             clock=self._clock,
             rng=self._rng,
             registration=self._registration,
-            metadata_index=lambda: self.watch.image.index,
-            offline_directories=self._offline_directories,
+            heartbeat=self._heartbeat,
             on_registered=self._registered,
             on_failure=self._on_failure,
         )
@@ -103,12 +119,25 @@ class Broker:
             on_failure=self._on_failure,
         )
 
-    def _make_metrics(self, metrics: Metrics) -> BrokerMetrics:
-        made = BrokerMetrics(metrics)
-        made.watch_directories(self.logs.directories)
-        made.watch(partitions=self.partitions, budget=self.budget, session=self.session)
-        self.logs.on_flush = made.flushed
-        return made
+    def _make_replicas(self) -> Replicas:
+        return Replicas(
+            self.settings,
+            logs=self.logs,
+            coordinator=self.session,
+            network=self._network,
+            clock=self._clock,
+            rng=self._rng,
+            hello=self._hello,
+            on_heard=self.session.report,
+            on_isr_failed=self.metrics.replicas.isr_updates_failed,
+            on_failure=self._on_failure,
+        )
+
+    def _show_metrics(self) -> None:
+        self.metrics.watch_directories(self.logs.directories)
+        self.metrics.watch(partitions=self.partitions, budget=self.budget, session=self.session)
+        self.metrics.replicas.watch(self.partitions)
+        self.logs.on_flush = self.metrics.flushed
 
     def _make_produce_service(self) -> ProduceService:
         return ProduceService(
@@ -127,6 +156,16 @@ class Broker:
             observer=self.metrics,
         )
 
+    def _make_replicate_service(self) -> ReplicateService:
+        return ReplicateService(
+            partitions=self.partitions,
+            clock=self._clock,
+            broker_id=self.settings.id,
+            cluster_id=lambda: self.logs.cluster_id or "",
+            window_bytes=self.settings.replication_window_bytes,
+            observer=self.metrics.replicas,
+        )
+
     @property
     def address(self) -> str:
         """host:port where it serves, once started."""
@@ -142,13 +181,15 @@ class Broker:
         try:
             await self.logs.start()
             self._started.push_async_callback(self.logs.stop)
-            self._listener = await self._network.serve(self.settings.listen, [self._service()])
+            self._listener = await self._network.serve(self.settings.listen, self._services())
             self._started.push_async_callback(self._close_streams, self._listener)
+            self.replicas.start()
+            self._started.push_async_callback(self.replicas.stop, self.settings.stop_timeout_ms / 1000)
             self.session.start()
             self._started.push_async_callback(self.session.stop)
             self._started.push_async_callback(self.watch.stop)
             await self.session.unfenced.wait()
-            self._started.push_async_callback(self.session.leave, LEAVE_TIMEOUT_S)
+            self._started.push_async_callback(self._leave)
         except Exception:
             await self.stop()
             raise
@@ -157,12 +198,28 @@ class Broker:
         """Hand over, end the streams, flush and mark the logs clean."""
         await self._started.aclose()
 
+    async def _leave(self) -> None:
+        """Have the leaders moved while they are served on; once the own image says that they have moved, who
+        writes here was told where to go. The session that ends next is fenced at once."""
+        try:
+            async with asyncio.timeout(LEAVE_TIMEOUT_S):
+                await self.session.ask_to_leave()
+                while self.partitions.leaders_to_move:
+                    await self._image_moves.wait()
+        except TimeoutError:
+            _logger.warning(
+                "no coordinator has let this broker go within %s s: it stops with %d leaders that could move",
+                LEAVE_TIMEOUT_S,
+                self.partitions.leaders_to_move,
+            )
+
     async def _close_streams(self, listener: Listener) -> None:
         """Answer what waits; when the disk takes too long, say so instead; then end every stream."""
         stopping = ShuttingDownError(f"broker {self.settings.id} is stopping")
         closing = Closing(error=to_proto(stopping), coordinators=self._coordinators.known)
         self._produce.close(closing)
         self._fetch.close(closing)
+        self._replicate.close(closing)
         grace_s = self.settings.stop_timeout_ms / 1000
         give_up = asyncio.get_running_loop().call_later(grace_s / 2, self.partitions.resign_all, stopping)
         try:
@@ -192,16 +249,42 @@ class Broker:
         """From now on the cluster is known: the directories are bound to it and its metadata followed."""
         await self.logs.bind_cluster(registered.cluster_id, registered.cluster_epoch)
         await self.watch.follow(address, registered.cluster_id)
+        self.replicas.session_opened()
 
-    def _offline_directories(self) -> list[bytes]:
-        return [d.id for d in self.logs.directories if d.is_offline and d.id]
+    def _heartbeat(self) -> BrokerHeartbeat:
+        directories = [directory for directory in self.logs.directories if directory.id]
+        return BrokerHeartbeat(
+            metadata_index=0 if self._is_held_back else self.watch.image.index,
+            offline_directory_ids=[each.id for each in directories if each.is_offline],
+            stalled_directory_ids=[each.id for each in directories if each.is_stalled],
+            full_directory_ids=[each.id for each in directories if each.is_full],
+        )
+
+    @property
+    def _is_held_back(self) -> bool:
+        """This broker must not be unfenced yet: see DAMAGE_PATIENCE_S."""
+        if self._begun_at is None:
+            return False
+        patient = self._clock.monotonic() < self._begun_at + DAMAGE_PATIENCE_S
+        return patient and self.replicas.reports.has_unheard_damage
+
+    def _hello(self, leader_id: int) -> FollowerHello | None:
+        registered = self.session.registered
+        if registered is None:
+            return None
+        return FollowerHello(
+            broker_id=self.settings.id,
+            broker_epoch=registered.broker_epoch,
+            cluster_id=registered.cluster_id,
+            leader_id=leader_id,
+        )
 
     def _directory_changed(self, directory: LogDirectory) -> None:
         if directory.is_offline:
             self.partitions.storage_failed(directory)
-            self.session.report()
         elif directory.state == ONLINE:
             self.partitions.storage_recovered()
+        self.session.report()
 
     def _learn_coordinators(self, delta: ImageDelta) -> None:
         quorum = self.watch.image.quorum
@@ -209,33 +292,37 @@ class Broker:
             self._coordinators.learn([member.address for member in quorum.members])
 
     def _entry(self, delta: ImageDelta) -> None:
-        if self._has_begun:
+        if self._begun_at is not None:
             self.partitions.follow(delta)
-        self._learn_coordinators(delta)
-        self._image_moved()
+        self._image_moved(delta)
 
     def _snapshot(self, delta: ImageDelta) -> None:
-        if self._has_begun:
+        if self._begun_at is not None:
             self.partitions.follow_snapshot(delta)
-        self._learn_coordinators(delta)
-        self._image_moved()
+        self._image_moved(delta)
 
-    def _image_moved(self) -> None:
+    def _image_moved(self, delta: ImageDelta) -> None:
         """Once the image is as recent as the registration, this broker can act on it and be unfenced."""
+        self._learn_coordinators(delta)
+        self._image_moves.ring()
         registered = self.session.registered
         if registered is None or self.watch.image.index < registered.metadata_index:
             return
-        if not self._has_begun:
-            self._has_begun = True
+        if self._begun_at is None:
+            self._begun_at = self._clock.monotonic()
             self.partitions.begin(self.watch.image)
+        else:
+            self.metrics.replicas.image_changed(delta, self.settings.id)
         if self.session.fenced:
             self.session.report()
 
-    def _service(self) -> Service:
-        return broker_service(
+    def _services(self) -> Sequence[Service]:
+        clients = broker_service(
             produce=self._produce,
             fetch=self._fetch,
             offsets=OffsetsService(partitions=self.partitions),
             producers=ProducersService(allocate_block=self.session.allocate_producer_ids),
             log_dirs=LogDirsService(logs=self.logs),
         )
+        hashes = ReplicaHashesService(partitions=self.partitions)
+        return clients, replication_service(replicate=self._replicate, hashes=hashes)

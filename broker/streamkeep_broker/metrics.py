@@ -7,6 +7,7 @@ from functools import partial
 
 from streamkeep_broker.log.directory import LogDirectory
 from streamkeep_broker.metadata.session import Session
+from streamkeep_broker.replica_metrics import ReplicaMetrics
 from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_broker.services.budget import Budget
 from streamkeep_common.server.metrics import Metrics
@@ -20,6 +21,7 @@ class BrokerMetrics:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self.replicas = ReplicaMetrics(metrics)
         self._produced_bytes = metrics.counter("produced_bytes", "Record bytes received from producers")
         self._produced_batches = metrics.counter("produced_batches", "Batches received from producers")
         self._fetched_bytes = metrics.counter("fetched_bytes", "Log bytes sent to consumers")

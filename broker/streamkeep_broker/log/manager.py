@@ -201,6 +201,13 @@ class LogManager:
         home = self._homes.pop(log)
         self._rebuilding.after(log, partial(home.delete, log.path.name))
 
+    def set_aside(self, topic_id: bytes, partition: int) -> None:
+        """Forget the log now; its directory is renamed soon, to a name that ends with `.misplaced`, and stays
+        until a person removes it. KeyError if there is none."""
+        log = self._logs.pop((topic_id, partition))
+        home = self._homes.pop(log)
+        self._rebuilding.after(log, partial(home.set_aside, log.path.name))
+
     def append(
         self, log: PartitionLog, batch: RecordBatch, payload: bytes, *, leader_epoch: int, now_ms: int
     ) -> Appended:
@@ -251,6 +258,14 @@ class LogManager:
         StorageFailedError, DiskFullError.
         """
         await self._rebuilding.quarantine(self._homes[log], log)
+
+    def is_rebuilding(self, log: PartitionLog) -> bool:
+        """It is being cut back, begun anew or put aside: where it ends will be known when that is done."""
+        return self._rebuilding.is_under_way(log)
+
+    def after_rebuilding(self, log: PartitionLog, then: Callable[[], None]) -> None:
+        """Call `then` once the log is not being rebuilt: at once if it is not."""
+        self._rebuilding.after(log, then)
 
     def request_flush(self, log: PartitionLog) -> None:
         """Have the log flushed soon; then its `on_progress` is called.
@@ -311,7 +326,10 @@ class LogManager:
             home.write_failed(error)
             return
         for name, log in recovered.items():
-            self._add(home, found.logs[name], log, UNKNOWN_SETTINGS)
+            before = self._logs.get((found.logs[name].topic_id, found.logs[name].partition))
+            added = self._add(home, found.logs[name], log, UNKNOWN_SETTINGS)
+            if before is not None:
+                self._keep_one(before, added)
         home.logs_are_open = True
         home.remove_leftovers(found.deleted)
 
@@ -341,6 +359,17 @@ class LogManager:
         self._logs[log.topic_id, log.partition] = log
         self._homes[log] = home
         return log
+
+    def _keep_one(self, one: PartitionLog, other: PartitionLog) -> None:
+        """A replica moved between directories, and the disk failed before the old log could be put aside. The
+        one that was written later has the later leader epoch."""
+        kept = max(one, other, key=lambda log: (log.last_epoch, log.log_end_offset))
+        left = other if kept is one else one
+        _logger.warning(
+            "%s and %s are logs of the same partition: the latter is put aside", kept.path, left.path
+        )
+        self._logs[kept.topic_id, kept.partition] = kept
+        self._homes.pop(left).set_aside(left.path.name)
 
     async def _flush_recovered(self) -> None:
         """What a killed process left in the page cache is in the logs again, but perhaps not on disk yet."""

@@ -17,7 +17,7 @@ from streamkeep_broker.log.file_cache import OUT_OF_DESCRIPTORS
 from streamkeep_broker.log.files import OUT_OF_SPACE
 from streamkeep_broker.log.identity import Claim, bind_to_cluster, mark_clean
 from streamkeep_broker.log.partition_log import PartitionLog, RemovedSegment
-from streamkeep_broker.log.partition_name import DELETED_SUFFIX
+from streamkeep_broker.log.partition_name import DELETED_SUFFIX, MISPLACED_SUFFIX
 from streamkeep_broker.log.removals import Removals
 from streamkeep_broker.log.volume import Volume
 from streamkeep_common.errors import DiskFullError, StorageFailedError, StreamkeepError
@@ -139,17 +139,31 @@ class OpenDirectory:
         log = self.logs.pop(name)
         self.volume.flusher.forget(log, partial(self._put_away, log))
 
+    def set_aside(self, name: str) -> None:
+        """The log is not to be used, and stays on disk: its directory is renamed once no flush uses it."""
+        log = self.logs.pop(name)
+        self.volume.flusher.forget(log, partial(self._put_aside, log))
+
     def _put_away(self, log: PartitionLog) -> None:
-        doomed = self.free_name(log.path.name, DELETED_SUFFIX)
+        doomed = self._rename(log, DELETED_SUFFIX)
+        if doomed is not None:
+            self.removals.put(partial(_remove_log, self._disk, log, doomed))
+
+    def _put_aside(self, log: PartitionLog) -> None:
+        self._rename(log, MISPLACED_SUFFIX)
+        log.close_files()
+
+    def _rename(self, log: PartitionLog, suffix: str) -> Path | None:
+        """Where the log is now; None if the disk refused, so that the next start finds it where it was."""
+        aside = self.free_name(log.path.name, suffix)
         try:
-            self._disk.rename(log.path, doomed)
+            self._disk.rename(log.path, aside)
         except OSError:
-            # The broker finds at its next start that nobody has this log, and deletes it then.
-            _logger.exception("%s could not be renamed for deletion", log.path)
+            _logger.exception("%s could not be renamed to %s", log.path, aside)
             log.close_files()
-            return
+            return None
         self.volume.flusher.add_names(self.path)
-        self.removals.put(partial(_remove_log, self._disk, log, doomed))
+        return aside
 
     def remove_leftovers(self, names: list[str]) -> None:
         """Remove what was deleted in an earlier life."""

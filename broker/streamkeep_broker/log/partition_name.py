@@ -13,6 +13,7 @@ from streamkeep_common.limits import ID_BYTES
 
 DELETED_SUFFIX = ".deleted"
 DAMAGED_SUFFIX = ".damaged"
+MISPLACED_SUFFIX = ".misplaced"
 
 # File systems end names at 255 bytes, and a topic may have 249: beyond this the name is cut and marked.
 _MAX_TOPIC_CHARACTERS = 190

@@ -57,6 +57,10 @@ class Rebuilding:
         work = partial(_put_aside, self._disk, home, log)
         await self._carry_out(log, partial(self._rebuild, home, log, BEGINNING, work))
 
+    def is_under_way(self, log: PartitionLog) -> bool:
+        """The log is being changed, or somebody waits for his turn to change it."""
+        return log in self._under_way
+
     def after(self, log: PartitionLog, then: Callable[[], None]) -> None:
         """Call `then` when no change of the log is under way: now, or when that has ended, well or not."""
         task = self._under_way.get(log)

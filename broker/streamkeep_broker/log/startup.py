@@ -23,6 +23,7 @@ from streamkeep_broker.log.identity import (
 from streamkeep_broker.log.partition_name import (
     DAMAGED_SUFFIX,
     DELETED_SUFFIX,
+    MISPLACED_SUFFIX,
     PartitionName,
     parse_directory_name,
 )
@@ -116,8 +117,9 @@ def look_into(disk: Disk, path: Path) -> Found:
     for name in disk.list_directory(path):
         if name.endswith(DELETED_SUFFIX):
             found.deleted.append(name)
-        elif name.endswith(DAMAGED_SUFFIX):
-            _logger.warning("%s holds what was put aside as damaged: look at it, then remove it", path / name)
+        elif name.endswith((DAMAGED_SUFFIX, MISPLACED_SUFFIX)):
+            why = name.rpartition(".")[2]
+            _logger.warning("%s holds what was put aside as %s: look at it, then remove it", path / name, why)
         elif (parsed := parse_directory_name(name)) is not None:
             found.logs[name] = parsed
         elif name not in _OTHER_NAMES and not name.endswith(".tmp"):

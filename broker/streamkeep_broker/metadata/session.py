@@ -1,7 +1,8 @@
 """The broker's session with the active coordinator: registration, heartbeats, and being fenced.
 
 When it breaks, another one is opened at once, wherever the active coordinator is by then. What ends the
-process is told to `on_failure`; everything else is tried again. It knows nothing of partitions.
+process is told to `on_failure`; everything else is tried again. Calls to the active coordinator go over the
+same connection. It knows nothing of partitions.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from streamkeep_broker.metadata.coordinators import RECONNECT, OpenSession, Registrar, SessionStream
 from streamkeep_broker.streams import Bell, cancel, run_for_ever, run_halves
@@ -29,7 +33,7 @@ from streamkeep_common.errors import (
 )
 from streamkeep_common.methods import ALLOCATE_PRODUCER_IDS
 from streamkeep_common.retry import Backoff, RetryPolicy, call_with_retries
-from streamkeep_common.seams import Channel, Clock, Network, RpcError, Status
+from streamkeep_common.seams import Channel, Clock, Network, RpcError, Status, UnaryMethod
 from streamkeep_proto.v1.coordinator_pb2 import (
     AllocateProducerIdsRequest,
     BrokerHeartbeat,
@@ -51,11 +55,18 @@ ID_IN_USE_PATIENCE_S = 4.0
 
 _FATAL = (ClusterMismatchError, StaleBrokerEpochError, UnsupportedFeatureError)
 
+Q = TypeVar("Q", bound=Message)
+R = TypeVar("R", bound=Message)
+
 _logger = logging.getLogger(__name__)
 
 
 class Session:
-    """See the module. All attributes are for reading."""
+    """See the module. All attributes are for reading.
+
+    `heartbeat` gives each heartbeat, but for `wants_shutdown`. `on_registered` is called with each session
+    before its heartbeats begin, whether it is the first one or another coordinator is active now.
+    """
 
     def __init__(
         self,
@@ -65,8 +76,7 @@ class Session:
         clock: Clock,
         rng: random.Random,
         registration: Callable[[], RegisterBroker],
-        metadata_index: Callable[[], int],
-        offline_directories: Callable[[], Sequence[bytes]],
+        heartbeat: Callable[[], BrokerHeartbeat],
         on_registered: Callable[[BrokerRegistered, str], Awaitable[None]],
         on_failure: Callable[[Exception], None],
     ) -> None:
@@ -78,8 +88,7 @@ class Session:
         self._clock = clock
         self._rng = rng
         self._registration = registration
-        self._metadata_index = metadata_index
-        self._offline_directories = offline_directories
+        self._heartbeat = heartbeat
         self._on_registered = on_registered
         self._on_failure = on_failure
         self._heartbeat_due = Bell()
@@ -90,6 +99,16 @@ class Session:
         self._confirmed_at = clock.monotonic()
         self._first_tried_at = clock.monotonic()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """There is a coordinator to `call`."""
+        return self._channel is not None
+
+    @property
+    def broker_epoch(self) -> int:
+        """Of this broker's registration; 0 before it."""
+        return 0 if self.registered is None else self.registered.broker_epoch
 
     @property
     def unconfirmed(self) -> bool:
@@ -104,17 +123,12 @@ class Session:
         self._first_tried_at = self._clock.monotonic()
         self._task = run_for_ever(self._keep_open(), self._on_failure)
 
-    async def leave(self, timeout_s: float) -> None:
-        """Ask that leaders be moved away; returns when that is done, at the latest after `timeout_s`."""
-        if self._channel is None:
-            return
+    async def ask_to_leave(self) -> None:
+        """Ask that leaders be moved away, and of whichever coordinator becomes active; returns when one says
+        that this is done. The session that ends after that is no crash: the broker is fenced at once."""
         self._wants_shutdown = True
         self.report()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._may_shut_down.wait()
-        except TimeoutError:
-            _logger.info("no coordinator let this broker go within %s s: stopping all the same", timeout_s)
+        await self._may_shut_down.wait()
 
     async def stop(self) -> None:
         """End the session."""
@@ -133,16 +147,21 @@ class Session:
         """
         return await call_with_retries(self._allocate, clock=self._clock, rng=self._rng, policy=ALLOCATE)
 
-    async def _allocate(self) -> range:
-        if self._channel is None or self.registered is None:
+    async def call(self, method: UnaryMethod[Q, R], request: Q, *, timeout_s: float) -> R:
+        """Call the coordinator of this session. Raises StreamkeepError, after which nobody knows whether the
+        call had an effect; UnavailableError, nothing having been sent, if not `is_open`."""
+        if self._channel is None:
             raise UnavailableError("this broker has no session with a coordinator")
-        request = AllocateProducerIdsRequest(
-            broker_id=self._registration().broker_id, broker_epoch=self.registered.broker_epoch
-        )
         try:
-            response = await self._channel.call(ALLOCATE_PRODUCER_IDS, request, timeout_s=ALLOCATE_TIMEOUT_S)
+            return await self._channel.call(method, request, timeout_s=timeout_s)
         except RpcError as error:
             raise from_rpc(error) from None
+
+    async def _allocate(self) -> range:
+        request = AllocateProducerIdsRequest(
+            broker_id=self._registration().broker_id, broker_epoch=self.broker_epoch
+        )
+        response = await self.call(ALLOCATE_PRODUCER_IDS, request, timeout_s=ALLOCATE_TIMEOUT_S)
         raise_if_error(response.error)
         if response.count < 1:
             raise UnavailableError("the coordinator answered with an empty block of producer ids")
@@ -175,8 +194,8 @@ class Session:
         self.registered = session.registered
         self._confirmed_at = self._clock.monotonic()
         try:
-            await self._on_registered(session.registered, session.address)
             self._channel = session.channel
+            await self._on_registered(session.registered, session.address)
             await run_halves(
                 self._read(session.stream, _silence_s(session.registered)),
                 self._write_heartbeats(session.stream, session.registered.heartbeat_interval_ms / 1000),
@@ -219,9 +238,7 @@ class Session:
         self._is_proven = True
         if status.fenced != self.fenced:
             self.fenced = status.fenced
-            _logger.info(
-                "%s at metadata index %d", "fenced" if status.fenced else "unfenced", self._metadata_index()
-            )
+            _logger.info("fenced" if status.fenced else "unfenced")
         if status.fenced:
             self.unfenced.clear()
         else:
@@ -231,15 +248,10 @@ class Session:
 
     async def _write_heartbeats(self, stream: SessionStream, interval_s: float) -> None:
         while True:
-            await stream.send(SessionRequest(heartbeat=self._heartbeat()))
+            heartbeat = self._heartbeat()
+            heartbeat.wants_shutdown = self._wants_shutdown
+            await stream.send(SessionRequest(heartbeat=heartbeat))
             await self._heartbeat_due.wait(interval_s)
-
-    def _heartbeat(self) -> BrokerHeartbeat:
-        return BrokerHeartbeat(
-            metadata_index=self._metadata_index(),
-            wants_shutdown=self._wants_shutdown,
-            offline_directory_ids=self._offline_directories(),
-        )
 
 
 def _silence_s(registered: BrokerRegistered) -> float:

@@ -1,30 +1,34 @@
-"""All replicas that this broker hosts, kept as the image says.
+"""All replicas that this broker hosts, kept as the image says: who leads, who follows whom.
 
 Nothing is ever deleted because an image lacks it (NATS #7556 lost live streams that way): a log goes only
-when a committed record removes its topic, or at the start, when the image that the cluster's own
-coordinator named at registration does not know the topic.
+when a committed record removes its topic or moves its replica away; or at the start, when the image that the
+cluster's own coordinator named at registration does not know the topic, or says who has the partition now.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Protocol
 
 from streamkeep_broker.log.directory import LogDirectory
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_broker.replication.hints import leader_hint, why_absent
+from streamkeep_broker.replication.hosting import Hosting
 from streamkeep_broker.replication.partition import Partition
+from streamkeep_broker.replication.renewals import Renewals
+from streamkeep_broker.replication.reports import ReplicaReports
 from streamkeep_common.errors import (
     InvalidSettingError,
     NotLeaderError,
     StorageFailedError,
     StreamkeepError,
-    UnknownPartitionError,
     UnknownSettingError,
     UnknownTopicError,
 )
 from streamkeep_common.image import ClusterImage, ImageDelta, PartitionImage, TopicImage, difference
-from streamkeep_common.limits import ID_BYTES
 from streamkeep_common.seams import Clock
 from streamkeep_common.settings import TopicSettings
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
@@ -34,13 +38,48 @@ Key = tuple[bytes, int]
 _logger = logging.getLogger(__name__)
 
 
+class Following(Protocol):
+    """Whoever keeps replicas equal to their leaders'."""
+
+    def follow(self, partition: Partition, leader_id: int, address: str) -> None:
+        """From now on follow this leader, under the partition's leader epoch. Nothing happens if it does."""
+        ...
+
+    def leave(self, partition: Partition, newer: LeaderHint | None) -> None:
+        """Follow nobody. `newer` is who leads now, for the leader that was followed so far."""
+        ...
+
+
 class Partitions:
     """The hosted partitions by topic id and number."""
 
-    def __init__(self, *, logs: LogManager, clock: Clock, broker_id: int) -> None:
+    def __init__(
+        self,
+        *,
+        logs: LogManager,
+        clock: Clock,
+        broker_id: int,
+        replica_lag_ms: int,
+        following: Following,
+        reports: ReplicaReports,
+        on_isr_due: Callable[[Partition], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
         self._logs = logs
         self._clock = clock
         self._broker_id = broker_id
+        self._replica_lag_ms = replica_lag_ms
+        self._following = following
+        self._reports = reports
+        self._on_isr_due = on_isr_due
+        self._hosting = Hosting(logs, broker_id=broker_id)
+        self._renewals = Renewals(
+            logs,
+            broker_id=broker_id,
+            on_renewed=self._renewed,
+            on_end=self._host_again,
+            on_failure=on_failure,
+        )
         self._image = ClusterImage()
         self._partitions: dict[Key, Partition] = {}
         self._failed: dict[Key, StreamkeepError] = {}
@@ -56,13 +95,35 @@ class Partitions:
 
         One that could not be hosted is tried again: what was missing, a descriptor for example, may be there.
         """
-        found = self._partitions.get((topic_id, partition))
-        if found is None and (topic_id, partition) in self._failed:
-            self._host_again(topic_id, partition)
-            found = self._partitions.get((topic_id, partition))
+        key = (topic_id, partition)
+        found = self._partitions.get(key)
+        if found is None and key in self._failed:
+            self._host_again(key)
+            found = self._partitions.get(key)
         if found is None:
-            raise self._why_absent(topic_id, partition)
+            failed = self._failed.get(key)
+            raise failed or why_absent(self._image, topic_id, partition, broker_id=self._broker_id)
         return found
+
+    def images(self) -> Iterator[tuple[Partition, PartitionImage]]:
+        """Each hosted partition, and how the image says that it stands."""
+        for key, partition in self._partitions.items():
+            image = self._image.partition(*key)
+            if image is not None:
+                yield partition, image
+
+    @property
+    def failed(self) -> int:
+        """Replicas that are to be here and cannot be hosted."""
+        return len(self._failed)
+
+    @property
+    def leaders_to_move(self) -> int:
+        """Partitions that this broker leads and that another one in sync could lead."""
+        return sum(partition.leads and self._has_heir(image) for partition, image in self.images())
+
+    def _has_heir(self, image: PartitionImage) -> bool:
+        return any(each != self._broker_id and self._image.is_live(each) for each in image.isr)
 
     # --- what the image says ---
 
@@ -71,76 +132,111 @@ class Partitions:
 
         What the metadata said earlier must not be acted on: this incarnation never had those epochs.
         """
-        self._image = image
-        self._update(difference(ClusterImage(), image))
+        self._take(difference(ClusterImage(), image))
         self._remove_strays()
 
     def follow(self, delta: ImageDelta) -> None:
-        """Act on committed entries."""
-        self._image = delta.after
-        for topic in delta.removed_topics:
-            self._remove(topic)
-        self._update(delta)
+        """Act on committed entries: what they take from this broker is deleted."""
+        self._take(delta)
+        for image, error in self._taken_away(delta):
+            if self._retire(image, error):
+                _logger.info("deleting %s-%d: %s", _topic_of(delta, image), image.partition, error.message)
+                self._logs.delete(*_key(image))
 
     def follow_snapshot(self, delta: ImageDelta) -> None:
         """Act on an image that did not come as entries: what it lacks is served no more but stays on disk."""
-        self._image = delta.after
-        for topic in delta.removed_topics:
-            self._set_aside(topic)
-        self._update(delta)
-
-    def _remove_strays(self) -> None:
-        for log in list(self._logs):
-            if log.topic_id not in self._image.topics:
+        self._take(delta)
+        for image, error in self._taken_away(delta):
+            if self._retire(image, error):
                 _logger.warning(
-                    "removing %s-%d, topic id %s: the cluster has no such topic at metadata index %d",
-                    log.topic,
-                    log.partition,
-                    log.topic_id.hex(),
-                    self._image.index,
+                    "by a metadata snapshot %s-%d, topic id %s, is not here: its data is kept, and served no "
+                    "more",
+                    _topic_of(delta, image),
+                    image.partition,
+                    image.topic_id.hex(),
                 )
-                self._logs.delete(log.topic_id, log.partition)
 
-    def _update(self, delta: ImageDelta) -> None:
+    def _take(self, delta: ImageDelta) -> None:
+        self._image = delta.after
         for topic_id in delta.changed_settings:
             self._change_settings(delta.after.topics[topic_id])
-        for image in delta.changed_partitions:
-            if self._broker_id in image.replicas:
-                self._host(delta.after.topics[image.topic_id], image)
+        for image in self._concerned(delta).values():
+            self._host(image)
 
-    def _host(self, topic: TopicImage, image: PartitionImage) -> None:
-        key = (image.topic_id, image.partition)
-        partition = self._partitions.get(key)
-        if partition is None:
-            try:
-                log = self._open_log(topic, image)
-            except StreamkeepError as error:
-                if str(error) != str(self._failed.get(key)):
-                    _logger.error("%s-%d cannot be hosted: %s", topic.name, image.partition, error)
-                self._failed[key] = error
-                return
-            self._failed.pop(key, None)
-            partition = Partition(log, logs=self._logs, clock=self._clock, broker_id=self._broker_id)
-            self._partitions[key] = partition
-        partition.apply(image, self._hint(image))
+    def _concerned(self, delta: ImageDelta) -> Mapping[Key, PartitionImage]:
+        """The replicas here of which there is news: of the partition itself, or of a broker that has another
+        replica of it: its epoch, its fence and its address count."""
+        news = frozenset(delta.changed_brokers) - {self._broker_id}
+        concerned = {}
+        for key in self._partitions if news else ():
+            image = delta.after.partition(*key)
+            if image is not None and not news.isdisjoint(image.replicas):
+                concerned[key] = image
+        concerned.update((_key(image), image) for image in delta.changed_partitions)
+        return {key: image for key, image in concerned.items() if self._broker_id in image.replicas}
 
-    def _open_log(self, topic: TopicImage, image: PartitionImage) -> PartitionLog:
-        settings = TopicSettings.of(topic.settings)
-        log = self._logs.get(image.topic_id, image.partition)
-        if log is not None:
-            _check_epoch(log, image)
-            log.settings = settings
-            return log
-        directory_id = image.directory_of(self._broker_id)
-        assert directory_id is not None
-        if image.leader_epoch > 1:
-            _logger.warning(
-                "%s-%d begins empty at leader epoch %d: if it was here before, its files are gone",
-                topic.name,
-                image.partition,
-                image.leader_epoch,
-            )
-        return self._logs.create(image.topic_id, topic.name, image.partition, directory_id, settings)
+    def _host(self, image: PartitionImage) -> None:
+        """Have the replica, in the role that the image gives it."""
+        partition = self._partitions.get(_key(image))
+        if partition is not None and self._is_rebuilt(partition.log):
+            return
+        if partition is not None and not self._hosting.is_at_home(partition.log, image):
+            self._retire(image, self._not_here(image))
+            partition = None
+        partition = partition or self._open(image)
+        if partition is not None:
+            self._assign(partition, image)
+
+    def _is_rebuilt(self, log: PartitionLog) -> bool:
+        """Nobody can say where the log ends while it is cut or put aside: the image has to wait for that."""
+        key = (log.topic_id, log.partition)
+        if self._renewals.is_busy(key):
+            return True
+        if self._logs.is_rebuilding(log):
+            self._logs.after_rebuilding(log, partial(self._host_again, key))
+            return True
+        return False
+
+    def _open(self, image: PartitionImage) -> Partition | None:
+        key, topic = _key(image), self._image.topics[image.topic_id]
+        try:
+            hosted = self._hosting.open(topic, image)
+        except StreamkeepError as error:
+            if str(error) != str(self._failed.get(key)):
+                _logger.error("%s-%d cannot be hosted: %s", topic.name, image.partition, error)
+            self._failed[key] = error
+            return None
+        self._failed.pop(key, None)
+        partition = self._partitions[key] = self._make(hosted.log)
+        if hosted.is_lost or hosted.log.defects:
+            self._reports.damaged(partition)
+        return partition
+
+    def _make(self, log: PartitionLog) -> Partition:
+        partition = Partition(
+            log,
+            logs=self._logs,
+            clock=self._clock,
+            broker_id=self._broker_id,
+            replica_lag_ms=self._replica_lag_ms,
+        )
+        partition.on_isr_due = self._on_isr_due
+        partition.on_damaged = self._reports.damaged
+        return partition
+
+    def _assign(self, partition: Partition, image: PartitionImage) -> None:
+        """Lead, follow or wait, as the image says; or begin the log again from nothing, if it is time."""
+        hint = leader_hint(self._image, image)
+        partition.apply(image, hint, brokers=self._image.brokers)
+        self._reports.image_changed(partition, image)
+        if self._renewals.is_due(image):
+            self._following.leave(partition, None)
+            partition.end_readers(self._not_here(image))
+            self._renewals.begin(partition.log)
+        elif image.leader == self._broker_id or hint is None:
+            self._following.leave(partition, hint)
+        else:
+            self._following.follow(partition, image.leader, hint.address)
 
     def _change_settings(self, topic: TopicImage) -> None:
         try:
@@ -149,33 +245,66 @@ class Partitions:
             _logger.error("topic %s keeps its settings as they were: %s", topic.name, error)
             return
         for image in topic.partitions:
-            partition = self._partitions.get((topic.topic_id, image.partition))
+            partition = self._partitions.get(_key(image))
             if partition is not None:
                 partition.change_settings(settings)
 
-    def _remove(self, topic: TopicImage) -> None:
-        for image in topic.partitions:
-            if self._retire(topic, image) is not None:
-                _logger.info("deleting %s-%d: the topic was deleted", topic.name, image.partition)
-                self._logs.delete(topic.topic_id, image.partition)
+    # --- what is not here any more ---
 
-    def _set_aside(self, topic: TopicImage) -> None:
-        for image in topic.partitions:
-            if self._retire(topic, image) is not None:
-                _logger.warning(
-                    "a metadata snapshot lacks %s-%d, topic id %s: its data is kept, and served no more",
-                    topic.name,
-                    image.partition,
-                    topic.topic_id.hex(),
-                )
+    def _taken_away(self, delta: ImageDelta) -> Iterator[tuple[PartitionImage, StreamkeepError]]:
+        """What this broker is to have no more, and what is said to those who ask for it."""
+        for topic in delta.removed_topics:
+            for image in topic.partitions:
+                yield image, UnknownTopicError(f"topic {topic.name} was deleted")
+        for image in delta.changed_partitions:
+            if self._broker_id not in image.replicas:
+                yield image, self._not_here(image)
 
-    def _retire(self, topic: TopicImage, image: PartitionImage) -> Partition | None:
-        key = (topic.topic_id, image.partition)
+    def _retire(self, image: PartitionImage, error: StreamkeepError) -> bool:
+        """Host the partition no more; all that wait for it get `error`. False if it was not here."""
+        key = _key(image)
         self._failed.pop(key, None)
         partition = self._partitions.pop(key, None)
+        if partition is None:
+            return False
+        self._following.leave(partition, leader_hint(self._image, image))
+        self._reports.forget(partition)
+        self._renewals.forget(key)
+        partition.resign(error)
+        partition.end_readers(error)
+        return True
+
+    def _remove_strays(self) -> None:
+        for log in list(self._logs):
+            image = self._image.partition(log.topic_id, log.partition)
+            if image is None:
+                self._remove_stray(log, "the cluster has no such partition")
+            elif self._broker_id not in image.replicas and image.leader:
+                self._remove_stray(log, f"its replicas are on brokers {list(image.replicas)}")
+
+    def _remove_stray(self, log: PartitionLog, why: str) -> None:
+        _logger.warning(
+            "removing %s-%d, topic id %s: %s at metadata index %d",
+            log.topic,
+            log.partition,
+            log.topic_id.hex(),
+            why,
+            self._image.index,
+        )
+        self._logs.delete(log.topic_id, log.partition)
+
+    # --- damaged replicas ---
+
+    def may_copy_anew(self, partition: Partition) -> None:
+        """The coordinator says that others have the data of this damaged replica."""
+        key = (partition.log.topic_id, partition.log.partition)
+        self._renewals.allow(key)
+        self._host_again(key)
+
+    def _renewed(self, key: Key) -> None:
+        partition = self._partitions.get(key)
         if partition is not None:
-            partition.resign(UnknownTopicError(f"topic {topic.name} was deleted"))
-        return partition
+            self._reports.repaired(partition)
 
     # --- what disks and the process say ---
 
@@ -187,50 +316,34 @@ class Partitions:
 
     def storage_recovered(self) -> None:
         """A directory works again: what could not be hosted is tried once more."""
-        for topic_id, number in list(self._failed):
-            self._host_again(topic_id, number)
+        for key in list(self._failed):
+            self._host_again(key)
 
-    def _host_again(self, topic_id: bytes, number: int) -> None:
-        image = self._image.partition(topic_id, number)
-        if image is not None:
-            self._host(self._image.topics[topic_id], image)
+    def _host_again(self, key: Key) -> None:
+        image = self._image.partition(*key)
+        if image is not None and self._broker_id in image.replicas:
+            self._host(image)
 
     def resign_all(self, error: StreamkeepError) -> None:
         """The process stops: lead nothing, answer everybody."""
         for partition in self:
             partition.resign(error)
 
-    # --- what clients are told ---
+    async def stop(self) -> None:
+        """Touch no log any more."""
+        await self._renewals.stop()
 
-    def _hint(self, image: PartitionImage) -> LeaderHint | None:
-        leader = self._image.brokers.get(image.leader)
-        if leader is None:
-            return None
-        return LeaderHint(broker_id=image.leader, address=leader.address, leader_epoch=image.leader_epoch)
-
-    def _why_absent(self, topic_id: bytes, number: int) -> StreamkeepError:
-        failed = self._failed.get((topic_id, number))
-        if failed is not None:
-            return failed
-        if not self._image.index:
-            return NotLeaderError(f"broker {self._broker_id} has just started and has no metadata yet")
-        topic = self._image.topics.get(topic_id)
-        if topic is None:
-            return UnknownTopicError(
-                f"broker {self._broker_id} knows no topic with id {topic_id[:ID_BYTES].hex()}"
-            )
-        if number >= len(topic.partitions):
-            return UnknownPartitionError(
-                f"topic {topic.name} has {len(topic.partitions)} partitions, and none of number {number}"
-            )
-        hint = self._hint(topic.partitions[number])
-        return NotLeaderError(f"broker {self._broker_id} does not host {topic.name}-{number}", leader=hint)
+    def _not_here(self, image: PartitionImage) -> NotLeaderError:
+        topic = self._image.topics[image.topic_id]
+        hint = leader_hint(self._image, image)
+        said = f"broker {self._broker_id} does not host {topic.name}-{image.partition}"
+        return NotLeaderError(said, leader=hint)
 
 
-def _check_epoch(log: PartitionLog, image: PartitionImage) -> None:
-    """Raise StorageFailedError if the log has seen a later leader epoch than the cluster knows of."""
-    if log.leader_epochs.latest > image.leader_epoch:
-        raise StorageFailedError(
-            f"{log.topic}-{log.partition} was written under leader epoch {log.leader_epochs.latest}, and the "
-            f"cluster is at {image.leader_epoch}: its metadata went back, or the directory is another's"
-        )
+def _key(image: PartitionImage) -> Key:
+    return image.topic_id, image.partition
+
+
+def _topic_of(delta: ImageDelta, image: PartitionImage) -> str:
+    """The name of a topic that may be gone."""
+    return (delta.after.topics.get(image.topic_id) or delta.before.topics[image.topic_id]).name

@@ -1,0 +1,99 @@
+"""What operators can see of replication: who is in sync, who lags, what moves.
+
+Alert on under_replicated_partitions, under_min_isr_partitions and offline_replicas that stay above 0.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from streamkeep_broker.replication.partition import Partition
+from streamkeep_broker.replication.partitions import Partitions
+from streamkeep_common.image import ImageDelta, PartitionImage
+from streamkeep_common.server.metrics import Metrics
+
+
+class _Standing(NamedTuple):
+    """How a led partition stands, as what is added to each gauge."""
+
+    under_replicated: int
+    under_min_isr: int
+    at_min_isr: int
+
+
+class ReplicaMetrics:
+    """Counters over image changes and pushes, and gauges over the hosted replicas."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        counter, gauge = metrics.counter, metrics.gauge
+        self._pushed_bytes = counter("pushed_bytes", "Log bytes pushed to followers")
+        self._push_streams = gauge("push_streams", "Open streams of followers")
+        self._shrinks = counter("isr_shrinks", "In-sync sets of led partitions that lost a member")
+        self._expands = counter("isr_expands", "In-sync sets of led partitions that gained a member")
+        self._failed_updates = counter("failed_isr_updates", "Proposed in-sync sets that were not accepted")
+        self._elections = counter("leader_elections", "New leader epochs of hosted partitions")
+        self._under_replicated = gauge(
+            "under_replicated_partitions", "Led partitions of which a replica is not in sync"
+        )
+        self._under_min_isr = gauge(
+            "under_min_isr_partitions", "Led partitions that take no writes: too few replicas are in sync"
+        )
+        self._at_min_isr = gauge(
+            "at_min_isr_partitions", "Led partitions that take no writes once one more replica fails"
+        )
+
+    # --- what happens ---
+
+    def replicated(self, size_bytes: int) -> None:
+        """Frames were pushed to a follower."""
+        self._pushed_bytes.inc(size_bytes)
+
+    def replication_streams(self, count: int) -> None:
+        """So many streams of followers are open."""
+        self._push_streams.set(count)
+
+    def isr_updates_failed(self, count: int) -> None:
+        """So many proposals were refused, or nobody knows what became of them."""
+        self._failed_updates.inc(count)
+
+    def image_changed(self, delta: ImageDelta, broker_id: int) -> None:
+        """Count what an image change means for this broker's replicas."""
+        for image in delta.changed_partitions:
+            before = delta.before.partition(image.topic_id, image.partition)
+            if before is not None and broker_id in image.replicas:
+                self._count(before, image, broker_id)
+
+    def _count(self, before: PartitionImage, after: PartitionImage, broker_id: int) -> None:
+        if after.leader_epoch != before.leader_epoch:
+            self._elections.inc()
+        if after.leader != broker_id:
+            return
+        self._shrinks.inc(not set(before.isr) <= set(after.isr))
+        self._expands.inc(not set(after.isr) <= set(before.isr))
+
+    # --- what is ---
+
+    def watch(self, partitions: Partitions) -> None:
+        """Show these at every scrape."""
+        self._metrics.before_render(lambda: self._refresh(partitions))
+        self._metrics.gauge("offline_replicas", "Replicas that cannot be hosted").set_function(
+            lambda: partitions.failed
+        )
+
+    def _refresh(self, partitions: Partitions) -> None:
+        standings = [
+            _standing(partition, image) for partition, image in partitions.images() if partition.leads
+        ]
+        self._under_replicated.set(sum(each.under_replicated for each in standings))
+        self._under_min_isr.set(sum(each.under_min_isr for each in standings))
+        self._at_min_isr.set(sum(each.at_min_isr for each in standings))
+
+
+def _standing(partition: Partition, image: PartitionImage) -> _Standing:
+    required = image.required_isr(partition.log.settings.min_insync_replicas)
+    return _Standing(
+        under_replicated=len(image.isr) < len(image.target_replicas),
+        under_min_isr=len(image.isr) < required,
+        at_min_isr=len(image.isr) == required < len(image.replicas),
+    )

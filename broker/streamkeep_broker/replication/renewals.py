@@ -1,0 +1,95 @@
+"""Damaged replicas that others can replace: their files are put aside, and they begin again from nothing.
+
+That waits until the image says that this broker neither leads the partition nor is counted on in it, and that
+another broker leads: until then what is left here may be needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from streamkeep_broker.log.manager import LogManager
+from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_broker.streams import cancel, run_for_ever
+from streamkeep_common.errors import StreamkeepError
+from streamkeep_common.image import PartitionImage
+
+_logger = logging.getLogger(__name__)
+
+
+Key = tuple[bytes, int]
+
+
+class Renewals:
+    """See the module.
+
+    `on_renewed` is called with the topic id and number of each partition whose log is empty now, then
+    `on_end`; only the latter if its log could not be put aside. Nobody else may touch a log that `is_busy`.
+    """
+
+    def __init__(
+        self,
+        logs: LogManager,
+        *,
+        broker_id: int,
+        on_renewed: Callable[[Key], None],
+        on_end: Callable[[Key], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self._logs = logs
+        self._broker_id = broker_id
+        self._on_renewed = on_renewed
+        self._on_end = on_end
+        self._on_failure = on_failure
+        self._allowed: dict[Key, None] = {}
+        self._under_way: dict[Key, asyncio.Task[None]] = {}
+
+    def allow(self, key: Key) -> None:
+        """Others have the data of this damaged replica."""
+        self._allowed[key] = None
+
+    def forget(self, key: Key) -> None:
+        """The replica is not here any more."""
+        self._allowed.pop(key, None)
+
+    def is_busy(self, key: Key) -> bool:
+        """The log is being put aside."""
+        return key in self._under_way
+
+    def is_due(self, image: PartitionImage) -> bool:
+        """The replica may be dropped, and nothing hangs on it any more."""
+        return (
+            (image.topic_id, image.partition) in self._allowed
+            and image.leader not in (0, self._broker_id)
+            and self._broker_id not in (*image.isr, *image.elr)
+        )
+
+    def begin(self, log: PartitionLog) -> None:
+        """Put the log aside; nobody may read, write or follow it any more."""
+        key = (log.topic_id, log.partition)
+        del self._allowed[key]
+        task = run_for_ever(self._renew(log), self._on_failure)
+        self._under_way[key] = task
+        task.add_done_callback(partial(self._ended, key))
+
+    async def stop(self) -> None:
+        """What is not done is left to the next start."""
+        for task in list(self._under_way.values()):
+            await cancel(task)
+
+    async def _renew(self, log: PartitionLog) -> None:
+        _logger.warning("%s-%d is damaged here: it is put aside and copied anew", log.topic, log.partition)
+        try:
+            await self._logs.quarantine(log)
+        except StreamkeepError as error:
+            _logger.error("%s-%d could not be put aside: %s", log.topic, log.partition, error)
+        else:
+            self._on_renewed((log.topic_id, log.partition))
+
+    def _ended(self, key: Key, task: asyncio.Task[None]) -> None:
+        del self._under_way[key]
+        if not task.cancelled() and task.exception() is None:
+            self._on_end(key)

@@ -1,0 +1,104 @@
+"""The replicas of one broker, put together: who hosts, who follows, who proposes, who reports."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from streamkeep_broker.log.manager import LogManager
+from streamkeep_broker.replication.coordinator import ActiveCoordinator
+from streamkeep_broker.replication.following.followers import Followers
+from streamkeep_broker.replication.following.link import Hello
+from streamkeep_broker.replication.partition import Partition
+from streamkeep_broker.replication.partitions import Partitions
+from streamkeep_broker.replication.proposals import IsrProposer
+from streamkeep_broker.replication.reports import ReplicaReports
+from streamkeep_common.seams import Clock, Network
+from streamkeep_common.settings import BrokerSettings
+
+_logger = logging.getLogger(__name__)
+
+
+class Replicas:
+    """See the module. `hello` is what this broker says to leaders; `on_heard` is called when a coordinator
+    has heard a report, `on_isr_failed` with the number of proposals that it did not accept."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        *,
+        logs: LogManager,
+        coordinator: ActiveCoordinator,
+        network: Network,
+        clock: Clock,
+        rng: random.Random,
+        hello: Hello,
+        on_heard: Callable[[], None],
+        on_isr_failed: Callable[[int], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self._on_failure = on_failure
+        self.reports = ReplicaReports(
+            broker_id=settings.id,
+            coordinator=coordinator,
+            clock=clock,
+            rng=rng,
+            on_may_copy_anew=self._may_copy_anew,
+            on_heard=on_heard,
+        )
+        self.followers = Followers(
+            logs=logs,
+            network=network,
+            clock=clock,
+            rng=rng,
+            hello=hello,
+            on_damaged=self.reports.damaged,
+            on_failure=on_failure,
+        )
+        self.partitions = Partitions(
+            logs=logs,
+            clock=clock,
+            broker_id=settings.id,
+            replica_lag_ms=settings.replica_lag_ms,
+            following=self.followers,
+            reports=self.reports,
+            on_isr_due=self._isr_due,
+            on_failure=on_failure,
+        )
+        self.proposer = IsrProposer(
+            self.partitions,
+            broker_id=settings.id,
+            coordinator=coordinator,
+            clock=clock,
+            rng=rng,
+            on_failed=on_isr_failed,
+        )
+
+    def start(self) -> None:
+        """Propose and report whenever there is a coordinator."""
+        self.proposer.start(self._on_failure)
+        self.reports.start(self._on_failure)
+
+    async def stop(self, timeout_s: float) -> None:
+        """Follow, propose and report nothing more. What a disk holds up for longer is left to recovery."""
+        await self.proposer.stop()
+        await self.reports.stop()
+        await self.partitions.stop()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.followers.stop()
+        except TimeoutError:
+            _logger.warning("not all replicas have stopped to follow within %s s", timeout_s)
+
+    def session_opened(self) -> None:
+        """Another coordinator may be active now."""
+        self.proposer.session_opened()
+        self.reports.session_opened()
+
+    def _may_copy_anew(self, partition: Partition) -> None:
+        self.partitions.may_copy_anew(partition)
+
+    def _isr_due(self, partition: Partition) -> None:
+        self.proposer.due(partition)

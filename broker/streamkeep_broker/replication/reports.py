@@ -1,0 +1,196 @@
+"""What this broker has to tell the active coordinator of its replicas: which are damaged, and how far the log
+of each goes whose partition waits for a leader of last resort (KIP-966).
+
+The coordinator keeps it in memory only. So each report is repeated until it was heard, again when the
+partition has changed since, and again in each new session, which may be with another coordinator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from streamkeep_broker.replication.coordinator import (
+    CALL_TIMEOUT_S,
+    MAX_PARTITIONS_PER_CALL,
+    RETRY,
+    ActiveCoordinator,
+)
+from streamkeep_broker.replication.partition import Partition
+from streamkeep_broker.streams import Bell, cancel, run_for_ever
+from streamkeep_common.errors import StreamkeepError, UnavailableError, from_proto, raise_if_error
+from streamkeep_common.image import PartitionImage
+from streamkeep_common.methods import REPORT_REPLICAS
+from streamkeep_common.retry import Backoff
+from streamkeep_common.seams import Clock
+from streamkeep_proto.v1 import errors_pb2
+from streamkeep_proto.v1.coordinator_pb2 import ReplicaReport, ReportedReplica, ReportReplicasRequest
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Subject:
+    """A replica of which there is something to tell. `heard_in` is the session and the partition epoch."""
+
+    damaged: bool = False
+    waits: bool = False
+    heard_in: tuple[int, int] = (0, 0)
+
+
+class ReplicaReports:
+    """See the module. `on_may_copy_anew` is called with damaged replicas that others can replace, `on_heard`
+    after each call that was."""
+
+    def __init__(
+        self,
+        *,
+        broker_id: int,
+        coordinator: ActiveCoordinator,
+        clock: Clock,
+        rng: random.Random,
+        on_may_copy_anew: Callable[[Partition], None],
+        on_heard: Callable[[], None],
+    ) -> None:
+        self._broker_id = broker_id
+        self._coordinator = coordinator
+        self._clock = clock
+        self._backoff = Backoff(RETRY, rng)
+        self._on_may_copy_anew = on_may_copy_anew
+        self._on_heard = on_heard
+        self._subjects: dict[Partition, _Subject] = {}
+        self._session = 0
+        self._bell = Bell()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, on_failure: Callable[[Exception], None]) -> None:
+        """Report from now on."""
+        self._task = run_for_ever(self._run(), on_failure)
+
+    async def stop(self) -> None:
+        """Report nothing more."""
+        if self._task is not None:
+            await cancel(self._task)
+
+    @property
+    def has_unheard_damage(self) -> bool:
+        """A damaged replica has not been reported yet, in any session and at any partition epoch."""
+        return any(each.damaged and each.heard_in == (0, 0) for each in self._subjects.values())
+
+    # --- what there is to tell ---
+
+    def session_opened(self) -> None:
+        """Whoever is active now may know nothing of what another one was told."""
+        self._session += 1
+        self._bell.ring()
+
+    def damaged(self, partition: Partition) -> None:
+        """The replica's data is not to be trusted, and stays so until `repaired`."""
+        subject = self._subjects.setdefault(partition, _Subject())
+        if not subject.damaged:
+            subject.damaged = True
+            subject.heard_in = (0, 0)
+            self._bell.ring()
+
+    def repaired(self, partition: Partition) -> None:
+        """The replica was dropped and begins anew, or is not here any more."""
+        if partition in self._subjects:
+            self._subjects[partition].damaged = False
+            self._drop_if_silent(partition)
+
+    def image_changed(self, partition: Partition, image: PartitionImage) -> None:
+        """The partition stands so from now on."""
+        waits = not image.leader and self._broker_id in image.last_members
+        if waits:
+            self._subjects.setdefault(partition, _Subject()).waits = True
+        elif partition in self._subjects:
+            self._subjects[partition].waits = False
+            self._drop_if_silent(partition)
+        if partition in self._subjects:
+            self._bell.ring()
+
+    def forget(self, partition: Partition) -> None:
+        """This broker hosts it no more."""
+        self._subjects.pop(partition, None)
+
+    def _drop_if_silent(self, partition: Partition) -> None:
+        subject = self._subjects[partition]
+        if not subject.damaged and not subject.waits:
+            del self._subjects[partition]
+
+    # --- telling it ---
+
+    async def _run(self) -> None:
+        while True:
+            await self._bell.wait()
+            while self._coordinator.is_open and (unheard := self._unheard()):
+                await self._report(unheard)
+
+    def _unheard(self) -> list[Partition]:
+        unheard = [
+            partition
+            for partition, subject in self._subjects.items()
+            if subject.heard_in != (self._session, partition.partition_epoch)
+        ]
+        return unheard[:MAX_PARTITIONS_PER_CALL]
+
+    async def _report(self, partitions: Sequence[Partition]) -> None:
+        """One call. If not all was heard it is followed by a pause."""
+        session, reports = self._session, [self._describe(partition) for partition in partitions]
+        try:
+            outcomes = await self._call(reports)
+        except StreamkeepError as error:
+            _logger.info("no coordinator heard what there is to say of %d replicas: %s", len(reports), error)
+            await self._clock.sleep(self._backoff.next_wait_s())
+            return
+        heard = [
+            self._settle(partition, session, report, outcome)
+            for partition, report, outcome in zip(partitions, reports, outcomes, strict=True)
+        ]
+        self._on_heard()
+        if all(heard):
+            self._backoff.reset()
+        else:
+            await self._clock.sleep(self._backoff.next_wait_s())
+
+    def _describe(self, partition: Partition) -> ReplicaReport:
+        log = partition.log
+        return ReplicaReport(
+            topic_id=log.topic_id,
+            partition=log.partition,
+            partition_epoch=partition.partition_epoch,
+            damaged=self._subjects[partition].damaged,
+            last_epoch=log.last_epoch,
+            log_end_offset=log.log_end_offset,
+        )
+
+    async def _call(self, reports: Sequence[ReplicaReport]) -> Sequence[ReportedReplica]:
+        request = ReportReplicasRequest(
+            broker_id=self._broker_id, broker_epoch=self._coordinator.broker_epoch, replicas=reports
+        )
+        response = await self._coordinator.call(REPORT_REPLICAS, request, timeout_s=CALL_TIMEOUT_S)
+        raise_if_error(response.error)
+        asked = [(report.topic_id, report.partition) for report in reports]
+        if asked != [(outcome.topic_id, outcome.partition) for outcome in response.outcomes]:
+            raise UnavailableError("the coordinator answered other reports than were made")
+        return response.outcomes
+
+    def _settle(
+        self, partition: Partition, session: int, report: ReplicaReport, outcome: ReportedReplica
+    ) -> bool:
+        """Whether it was heard. What was not goes behind the others."""
+        subject = self._subjects.pop(partition, None)
+        if subject is None:
+            return True
+        self._subjects[partition] = subject
+        if outcome.error.code != errors_pb2.NONE:
+            _logger.info("a report on %s was not heard: %s", partition.name, from_proto(outcome.error))
+            return False
+        if report.damaged == subject.damaged:
+            subject.heard_in = (session, report.partition_epoch)
+        if subject.damaged and outcome.may_copy_anew:
+            self._on_may_copy_anew(partition)
+        return True
