@@ -69,6 +69,7 @@ class Partition:
         self._replica_lag_s = replica_lag_ms / 1000
         self._hint: LeaderHint | None = None
         self._resigned_epoch = 0
+        self._elected: tuple[PartitionImage, Mapping[int, BrokerImage]] | None = None
         self._leaders_watermark = 0
         self._failure: StorageFailedError | None = None
         self._readers: dict[Reader, None] = {}
@@ -114,6 +115,7 @@ class Partition:
         """
         assert image.leader_epoch >= self.leader_epoch, "leader epochs never go back"
         self._hint = hint
+        self._elected = None
         if image.leader_epoch != self.leader_epoch:
             self._leaders_watermark = 0
         self.leader = image.leader
@@ -124,10 +126,19 @@ class Partition:
         elif self.leadership is not None and self.leadership.leader_epoch == image.leader_epoch:
             self.leadership.update(image, brokers)
         elif image.leader_epoch > self._resigned_epoch:
+            self._elected = (image, brokers)
+            self.take_office()
+
+    def take_office(self) -> None:
+        """Lead, if the image has said so, now that the log is whole. Followers are measured by where it ends,
+        and one that is being cut back, as its last leader told it, is about to end elsewhere."""
+        if self._elected is not None and not self.log.is_suspended:
+            (image, brokers), self._elected = self._elected, None
             self._lead(image, brokers)
 
     def resign(self, error: StreamkeepError) -> None:
         """Lead no more in this leader epoch: all that wait, follow or read along get `error`."""
+        self._elected = None
         leadership, self.leadership = self.leadership, None
         if leadership is None:
             return

@@ -1,0 +1,262 @@
+"""One followed replica: what its state says is carried out on its log, its stream and its leader's word.
+
+Nothing else writes to the log of a partition that follows. An error here ends this partition's subscription
+and nobody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from streamkeep_broker.log.manager import LogManager
+from streamkeep_broker.replication.following.cuts import BeginAnew, CutTo
+from streamkeep_broker.replication.following.link import LeaderLink
+from streamkeep_broker.replication.following.state import (
+    Damaged,
+    FollowState,
+    Instruction,
+    Join,
+    Wait,
+)
+from streamkeep_broker.replication.following.stream import FollowerStream
+from streamkeep_broker.replication.partition import Partition
+from streamkeep_broker.streams import run_for_ever
+from streamkeep_common.errors import (
+    CorruptBatchError,
+    CorruptLogError,
+    FencedLeaderEpochError,
+    NotLeaderError,
+    StaleBrokerEpochError,
+    StreamkeepError,
+    UnknownLeaderEpochError,
+    UnknownPartitionError,
+    UnknownTopicError,
+)
+from streamkeep_proto.v1.errors_pb2 import LeaderHint
+from streamkeep_proto.v1.replication_pb2 import FollowerAck, FollowStart, ReplicaPush
+
+_EXPECTED = (
+    FencedLeaderEpochError,
+    NotLeaderError,
+    StaleBrokerEpochError,
+    UnknownLeaderEpochError,
+    UnknownPartitionError,
+    UnknownTopicError,
+)
+"""One side's image is a moment behind the other's: nothing to tell a person."""
+
+_logger = logging.getLogger(__name__)
+
+
+class FollowedReplica:
+    """See the module. `on_damaged` is called when its log turns out to be corrupt; `on_corrupt_push` when a
+    push was changed on its way; `on_idle` when it follows nobody and its log is let go of."""
+
+    def __init__(
+        self,
+        partition: Partition,
+        *,
+        logs: LogManager,
+        rng: random.Random,
+        on_damaged: Callable[[Partition], None],
+        on_corrupt_push: Callable[[], None],
+        on_idle: Callable[[Partition], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self.partition = partition
+        self._log = partition.log
+        self._logs = logs
+        self._state = FollowState(rng)
+        self._on_damaged = on_damaged
+        self._on_corrupt_push = on_corrupt_push
+        self._on_idle = on_idle
+        self._on_failure = on_failure
+        self._link: LeaderLink | None = None
+        self._stream: FollowerStream | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._cut: asyncio.Task[None] | None = None
+        self._said = ""
+
+    # --- whom to follow ---
+
+    def follow(self, link: LeaderLink, hint: LeaderHint) -> None:
+        """Follow the leader that `hint` names, from the beginning, unless that is under way already."""
+        state = self._state
+        same = state.follows and self._link is link and state.leader_epoch == hint.leader_epoch
+        if same and (not state.is_damaged or self._log.defects):
+            return
+        self._leave_stream(hint)
+        self._link = link
+        self.partition.on_moved = self._moved
+        self._carry_out(state.follow(hint.leader_epoch))
+
+    def leave(self, newer: LeaderHint | None) -> None:
+        """Follow nobody. A cut of the log is brought to its end all the same."""
+        self._leave_stream(newer)
+        self._state.leave()
+        self._link = None
+        if self._cut is None:
+            self._go_on(None)
+
+    async def settled(self) -> None:
+        """Return when the log is not being cut."""
+        if self._cut is not None:
+            await asyncio.wait([self._cut])
+
+    # --- its stream ---
+
+    def start(self, subscription: int) -> FollowStart | None:
+        """What to ask the leader for. None if the own log must be put right first."""
+        log = self._log
+        if log.defects:
+            self._fail(CorruptLogError(str(log.defects[0])))
+            return None
+        if log.is_suspended:
+            self._go_on(None)
+            return None
+        self._state.start(subscription)
+        return FollowStart(
+            subscription=subscription,
+            topic_id=log.topic_id,
+            partition=log.partition,
+            leader_epoch=self._state.leader_epoch,
+            log_end_offset=log.log_end_offset,
+            flushed_end_offset=log.flushed_end_offset,
+            last_epoch=log.last_epoch,
+        )
+
+    def take(self, push: ReplicaPush) -> None:
+        """Write the frames of a push, learn its news, or do what its end says."""
+        state, partition = self._state, self.partition
+        if partition.leads or not state.takes(push.subscription, partition.leader_epoch):
+            return
+        if push.HasField("end"):
+            self._end(push)
+            return
+        frames = push.frames
+        try:
+            if frames:
+                self._append(frames, push.previous_end_offset)
+            partition.learn(high_watermark=push.high_watermark, log_start_offset=push.log_start_offset)
+        except StreamkeepError as error:
+            self._fail(error)
+            return
+        state.took(frames=bool(frames))
+
+    def acknowledge(self) -> FollowerAck:
+        """Up to where the log goes now, and up to where on disk."""
+        log = self._log
+        return FollowerAck(
+            subscription=self._state.subscription,
+            log_end_offset=log.log_end_offset,
+            flushed_end_offset=log.flushed_end_offset,
+        )
+
+    def lost(self) -> None:
+        """The stream broke; it starts this one again."""
+        self._state.lost()
+
+    def _append(self, frames: bytes, previous_end_offset: int) -> None:
+        self._logs.append_frames(
+            self._log,
+            frames,
+            previous_end_offset=previous_end_offset,
+            leader_epoch=self._state.leader_epoch,
+        )
+        self._logs.request_flush(self._log)
+        self._moved()
+
+    def _moved(self) -> None:
+        """The log end or the flushed end is not where it was."""
+        if self._stream is not None and self._state.subscription:
+            self._stream.moved(self)
+
+    def _end(self, push: ReplicaPush) -> None:
+        assert self._stream is not None
+        self._stream.forget(self, push.subscription)
+        self._stream = None
+        instruction = self._state.ended(push.end, self._log)
+        if isinstance(instruction, CutTo | BeginAnew):
+            what = "cut back to" if isinstance(instruction, CutTo) else "begun anew at"
+            epoch = self._state.leader_epoch
+            _logger.info(
+                "%r parts from its leader's of epoch %d: %s %d", self._log, epoch, what, instruction.offset
+            )
+        self._carry_out(instruction)
+
+    def _fail(self, error: StreamkeepError) -> None:
+        if isinstance(error, CorruptBatchError):
+            self._on_corrupt_push()
+        self._leave_stream(None)
+        self._carry_out(self._state.failed(error))
+
+    def _leave_stream(self, newer: LeaderHint | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._stream is not None:
+            self._stream.leave(self, self._state.subscription, newer)
+            self._stream = None
+
+    # --- what the state says ---
+
+    def _carry_out(self, instruction: Instruction | None) -> None:
+        match instruction:
+            case Join(lane):
+                assert self._link is not None
+                self._stream = self._link.stream(lane)
+                self._stream.join(self)
+            case CutTo() | BeginAnew():
+                self._cut = run_for_ever(self._cut_log(instruction), self._on_failure)
+            case Wait(wait_s, reason):
+                self._say(reason)
+                self._timer = asyncio.get_running_loop().call_later(wait_s, self._retry)
+            case Damaged(reason):
+                _logger.error("%s is damaged here and follows nobody: %s", self.partition.name, reason)
+                self._on_damaged(self.partition)
+
+    async def _cut_log(self, cut: CutTo | BeginAnew) -> None:
+        try:
+            if isinstance(cut, CutTo):
+                await self._logs.truncate(self._log, cut.offset)
+            else:
+                await self._logs.begin_anew(self._log, cut.offset)
+        except StreamkeepError as error:
+            instruction: Instruction | None = self._state.failed(error)
+        else:
+            instruction = self._state.cut()
+        self._cut = None
+        self._go_on(instruction)
+
+    def _go_on(self, instruction: Instruction | None) -> None:
+        """Carry it out. But a log that was cut halfway is mended first, and one whose partition follows
+        nobody any more is let go of."""
+        is_torn = self._log.is_suspended
+        if is_torn and not isinstance(instruction, Wait | Damaged):
+            self._leave_stream(None)
+            self._carry_out(self._state.mend(self._log))
+        elif is_torn or self._state.follows:
+            self._carry_out(instruction)
+        else:
+            self._on_idle(self.partition)
+            self.partition.take_office()
+
+    def _retry(self) -> None:
+        """The wait is over. A disk is asked first: the leader would send a whole window for nothing."""
+        self._timer = None
+        if self._state.waits_for_disk:
+            try:
+                self._logs.directory_of(self._log).check_appendable(self._log.settings.min_free_bytes)
+            except StreamkeepError as error:
+                self._carry_out(self._state.failed(error))
+                return
+        self._go_on(self._state.retry() if self._state.follows else None)
+
+    def _say(self, reason: StreamkeepError) -> None:
+        text = str(reason)
+        if text != self._said and not isinstance(reason, _EXPECTED):
+            _logger.warning("%s cannot follow its leader for now: %s", self.partition.name, text)
+        self._said = text
