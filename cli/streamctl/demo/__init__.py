@@ -1,1 +1,1 @@
-"""The demo: a month of real departures through a real cluster, and the proof that none is missing."""
+"""The demo: a month of real departures, a broker killed in the middle, and the proof that none is lost."""

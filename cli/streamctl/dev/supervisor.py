@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from collections.abc import Callable, Sequence
 
 from streamctl.dev import processes
@@ -112,6 +113,14 @@ class Supervisor:
                 for record in watched:
                     group.create_task(_watch_one(record, report))
             watched = [record for record in self._store.read() if _lives(record)]
+
+    def kill(self, role: str, number: int) -> None:
+        """End one process as a crash does (SIGKILL): nothing is flushed, nobody is told."""
+        record = self._records[f"{role} {number}"]
+        handle = processes.Handle.open(record)
+        assert handle is not None, f"{record.name} has ended already"
+        handle.send(signal.SIGKILL)
+        handle.close()
 
     async def stop(self) -> list[ProcessRecord]:
         """End what runs and forget the cluster; those that had to be killed."""

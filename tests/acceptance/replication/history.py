@@ -78,7 +78,7 @@ class Soak:
                 task.cancel()
         async with asyncio.timeout(WELL_AGAIN_S):
             await drain(self.run)
-        return await differing_replicas(self._admin, TOPIC)
+        return await differing_replicas(self._admin, TOPIC, dict(enumerate(self.run.ends)))
 
     async def _write_under_faults(self, minutes: float) -> None:
         async with asyncio.TaskGroup() as group:

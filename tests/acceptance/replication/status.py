@@ -7,14 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from streamkeep import Admin
 from streamkeep_common.errors import StreamkeepError
-from streamkeep_common.methods import HASH_REPLICAS
-from streamkeep_common.seams import RpcError
-from streamkeep_common.seams.real.network import GrpcNetwork
 from streamkeep_proto.v1.coordinator_pb2 import PartitionInfo, TopicInfo
-from streamkeep_proto.v1.replication_pb2 import HashReplica, HashReplicasRequest, ReplicaHash
 
-LOOK_AGAIN_S = 0.02
-CALL_TIMEOUT_S = 60.0
+LOOK_AGAIN_S = 0.05
 
 
 async def topic_when(
@@ -56,61 +51,22 @@ async def leader_when_in_sync(admin: Admin, topic: str, *, within_s: float = 60.
     return (await topic_when(admin, topic, all_in_sync, within_s=within_s)).partitions[0].leader
 
 
-async def broker_addresses(admin: Admin) -> dict[int, str]:
-    return {each.broker_id: each.address for each in (await admin.describe_cluster()).brokers}
+async def differing_replicas(
+    admin: Admin, topic: str, ends: Mapping[int, int], *, within_s: float = 30.0
+) -> Sequence[str]:
+    """How the replicas of a topic that nobody writes to differ, up to these ends, by partition.
 
-
-async def replica_hashes(
-    addresses: Mapping[int, str], topic: TopicInfo
-) -> Mapping[int, Mapping[int, ReplicaHash]]:
-    """By partition and broker, what each replica holds from its log start up to its high watermark."""
-    hashes: dict[int, dict[int, ReplicaHash]] = {each.partition: {} for each in topic.partitions}
-    network = GrpcNetwork()
-    for broker, address in addresses.items():
-        held = [each.partition for each in topic.partitions if broker in each.replicas]
-        wanted = [
-            HashReplica(topic_id=topic.topic_id, partition=each, from_offset=-1, to_offset=-1)
-            for each in held
-        ]
-        channel = network.dial(address)
-        try:
-            request = HashReplicasRequest(replicas=wanted)
-            response = await channel.call(HASH_REPLICAS, request, timeout_s=CALL_TIMEOUT_S)
-        finally:
-            await channel.close()
-        for answer in response.replicas:
-            hashes[answer.partition][broker] = answer
-    return hashes
-
-
-def differences(hashes: Mapping[int, Mapping[int, ReplicaHash]]) -> Sequence[str]:
-    """What is not the same on all replicas, by partition. Pure."""
-    found = []
-    for partition, by_broker in hashes.items():
-        said = {
-            broker: answer.error.message or answer.error.code
-            if answer.error.code
-            else (answer.from_offset, answer.to_offset, answer.size_bytes, answer.sha256.hex()[:16])
-            for broker, answer in by_broker.items()
-        }
-        failed = any(answer.error.code for answer in by_broker.values())
-        if failed or len(set(said.values())) > 1:
-            found.append(f"partition {partition}: {said}")
-    return found
-
-
-async def differing_replicas(admin: Admin, topic: str, *, within_s: float = 30.0) -> Sequence[str]:
-    """How replicas differ that nobody writes to; followers get a moment to learn the high watermark."""
-    described = await admin.describe_topic(topic)
-    addresses = await broker_addresses(admin)
-    found: Sequence[str] = ["no replica was asked"]
+    Followers get a moment to learn that the high watermark is there.
+    """
+    found: Sequence[str] = ["nobody was asked"]
     try:
         async with asyncio.timeout(within_s):
             while found:
-                try:
-                    found = differences(await replica_hashes(addresses, described))
-                except RpcError as error:
-                    found = [f"a broker did not answer: {error}"]
+                found = [
+                    f"{each.topic_partition}: {each.from_offset} to {each.to_offset}: {dict(each.replicas)}"
+                    for each in await admin.verify_replicas([topic])
+                    if not each.identical or each.to_offset != ends[each.topic_partition.partition]
+                ]
                 await asyncio.sleep(LOOK_AGAIN_S)
     except TimeoutError:
         pass  # what was found last is what differs

@@ -88,6 +88,17 @@ async def test_every_process_is_started_remembered_and_ended(tmp_path: Path) -> 
     assert cluster.store.read() == [] and known_data_dirs() == []
 
 
+async def test_one_process_is_killed_and_the_others_go_on(tmp_path: Path) -> None:
+    cluster = Cluster(fake_plan(tmp_path))
+    await cluster.supervisor.start()
+    records = cluster.supervisor.records
+    cluster.supervisor.kill("broker", 1)
+    _, status = await asyncio.to_thread(os.waitpid, records[2].pid, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    assert states(records)[:2] == [ProcessState.RUNNING] * 2 and state_of(records[3]) is ProcessState.RUNNING
+    assert await cluster.supervisor.stop() == []
+
+
 async def test_a_process_that_cannot_start_is_named_with_its_last_word_and_the_rest_is_ended(
     tmp_path: Path,
 ) -> None:
