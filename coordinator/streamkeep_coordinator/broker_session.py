@@ -16,8 +16,9 @@ from streamkeep_common.errors import InvalidRequestError, StreamkeepError, Unkno
 from streamkeep_common.seams import Clock, ServerStream
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.metadata import Command, Decision
-from streamkeep_coordinator.metadata.brokers import fail_directories, release_leaders, unfence_broker
+from streamkeep_coordinator.metadata.brokers import release_replicas, report_directories, unfence_broker
 from streamkeep_coordinator.metadata.limits import MAX_DIRECTORIES_PER_BROKER
+from streamkeep_coordinator.metadata.relocation import relocate_replicas
 from streamkeep_coordinator.session_keeper import SessionKeeper
 from streamkeep_proto.v1.coordinator_pb2 import (
     BrokerHeartbeat,
@@ -55,6 +56,7 @@ class BrokerSession:
         self._incarnation_id = incarnation_id
         self._registered_index = registered_index
         self._may_shut_down = False
+        self._relocated = False
         self._error: StreamkeepError | None = None
         self._status_due = asyncio.Event()
         self._unread: BrokerHeartbeat | None = None
@@ -89,6 +91,7 @@ class BrokerSession:
         if older is not None:
             older.end(InvalidRequestError(f"broker {self._broker_id} has opened a newer session stream"))
         self._keeper.streams[self._broker_id] = self
+        self._keeper.leaving.pop(self._broker_id, None)
         return self._keeper.sessions.open(
             self._broker_id, self._broker_epoch, self._incarnation_id, self._clock.monotonic()
         )
@@ -140,23 +143,37 @@ class BrokerSession:
             self._acting = None
 
     async def _carry_out(self, heartbeat: BrokerHeartbeat) -> None:
-        await self._report_directories(list(heartbeat.offline_directory_ids))
         if heartbeat.wants_shutdown:
-            await self._controller.execute(self._command(release_leaders))
+            self._keeper.leaving[self._broker_id] = None
+        await self._report_directories(heartbeat)
+        if heartbeat.wants_shutdown:
+            await self._controller.execute(self._command(release_replicas, leaving=self._keeper.leaving))
             self._may_shut_down = True
         elif heartbeat.metadata_index >= self._registered_index:
             await self._unfence()
+            await self._relocate()
 
-    async def _report_directories(self, offline: list[bytes]) -> None:
-        if len(offline) > MAX_DIRECTORIES_PER_BROKER:
+    async def _report_directories(self, heartbeat: BrokerHeartbeat) -> None:
+        lists = {
+            "offline": list(heartbeat.offline_directory_ids),
+            "stalled": list(heartbeat.stalled_directory_ids),
+            "full": list(heartbeat.full_directory_ids),
+        }
+        if max(map(len, lists.values())) > MAX_DIRECTORIES_PER_BROKER:
             raise InvalidRequestError(f"a broker has {MAX_DIRECTORIES_PER_BROKER} directories at most")
-        known = self._controller.image.brokers[self._broker_id].registration.directory_ids
-        if any(directory_id in known for directory_id in offline):
-            await self._controller.execute(self._command(fail_directories, directory_ids=offline))
+        report = self._command(report_directories, leaving=self._keeper.leaving, **lists)
+        if report(self._controller.image).records:
+            await self._controller.execute(report)
 
     async def _unfence(self) -> None:
         if self._controller.image.brokers[self._broker_id].fenced:
             await self._controller.execute(self._command(unfence_broker))
+
+    async def _relocate(self) -> None:
+        """Once a session, when the broker is up: its replicas that lost their directory get another one."""
+        while not self._relocated:
+            done = await self._controller.execute(self._command(relocate_replicas))
+            self._relocated = not done.answer
 
     def _command(self, decide: Callable[..., Decision[R]], **arguments: object) -> Command[R]:
         return partial(decide, broker_id=self._broker_id, broker_epoch=self._broker_epoch, **arguments)

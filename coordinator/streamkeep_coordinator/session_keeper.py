@@ -32,7 +32,7 @@ class Stream(Protocol):
 
 
 class SessionKeeper:
-    """Owns the sessions and knows the open streams, by broker id.
+    """Owns the sessions and knows the open streams, by broker id, and the brokers that want to stop.
 
     `hand_on` is called when this coordinator is deserted: it is to pass leadership on if it can. `on_failure`
     gets an error that nobody foresaw, after which nobody would be judged any more.
@@ -53,6 +53,7 @@ class SessionKeeper:
         self._on_failure = on_failure
         self.sessions = Sessions(times, clock.monotonic())
         self.streams: dict[int, Stream] = {}
+        self.leaving: dict[int, None] = {}
         self.ended_by: StreamkeepError | None = None
         self._tasks: dict[asyncio.Task[None], None] = {}
 

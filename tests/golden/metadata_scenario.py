@@ -13,6 +13,8 @@ from streamkeep_common.image import ClusterImage, PartitionImage, apply
 from streamkeep_coordinator.metadata import Decision, brokers, create
 from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
 from streamkeep_coordinator.metadata.cluster import found_cluster
+from streamkeep_coordinator.metadata.registration import register_broker
+from streamkeep_coordinator.metadata.relocation import relocate_replicas
 from streamkeep_coordinator.metadata.upgrade import supported_feature_level, upgrade_features
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
@@ -57,6 +59,10 @@ def _steps(script: str) -> Iterator[tuple[str, str]]:
         elif not expected:
             yield comment, line
             comment = ""
+
+
+def _split(texts: str) -> list[bytes]:
+    return [padded(each) for each in texts.split(",") if each]
 
 
 def padded(text: str) -> bytes:
@@ -122,11 +128,13 @@ class Scenario:
             cluster_id=options.get("cluster", ""),
             address=options.get("address", f"host-{names[0]}:7201"),
             rack=options.get("rack", ""),
-            directory_ids=[padded(each) for each in options.get("dirs", f"dir-{names[0]}").split(",")],
+            directory_ids=_split(options.get("dirs", f"dir-{names[0]}")),
+            boot_id=options.get("boot", ""),
+            clean_start=options.get("clean") == "yes",
             min_feature_level=int(low),
             max_feature_level=int(high),
         )
-        return self.commit(brokers.register_broker(self.image, request))
+        return self.commit(register_broker(self.image, request))
 
     def unfence(self, names: list[str], options: Options) -> list[str]:
         return self.commit(brokers.unfence_broker(self.image, *self._epoch(names, options)))
@@ -135,11 +143,17 @@ class Scenario:
         return self.commit(brokers.fence_broker(self.image, *self._epoch(names, options)))
 
     def leave(self, names: list[str], options: Options) -> list[str]:
-        return self.commit(brokers.release_leaders(self.image, *self._epoch(names, options)))
+        leaving = [int(each) for each in options.get("with", "").split(",") if each]
+        key = self._epoch(names, options)
+        return self.commit(brokers.release_replicas(self.image, *key, leaving=leaving))
 
-    def fail(self, names: list[str], options: Options) -> list[str]:
-        failed = [padded(each) for each in options["dirs"].split(",")]
-        return self.commit(brokers.fail_directories(self.image, *self._epoch(names, options), failed))
+    def relocate(self, names: list[str], options: Options) -> list[str]:
+        return self.commit(relocate_replicas(self.image, *self._epoch(names, options)))
+
+    def directories(self, names: list[str], options: Options) -> list[str]:
+        lists = {each: _split(options.get(each, "")) for each in ("offline", "stalled", "full")}
+        key = self._epoch(names, options)
+        return self.commit(brokers.report_directories(self.image, *key, **lists))
 
     def producer_ids(self, names: list[str], options: Options) -> list[str]:
         return self.commit(brokers.allocate_producer_ids(self.image, *self._epoch(names, options)))
@@ -202,7 +216,9 @@ class Scenario:
     def _record(self, record: MetadataRecord) -> list[str]:
         kind = str(record.WhichOneof("record"))
         at = getattr(record, kind)
-        if kind in ("partition", "partition_change"):
+        if kind == "partition_placement":
+            at = at.partition
+        if kind in ("partition", "partition_change", "partition_placement"):
             return [f"{kind} {self._partition(at.topic_id, at.partition)}"]
         if kind == "partition_changes":
             return [f"{kind} {self._partition(at.topic_id, number)}" for number in at.partitions]
@@ -253,6 +269,15 @@ def _partition(partition: PartitionImage) -> str:
         f"{partition.partition} replicas={_ids(partition.replicas)} dirs={directories} "
         f"isr={_ids(partition.isr)} elr={_ids(partition.elr)} leader={partition.leader} "
         f"leader_epoch={partition.leader_epoch} partition_epoch={partition.partition_epoch}"
+        + "".join(
+            f" {name}={_ids(ids)}"
+            for name, ids in (
+                ("adding", partition.adding_replicas),
+                ("removing", partition.removing_replicas),
+                ("last", partition.last_members),
+            )
+            if ids
+        )
     )
 
 
@@ -289,7 +314,8 @@ _COMMANDS: dict[str, Callable[[Scenario, list[str], Options], list[str]]] = {
     "unfence": Scenario.unfence,
     "fence": Scenario.fence,
     "leave": Scenario.leave,
-    "fail": Scenario.fail,
+    "directories": Scenario.directories,
+    "relocate": Scenario.relocate,
     "producer-ids": Scenario.producer_ids,
     "create": Scenario.create,
     "delete": Scenario.delete,

@@ -24,6 +24,9 @@ from streamkeep_common.image import (
 from streamkeep_coordinator.metadata import Command, Decision, brokers, create
 from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
 from streamkeep_coordinator.metadata.cluster import found_cluster
+from streamkeep_coordinator.metadata.registration import register_broker
+from streamkeep_coordinator.metadata.relocation import relocate_replicas
+from streamkeep_coordinator.metadata.topic_settings import min_insync_replicas
 from streamkeep_coordinator.metadata.upgrade import upgrade_features
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
@@ -42,7 +45,9 @@ from tests.unit.common.image.records import first_entry_at_level_1
 Step = tuple[str, int, int, int]
 
 topic_steps = st.sampled_from(["create", "create", "delete", "grow", "alter", "ids", "upgrade"])
-broker_steps = st.sampled_from(["register", "unfence", "unfence", "unfence", "fence", "fail", "leave"])
+broker_steps = st.sampled_from(
+    ["register", "unfence", "unfence", "unfence", "fence", "directories", "leave", "relocate"]
+)
 small = st.integers(0, 5)
 steps = st.lists(st.tuples(st.one_of(broker_steps, topic_steps), small, small, small), max_size=60)
 
@@ -76,7 +81,7 @@ def command(step: Step, at: int, image: ClusterImage) -> Command[object]:
             min_feature_level=1,
             max_feature_level=3,
         )
-        return partial(brokers.register_broker, request=request)
+        return partial(register_broker, request=request)
     if kind == "upgrade":
         return partial(upgrade_features, request=UpgradeFeaturesRequest())
     if kind == "create":
@@ -96,21 +101,27 @@ def command(step: Step, at: int, image: ClusterImage) -> Command[object]:
     if kind == "alter":
         change = AlterTopicSettings(name=name, set={"min_insync_replicas": str(two + 1)})
         return partial(alter_topic_settings, request=AlterTopicSettingsRequest(topics=[change]))
-    if kind == "fail":
-        return partial(brokers.fail_directories, directory_ids=[directory(broker_id, two)], **key)
+    if kind == "directories":
+        lists = ([directory(broker_id, two)] if three == each else [] for each in range(3))
+        offline, stalled, full = lists
+        return partial(brokers.report_directories, offline=offline, stalled=stalled, full=full, **key)
     act = {
         "unfence": brokers.unfence_broker,
         "fence": brokers.fence_broker,
-        "leave": brokers.release_leaders,
+        "leave": brokers.release_replicas,
+        "relocate": relocate_replicas,
         "ids": brokers.allocate_producer_ids,
     }[kind]
     return partial(act, **key)
 
 
-def check_partition(image: ClusterImage, partition: PartitionImage) -> None:
+def check_partition(image: ClusterImage, topic: TopicImage, partition: PartitionImage) -> None:
     assert set(partition.isr) <= set(partition.replicas)
     assert set(partition.elr) <= set(partition.replicas) - set(partition.isr)
-    assert partition.isr or partition.elr, "somebody is known to have the data"
+    assert bool(partition.last_members) == (not partition.isr and not partition.elr)
+    assert set(partition.last_members) <= set(partition.replicas)
+    if partition.elr:
+        assert len(partition.isr) < partition.required_isr(min_insync_replicas(topic))
     assert (partition.leader in partition.isr) if partition.leader else not partition.isr
     for member in partition.isr:
         broker = image.brokers[member]
@@ -121,9 +132,10 @@ def check_partition(image: ClusterImage, partition: PartitionImage) -> None:
 
 def check_image(image: ClusterImage) -> None:
     assert len(image.topics) == len(image.topic_ids)
+    for topic in image.topics.values():
+        for partition in topic.partitions:
+            check_partition(image, topic, partition)
     partitions = [each for topic in image.topics.values() for each in topic.partitions]
-    for partition in partitions:
-        check_partition(image, partition)
     check_counts(image, partitions)
 
 
@@ -156,7 +168,9 @@ def check_progress(before: ClusterImage, after: ClusterImage) -> None:
             old = before.partition(topic.topic_id, new.partition)
             if old is not None and old != new:
                 assert new.partition_epoch == old.partition_epoch + 1
-                assert new.leader_epoch == old.leader_epoch + (new.leader != old.leader)
+                assert new.leader_epoch - old.leader_epoch in (0, 1)
+                if new.leader != old.leader or new.directory_ids != old.directory_ids:
+                    assert new.leader_epoch > old.leader_epoch
 
 
 def check_new_incarnations(before: ClusterImage, after: ClusterImage) -> None:

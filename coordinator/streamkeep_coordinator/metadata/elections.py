@@ -1,63 +1,136 @@
-"""Who is in sync and who leads, given who is alive (KIP-966).
+"""Who is in sync and who leads, given who is alive and how its disks are (KIP-966).
 
 `elect` looks at one partition and says how it ought to stand now. It is declarative: asked after any change
 of brokers it gives the same result in whatever order the changes came, and what is there if nothing changes.
+Nobody comes into sync by it, except who is elected; that is proposed by leaders.
 
-A member whose broker is fenced leaves the in-sync set. If that leaves fewer than min ISR the high watermark
-is frozen, so the member has all that was acknowledged and stays eligible (ELR). A member whose log
-directory is gone has nothing and leaves both; only the last ones stay listed as eligible, for the record of
-who had the data, and cannot be elected until the directory is back.
+  a member of the in-sync set ...               ...
+  whose broker is fenced                        leaves it
+  whose directory is gone, or whose copy        leaves it, and is not eligible either: it has not got what was
+  is distrusted                                 acknowledged
+  whose directory is stalled                    leaves it if anybody in sync or eligible can lead instead
+  whose broker is leaving                       the same
+  whose directory is full                       leaves it if anybody with room stays in sync
+
+If that leaves fewer than min ISR the high watermark is frozen. Who left has all that was acknowledged, so it
+stays eligible (ELR) until enough are in sync again. The leader is, in this order: the present one; another
+one in sync; an eligible one, which is then in sync alone; with the topic's consent to losing records any
+replica that lives. If nobody is in sync or eligible any more, the last who were are kept as `last_members`.
 """
 
 from __future__ import annotations
 
-from streamkeep_common.image import ClusterImage, PartitionImage, Standing
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from streamkeep_common.image import REPLICATION_FEATURE_LEVEL, ClusterImage, PartitionImage, Standing
+from streamkeep_coordinator.metadata.members import has_directory, is_full, is_stalled, is_usable
+
+NOBODY: frozenset[int] = frozenset()
 
 
 def elect(
-    image: ClusterImage, partition: PartitionImage, *, min_insync_replicas: int, leaving: int = 0
+    image: ClusterImage,
+    partition: PartitionImage,
+    *,
+    min_insync_replicas: int,
+    unclean: bool = False,
+    leaving: Collection[int] = NOBODY,
+    distrusted: int = 0,
 ) -> Standing:
     """How the partition ought to stand. Its epochs and its number are not looked at.
 
-    `leaving` is a broker (0 = none) that leads only where nobody else in sync can.
+    `unclean`: any replica may lead rather than none. `leaving`: brokers that are about to stop. `distrusted`:
+    the broker (0 = none) whose copy may lack what it has acknowledged.
     """
-    isr = tuple(member for member in partition.isr if is_usable(image, partition, member))
-    elr: tuple[int, ...] = ()
-    if len(isr) < min(min_insync_replicas, len(partition.replicas)):
-        elr = _eligible(image, partition, isr)
-    leader = _choose_leader(partition, isr, leaving)
-    if not leader:
-        leader = next((member for member in elr if is_usable(image, partition, member)), 0)
-        isr = (leader,) if leader else ()
-        elr = tuple(member for member in elr if member != leader)
+    view = _View(image, partition, leaving)
+    known = _members(partition, partition.isr, partition.elr)
+    with_data = [each for each in known if each != distrusted and has_directory(image, partition, each)]
+    isr = view.staying(with_data)
+    leader = _choose_leader(partition, isr) or view.best(with_data)
+    if not leader and unclean and (leader := view.best_of_any(known)):
+        return election_of_last_resort(partition, leader)
+    isr = isr or ((leader,) if leader else ())
+    elr = tuple(each for each in with_data if each not in isr)
+    if len(isr) >= partition.required_isr(min_insync_replicas):
+        elr = ()
     assert leader in isr if leader else not isr, f"leader {leader} of in-sync replicas {isr}"
-    return Standing(isr, elr, leader)
+    return Standing(isr, elr, leader) if isr or elr else _without_members(image, partition, known)
 
 
-def is_usable(image: ClusterImage, partition: PartitionImage, broker_id: int) -> bool:
-    """The broker is live and has the directory that holds its replica."""
-    return image.is_live(broker_id) and _has_directory(image, partition, broker_id)
+def election_of_last_resort(partition: PartitionImage, leader: int) -> Standing:
+    """`leader` leads, whatever it lacks, and nobody else counts as having the data."""
+    assert leader in partition.replicas, f"{leader} has no replica"
+    return Standing((leader,), (), leader)
 
 
-def _has_directory(image: ClusterImage, partition: PartitionImage, broker_id: int) -> bool:
-    broker = image.brokers.get(broker_id)
-    return broker is not None and partition.directory_of(broker_id) in broker.registration.directory_ids
+class _Trouble(NamedTuple):
+    """What speaks against a replica that could lead; the least is the best."""
+
+    stalled: bool
+    leaving: bool
+    full: bool
 
 
-def _eligible(image: ClusterImage, partition: PartitionImage, isr: tuple[int, ...]) -> tuple[int, ...]:
-    """Who was in sync or eligible and is not in sync now, the preferred leader first."""
-    members = tuple(
-        member
-        for member in partition.replicas
-        if (member in partition.isr or member in partition.elr) and member not in isr
-    )
-    with_data = tuple(member for member in members if _has_directory(image, partition, member))
-    return with_data if with_data or isr else members
+class _View:
+    """The replicas of one partition as candidates."""
+
+    def __init__(self, image: ClusterImage, partition: PartitionImage, leaving: Collection[int]) -> None:
+        self._image = image
+        self._partition = partition
+        self._leaving = leaving
+
+    def best(self, members: Iterable[int]) -> int:
+        """The one of them that can lead best, the preferred leader first; 0 = none can."""
+        usable = [each for each in members if is_usable(self._image, self._partition, each)]
+        return min(usable, key=lambda each: (self._trouble(each), self._place(each)), default=0)
+
+    def best_of_any(self, known: Sequence[int]) -> int:
+        """As `best` of all replicas, whatever they lack; those that had the data last come first."""
+        return self.best(known or self._partition.last_members) or self.best(self._partition.replicas)
+
+    def staying(self, with_data: Sequence[int]) -> tuple[int, ...]:
+        """Who of the in-sync members stays in sync."""
+        usable = [each for each in with_data if is_usable(self._image, self._partition, each)]
+        trouble = {each: self._trouble(each) for each in usable}
+        isr = [each for each in self._partition.isr if each in trouble]
+        if not all(trouble[each].stalled for each in usable):
+            usable = [each for each in usable if not trouble[each].stalled]
+            isr = [each for each in isr if each in usable]
+        if not all(trouble[each].leaving for each in usable):
+            isr = [each for each in isr if not trouble[each].leaving]
+        with_room = [each for each in isr if not trouble[each].full]
+        return tuple(with_room or isr)
+
+    def _trouble(self, broker_id: int) -> _Trouble:
+        return _Trouble(
+            is_stalled(self._image, self._partition, broker_id),
+            broker_id in self._leaving,
+            is_full(self._image, self._partition, broker_id),
+        )
+
+    def _place(self, broker_id: int) -> int:
+        return self._partition.replicas.index(broker_id)
 
 
-def _choose_leader(partition: PartitionImage, isr: tuple[int, ...], leaving: int) -> int:
+def _members(partition: PartitionImage, *lists: Sequence[int]) -> tuple[int, ...]:
+    """The replicas that stand in any of the lists, the preferred leader first."""
+    return tuple(each for each in partition.replicas if any(each in members for members in lists))
+
+
+def _choose_leader(partition: PartitionImage, isr: Collection[int]) -> int:
     """The present leader if it may stay, else the first replica that is in sync; 0 = none."""
-    staying = [member for member in isr if member != leaving] or list(isr)
-    if partition.leader in staying:
+    if partition.leader in isr:
         return partition.leader
-    return next((member for member in partition.replicas if member in staying), 0)
+    return next((member for member in partition.replicas if member in isr), 0)
+
+
+def _without_members(image: ClusterImage, partition: PartitionImage, known: tuple[int, ...]) -> Standing:
+    """Nobody has what was acknowledged: who had it last is kept, for the election of last resort.
+
+    Below the level at which there is one, they stay listed as eligible, until their directories are back.
+    """
+    last = known or _members(partition, partition.last_members)
+    if image.feature_level < REPLICATION_FEATURE_LEVEL:
+        return Standing((), last, 0)
+    return Standing((), (), 0, last)

@@ -7,32 +7,27 @@ are one record with columns instead of a record a partition.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import count
+from collections.abc import Collection, Iterable, Iterator
 
-from streamkeep_common.image import (
-    COMPACT_FEATURE_LEVEL,
-    ClusterImage,
-    PartitionImage,
-    Standing,
-    TopicImage,
+from streamkeep_common.image import ClusterImage, PartitionImage, Standing, TopicImage
+from streamkeep_coordinator.metadata.elections import NOBODY, elect
+from streamkeep_coordinator.metadata.standings import Change, standing_records
+from streamkeep_coordinator.metadata.topic_settings import (
+    is_flushed,
+    is_unclean_allowed,
+    min_insync_replicas,
 )
-from streamkeep_coordinator.metadata.elections import elect
-from streamkeep_coordinator.metadata.topic_settings import min_insync_replicas
-from streamkeep_proto.v1.metadata_pb2 import (
-    MetadataRecord,
-    PartitionChangeRecord,
-    PartitionChangesRecord,
-    PartitionStanding,
-)
-
-Change = tuple[PartitionImage, Standing]
-"""A partition as it is, and how it is to stand."""
+from streamkeep_proto.v1.metadata_pb2 import MetadataRecord
 
 
-def settle_replicas_of(image: ClusterImage, broker_id: int, *, leaving: int = 0) -> list[MetadataRecord]:
-    """Changes to the partitions that have a replica on a broker of which something changed."""
-    settling = _Settling(image, leaving)
+def settle_replicas_of(
+    image: ClusterImage, broker_id: int, *, leaving: Collection[int] = NOBODY, rebooted: bool = False
+) -> list[MetadataRecord]:
+    """Changes to the partitions that have a replica on a broker of which something changed.
+
+    `rebooted`: its machine may have lost what was not flushed.
+    """
+    settling = _Settling(image, leaving, rebooted=broker_id if rebooted else 0)
     return [
         record
         for topic in image.topics_of(broker_id)
@@ -42,71 +37,46 @@ def settle_replicas_of(image: ClusterImage, broker_id: int, *, leaving: int = 0)
 
 def settle_topic(image: ClusterImage, topic: TopicImage) -> list[MetadataRecord]:
     """Changes to a topic's partitions."""
-    return list(_Settling(image, leaving=0).of(topic, topic.partitions))
+    return list(_Settling(image, NOBODY, rebooted=0).of(topic, topic.partitions))
 
 
 class _Settling:
     """Elections against one image."""
 
-    def __init__(self, image: ClusterImage, leaving: int) -> None:
+    def __init__(self, image: ClusterImage, leaving: Collection[int], *, rebooted: int) -> None:
         self._image = image
         self._leaving = leaving
+        self._rebooted = rebooted
         self._elected: dict[tuple[object, ...], Standing | None] = {}
 
     def of(self, topic: TopicImage, partitions: Iterable[PartitionImage]) -> Iterator[MetadataRecord]:
-        minimum = min_insync_replicas(topic)
+        rules = (
+            min_insync_replicas(topic),
+            is_unclean_allowed(topic),
+            0 if is_flushed(topic) else self._rebooted,
+        )
         changes = [
-            (partition, standing)
+            Change(partition, standing)
             for partition in partitions
-            if (standing := self._change(partition, minimum)) is not None
+            if (standing := self._change(partition, rules)) is not None
         ]
-        if not changes:
-            return
-        if self._image.feature_level >= COMPACT_FEATURE_LEVEL:
-            yield MetadataRecord(partition_changes=_columns(topic.topic_id, changes))
-        else:
-            for change in changes:
-                yield MetadataRecord(partition_change=_single(*change))
+        return standing_records(self._image, topic.topic_id, changes)
 
-    def _change(self, partition: PartitionImage, minimum: int) -> Standing | None:
+    def _change(self, partition: PartitionImage, rules: tuple[int, bool, int]) -> Standing | None:
         """How the partition ought to stand; None if it does."""
-        alike = (minimum, partition.replicas, partition.directory_ids, *partition.standing)
+        before = partition.standing
+        alike = (rules, partition.replicas, partition.directory_ids, partition.adding_replicas, before)
         try:
             return self._elected[alike]
         except KeyError:
-            standing = elect(self._image, partition, min_insync_replicas=minimum, leaving=self._leaving)
-            change = self._elected[alike] = None if standing == partition.standing else standing
+            minimum, unclean, distrusted = rules
+            standing = elect(
+                self._image,
+                partition,
+                min_insync_replicas=minimum,
+                unclean=unclean,
+                leaving=self._leaving,
+                distrusted=distrusted,
+            )
+            change = self._elected[alike] = None if standing == before else standing
             return change
-
-
-def _columns(topic_id: bytes, changes: list[Change]) -> PartitionChangesRecord:
-    numbers = count()
-    indexes: dict[Standing, int] = {}
-    for _, standing in changes:
-        if standing not in indexes:
-            indexes[standing] = next(numbers)
-    return PartitionChangesRecord(
-        topic_id=topic_id,
-        partitions=[partition.partition for partition, _ in changes],
-        standing_indexes=[indexes[standing] for _, standing in changes],
-        leader_epochs=[_leader_epoch(*change) for change in changes],
-        partition_epochs=[partition.partition_epoch + 1 for partition, _ in changes],
-        standings=[PartitionStanding(**standing._asdict()) for standing in indexes],
-    )
-
-
-def _single(partition: PartitionImage, standing: Standing) -> PartitionChangeRecord:
-    return PartitionChangeRecord(
-        topic_id=partition.topic_id,
-        partition=partition.partition,
-        isr=standing.isr,
-        elr=standing.elr,
-        leader=standing.leader,
-        leader_epoch=_leader_epoch(partition, standing),
-        partition_epoch=partition.partition_epoch + 1,
-    )
-
-
-def _leader_epoch(partition: PartitionImage, standing: Standing) -> int:
-    """A new one if the leader changes, also to none."""
-    return partition.leader_epoch + (standing.leader != partition.leader)

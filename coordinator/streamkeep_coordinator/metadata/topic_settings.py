@@ -7,12 +7,28 @@ from streamkeep_common.settings import TOPIC_SETTINGS
 from streamkeep_proto.v1.coordinator_pb2 import TopicSetting
 
 MIN_INSYNC_REPLICAS = "min_insync_replicas"
+UNCLEAN_LEADER_ELECTION = "unclean_leader_election"
+DURABILITY = "durability"
 _DEFAULTS = TOPIC_SETTINGS.defaults()
 
 
 def min_insync_replicas(topic: TopicImage) -> int:
     """As set; a topic with fewer replicas needs them all."""
-    return int(topic.settings.get(MIN_INSYNC_REPLICAS, _DEFAULTS[MIN_INSYNC_REPLICAS]))
+    return int(_value(topic, MIN_INSYNC_REPLICAS))
+
+
+def is_unclean_allowed(topic: TopicImage) -> bool:
+    """Any replica may lead rather than none, at the price of acknowledged records."""
+    return _value(topic, UNCLEAN_LEADER_ELECTION) == "on"
+
+
+def is_flushed(topic: TopicImage) -> bool:
+    """What a replica acknowledges is on its disk, so that it survives a crash of the machine."""
+    return _value(topic, DURABILITY) == "fsync"
+
+
+def _value(topic: TopicImage, name: str) -> str:
+    return topic.settings.get(name, _DEFAULTS[name])
 
 
 def all_settings(topic: TopicImage) -> list[TopicSetting]:

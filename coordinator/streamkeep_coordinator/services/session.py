@@ -20,7 +20,8 @@ from streamkeep_common.seams import CallInfo, Clock, ServerStream, Service
 from streamkeep_coordinator.broker_session import BrokerSession
 from streamkeep_coordinator.consensus import Consensus
 from streamkeep_coordinator.controller import Controller
-from streamkeep_coordinator.metadata.brokers import allocate_producer_ids, register_broker
+from streamkeep_coordinator.metadata.brokers import allocate_producer_ids
+from streamkeep_coordinator.metadata.registration import register_broker
 from streamkeep_coordinator.services.requests import first_message
 from streamkeep_coordinator.session_duty import SessionDuty
 from streamkeep_coordinator.session_keeper import SessionKeeper

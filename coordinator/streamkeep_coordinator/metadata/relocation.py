@@ -1,0 +1,58 @@
+"""Replicas whose log directory is gone get another directory of their broker, to be copied there anew.
+
+Only where others have the data: a replica that was the last to have it keeps its place, for the day when its
+disk is back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from streamkeep_common.image import REPLICATION_FEATURE_LEVEL, ClusterImage, PartitionImage
+from streamkeep_common.image.records import to_partition_record
+from streamkeep_coordinator.metadata.brokers import current_broker
+from streamkeep_coordinator.metadata.decision import Decision, Draft
+from streamkeep_coordinator.metadata.limits import MAX_PLACEMENTS_PER_ENTRY
+from streamkeep_coordinator.metadata.members import has_directory
+from streamkeep_coordinator.metadata.placement import Placement
+from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, PartitionPlacementRecord
+
+
+def relocate_replicas(image: ClusterImage, broker_id: int, broker_epoch: int) -> Decision[bool]:
+    """For a broker that has registered; as many as fit into one entry. True if there were any: ask again.
+
+    Below feature level 3 none does.
+    """
+    broker = current_broker(image, broker_id, broker_epoch)
+    draft = Draft(image)
+    if image.feature_level < REPLICATION_FEATURE_LEVEL or not broker.directory_ids:
+        return draft.decide(False)
+    placement = Placement(image)
+    lost = list(islice(_lost_replicas(image, broker_id), MAX_PLACEMENTS_PER_ENTRY))
+    draft.write(*(_relocated(partition, broker_id, placement.directory(broker)) for partition in lost))
+    return draft.decide(bool(lost))
+
+
+def _lost_replicas(image: ClusterImage, broker_id: int) -> Iterator[PartitionImage]:
+    for topic in image.topics_of(broker_id):
+        for partition in topic.partitions:
+            if (
+                broker_id in partition.replicas
+                and (members := partition.isr + partition.elr)
+                and broker_id not in members
+                and not has_directory(image, partition, broker_id)
+            ):
+                yield partition
+
+
+def _relocated(partition: PartitionImage, broker_id: int, directory_id: bytes) -> MetadataRecord:
+    """The leader epoch rises: what the broker acknowledged for the copy that is lost counts no more."""
+    directories = list(partition.directory_ids)
+    directories[partition.replicas.index(broker_id)] = directory_id
+    after = partition._replace(
+        directory_ids=tuple(directories),
+        leader_epoch=partition.leader_epoch + 1,
+        partition_epoch=partition.partition_epoch + 1,
+    )
+    return MetadataRecord(partition_placement=PartitionPlacementRecord(partition=to_partition_record(after)))
