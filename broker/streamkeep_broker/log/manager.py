@@ -89,7 +89,7 @@ class LogManager:
         self._logs: dict[Key, PartitionLog] = {}
         self._homes: dict[PartitionLog, OpenDirectory] = {}
         self._upkeep: Upkeep | None = None
-        self._rebuilding = Rebuilding(disk=disk, recover=self._recover)
+        self._rebuilding = Rebuilding(disk=disk, clock=clock, recover=self._recover)
 
     def __iter__(self) -> Iterator[PartitionLog]:
         return iter(self._logs.values())

@@ -9,22 +9,18 @@ Order: log_start <= high_watermark <= flushed_end <= log_end (durability `os`: h
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from streamkeep_broker.log.checkpoints import Checkpoint
-from streamkeep_broker.log.file_cache import FileClosedError
 from streamkeep_broker.log.files import LEADER_EPOCHS_NAME, OUT_OF_SPACE, Files
-from streamkeep_broker.log.leader_epochs import EpochEnd
-from streamkeep_broker.log.lookup import FoundOffset, LogView, find_max_timestamp, find_timestamp
+from streamkeep_broker.log.lookup import FoundOffset
 from streamkeep_broker.log.pushed_frames import check_pushed_frames
 from streamkeep_broker.log.read import LogReader, LogSlice, ReadCursor
+from streamkeep_broker.log.readable_log import HashedFrames, ReadableLog
 from streamkeep_broker.log.recovery import RecoveredLog
 from streamkeep_broker.log.retention import count_unneeded
-from streamkeep_broker.log.segment import Defect, Segment
+from streamkeep_broker.log.segment import Segment
 from streamkeep_broker.log.segments import FlushTarget, RemovedSegment, Segments
 from streamkeep_common.errors import (
     CorruptLogError,
@@ -32,7 +28,7 @@ from streamkeep_common.errors import (
     OffsetOutOfRangeError,
     StorageFailedError,
 )
-from streamkeep_common.records.frame import FRAME_HEADER_BYTES, FrameHeader, stamp, unpack_header
+from streamkeep_common.records.frame import FRAME_HEADER_BYTES, FrameHeader, stamp
 from streamkeep_common.seams import Disk, Worker
 from streamkeep_common.settings import TopicSettings
 from streamkeep_proto.v1.records_pb2 import RecordBatch
@@ -41,6 +37,7 @@ __all__ = [
     "Appended",
     "FlushTarget",
     "FoundOffset",
+    "HashedFrames",
     "LogSlice",
     "PartitionLog",
     "ReadCursor",
@@ -56,44 +53,10 @@ class Appended(NamedTuple):
     append_time_ms: int
 
 
-class HashedFrames(NamedTuple):
-    """What a range of a log holds: SHA-256 of the frames' bytes, the offsets they span, their size."""
-
-    sha256: bytes
-    from_offset: int
-    to_offset: int
-    size_bytes: int
-
-
-HASHED_AT_ONCE_BYTES = 1 << 20
-
-
-class PartitionLog:
+class PartitionLog(ReadableLog):
     """The log of one partition. `settings` may be assigned: new ones count from the next call on."""
 
-    __slots__ = (
-        "_defects",
-        "_disk",
-        "_failure",
-        "_files",
-        "_reader",
-        "_refused",
-        "_segments",
-        "_worker",
-        "flushed_end_offset",
-        "high_watermark",
-        "leader_epochs",
-        "log_end_offset",
-        "log_start_offset",
-        "lowered",
-        "on_progress",
-        "partition",
-        "path",
-        "producers",
-        "settings",
-        "topic",
-        "topic_id",
-    )
+    __slots__ = ("_failure", "_files", "_refused", "_worker", "lowered", "on_progress")
 
     def __init__(
         self,
@@ -126,7 +89,7 @@ class PartitionLog:
         self.flushed_end_offset = recovered.flushed_end_offset
         self.log_end_offset = recovered.segments[-1].next_offset
         self.lowered: Checkpoint | None = None
-        """While the log is rebuilt, and after that failed: what may be relied on if the power goes."""
+        """While the log is suspended: what may be relied on if the power goes."""
         self._segments = Segments(
             self.path,
             recovered.segments,
@@ -136,52 +99,8 @@ class PartitionLog:
         )
         self._reader = LogReader(self._disk, self._worker)
         self._defects = recovered.defects
-        self._failure = self._refused = ""
-
-    def __repr__(self) -> str:
-        return f"<PartitionLog {self.topic}-{self.partition} {self.log_start_offset}..{self.log_end_offset}>"
-
-    @property
-    def acknowledged_end(self) -> int:
-        """Up to where this replica acknowledges, by the topic's durability."""
-        return self.flushed_end_offset if self.settings.durability == "fsync" else self.log_end_offset
-
-    @property
-    def defects(self) -> Sequence[Defect]:
-        """What recovery found corrupt. While there is any, nothing can be appended."""
-        return self._defects
-
-    @property
-    def segments(self) -> Sequence[Segment]:
-        """By base offset, never none. Not to be changed."""
-        return self._segments.all
-
-    @property
-    def size_bytes(self) -> int:
-        """Of all segments' frames."""
-        return self._segments.size_bytes
-
-    @property
-    def largest_timestamp_ms(self) -> int:
-        """The greatest timestamp in the segment that is written; -1 if that is empty."""
-        index = self._segments.active.index
-        assert index is not None
-        return index.largest_timestamp_ms
-
-    @property
-    def last_epoch(self) -> int:
-        """The leader epoch of the last record, 0 if there is none: a leader's epoch that has not written does
-        not count."""
-        return self.leader_epochs.at(self.log_end_offset - 1)
-
-    def epoch_end(self, leader_epoch: int) -> EpochEnd:
-        """The greatest epoch known here that is not above the one asked about, and where it ends (KIP-101).
-
-        Epoch 0, which ends where the log's first one begins, if all are later.
-        """
-        return self.leader_epochs.end_of(
-            leader_epoch, log_start_offset=self.log_start_offset, log_end_offset=self.log_end_offset
-        )
+        self._failure = ""
+        self._refused = ""
 
     # --- writing ---
 
@@ -264,8 +183,11 @@ class PartitionLog:
 
     def _append_run(self, frames: bytes, headers: Sequence[FrameHeader]) -> None:
         active = self._segments.active
-        with self._cutting_back(active):
+        try:
             active.append_frames(frames, headers, interval_bytes=self.settings.index_interval_bytes)
+        except OSError:
+            self._take_back(active)
+            raise
         self._segments.size_bytes += len(frames)
         self.log_end_offset = active.next_offset
         epoch = 0
@@ -326,7 +248,7 @@ class PartitionLog:
     def _write(self, header: bytes, payload: bytes, next_offset: int, timestamp_ms: int) -> None:
         """The frame at the end of the log, or nothing of it and OSError."""
         active = self._segments.active
-        with self._cutting_back(active):
+        try:
             active.append(
                 header,
                 payload,
@@ -334,22 +256,17 @@ class PartitionLog:
                 timestamp_ms=timestamp_ms,
                 interval_bytes=self.settings.index_interval_bytes,
             )
+        except OSError:
+            self._take_back(active)
+            raise
         self._segments.size_bytes += len(header) + len(payload)
         self.log_end_offset = next_offset
 
     def _refusal(self) -> Exception:
         return StorageFailedError(self._refused) if self._refused else CorruptLogError(str(self._defects[0]))
 
-    @contextmanager
-    def _cutting_back(self, segment: Segment) -> Iterator[None]:
-        """Take back what a failed write has left behind the last frame."""
-        try:
-            yield
-        except OSError:
-            self._cut_back(segment)
-            raise
-
-    def _cut_back(self, segment: Segment) -> None:
+    def _take_back(self, segment: Segment) -> None:
+        """Cut what a failed write has left behind the last frame."""
         try:
             segment.file.truncate(segment.size)
         except OSError as error:
@@ -401,89 +318,6 @@ class PartitionLog:
             file.truncate(size)
             return
         self.leader_epochs.saved()
-
-    # --- reading ---
-
-    async def read(
-        self, offset: int, *, max_bytes: int, end_offset: int, cursor: ReadCursor | None = None
-    ) -> LogSlice:
-        """Whole frames from the one that contains `offset` on: at least one, none at or past `end_offset`.
-
-        More than `max_bytes` only if the first frame is larger. Empty if there is nothing below `end_offset`.
-        Raises OffsetOutOfRangeError below the log start or past the log end; CorruptLogError, which
-        names file and byte, where a frame is not what it should be; StorageFailedError if the log was deleted
-        meanwhile.
-        """
-        self._check_in_range(offset)
-        if offset >= min(end_offset, self.log_end_offset):
-            return LogSlice(b"", offset)
-        with self._files_may_go(offset):
-            return await self._reader.read(
-                self._segments.all,
-                offset,
-                max_bytes=max_bytes,
-                end_offset=end_offset,
-                cursor=cursor,
-                interval_bytes=self.settings.index_interval_bytes,
-            )
-
-    async def find_timestamp(self, timestamp_ms: int) -> FoundOffset | None:
-        """The first readable record, in offset order, with that timestamp or a later one.
-
-        Raises CorruptLogError; StorageFailedError if what it searched was removed meanwhile.
-        """
-        with self._files_may_go(self.log_start_offset):
-            return await find_timestamp(self._reader, self._view(), timestamp_ms)
-
-    async def find_max_timestamp(self) -> FoundOffset | None:
-        """The first readable record with the greatest timestamp. Raises as `find_timestamp`."""
-        with self._files_may_go(self.log_start_offset):
-            return await find_max_timestamp(self._reader, self._view())
-
-    @contextmanager
-    def _files_may_go(self, offset: int) -> Iterator[None]:
-        """Retention or deletion may take a segment and close its file while it is read."""
-        try:
-            yield
-        except (FileNotFoundError, FileClosedError) as error:
-            self._check_in_range(offset)
-            gone = f"{self.topic}-{self.partition} lost a file while it was read: {error}"
-            raise StorageFailedError(gone) from error
-
-    def _check_in_range(self, offset: int) -> None:
-        if not self.log_start_offset <= offset <= self.log_end_offset:
-            raise OffsetOutOfRangeError(
-                f"offset {offset} of {self.topic}-{self.partition} is outside {self.log_start_offset} to "
-                f"{self.log_end_offset}"
-            )
-
-    def _view(self) -> LogView:
-        return LogView(
-            self._disk,
-            tuple(self._segments.all),
-            self.log_start_offset,
-            self.high_watermark,
-            self.settings.index_interval_bytes,
-        )
-
-    async def hash_frames(self, from_offset: int, to_offset: int) -> HashedFrames:
-        """Hash the bytes of the frames from the one that contains `from_offset` up to the last that ends at
-        or below `to_offset`. Raises as `read`.
-        """
-        digest, size = hashlib.sha256(), 0
-        offset, cursor = from_offset, ReadCursor()
-        while offset < to_offset:
-            piece = await self.read(
-                offset, max_bytes=HASHED_AT_ONCE_BYTES, end_offset=to_offset, cursor=cursor
-            )
-            if not piece.data:
-                break
-            if not size:
-                from_offset = unpack_header(piece.data).base_offset
-            await self._reader.run(partial(digest.update, piece.data))
-            size += len(piece.data)
-            offset = piece.next_offset
-        return HashedFrames(digest.digest(), from_offset, offset, size)
 
     # --- rebuilding ---
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from streamkeep_broker.log.begin_anew import order_to_begin_anew
 from streamkeep_broker.log.checkpoints import BEGINNING, Checkpoint
@@ -21,9 +21,14 @@ from streamkeep_broker.log.open_directory import OpenDirectory, checkpoint_of
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.partition_name import DAMAGED_SUFFIX
 from streamkeep_broker.log.recovery import RecoveredLog
-from streamkeep_common.errors import CorruptLogError
-from streamkeep_common.seams import Disk
+from streamkeep_common.errors import CorruptLogError, StorageFailedError
+from streamkeep_common.seams import Clock, Disk
 from streamkeep_common.settings import TopicSettings
+
+RETRY_MS = 1_000
+"""After an error that may end by itself, such as a full disk."""
+
+T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
@@ -37,32 +42,31 @@ class Recover(Protocol):
 class Rebuilding:
     """The changes under way."""
 
-    def __init__(self, *, disk: Disk, recover: Recover) -> None:
+    def __init__(self, *, disk: Disk, clock: Clock, recover: Recover) -> None:
         self._disk = disk
+        self._clock = clock
         self._recover = recover
         self._under_way: dict[PartitionLog, asyncio.Task[None]] = {}
 
     async def truncate(self, home: OpenDirectory, log: PartitionLog, offset: int) -> None:
         """As LogManager.truncate."""
-        await self._carry_out(log, partial(self._truncate, home, log, offset))
+        await self._carry_out(home, log, partial(self._truncate, home, log, offset))
 
     async def begin_anew(self, home: OpenDirectory, log: PartitionLog, offset: int) -> None:
         """As LogManager.begin_anew."""
-        lowered = Checkpoint(min(log.log_start_offset, offset), 0, 0)
-        work = partial(_order_to_begin_anew, self._disk, log, offset)
-        await self._carry_out(log, partial(self._rebuild, home, log, lowered, work))
+        await self._carry_out(home, log, partial(self._begin_anew, home, log, offset))
 
     async def quarantine(self, home: OpenDirectory, log: PartitionLog) -> None:
         """As LogManager.quarantine."""
         work = partial(_put_aside, self._disk, home, log)
-        await self._carry_out(log, partial(self._rebuild, home, log, BEGINNING, work))
+        await self._carry_out(home, log, partial(self._rebuild, home, log, BEGINNING, work))
 
     def is_under_way(self, log: PartitionLog) -> bool:
-        """The log is being changed, or somebody waits for his turn to change it."""
+        """The log is being changed."""
         return log in self._under_way
 
     def after(self, log: PartitionLog, then: Callable[[], None]) -> None:
-        """Call `then` when no change of the log is under way: now, or when that has ended, well or not."""
+        """Call `then` when the change that is under way has ended, well or not; now, if none is."""
         task = self._under_way.get(log)
         if task is None:
             then()
@@ -76,9 +80,15 @@ class Rebuilding:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _carry_out(self, log: PartitionLog, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    # --- one change at a time ---
+
+    async def _carry_out(
+        self, home: OpenDirectory, log: PartitionLog, change: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         while (before := self._under_way.get(log)) is not None:
             await asyncio.wait([before])
+        if home.logs.get(log.path.name) is not log:
+            raise StorageFailedError(f"{log!r} was removed")
         task = self._under_way[log] = asyncio.ensure_future(change())
         task.add_done_callback(partial(self._ended, log))
         await asyncio.shield(task)
@@ -89,28 +99,37 @@ class Rebuilding:
             # Whoever asked for it may have gone.
             _logger.error("%r could not be rebuilt: %s", log, error)
 
+    # --- the changes ---
+
     async def _truncate(self, home: OpenDirectory, log: PartitionLog, offset: int) -> None:
-        if log.is_suspended:  # an earlier change did not come to its end
-            await self._rebuild(home, log, checkpoint_of(log), _change_nothing)
         if log.defects:
             raise CorruptLogError(str(log.defects[0]))
         assert offset >= log.log_start_offset, f"{log!r} is to be cut below its beginning, to {offset}"
         if offset >= log.log_end_offset:
             return
-        log.suspend(checkpoint_of(log))
         cut = await self._find_cut(home, log, offset)
         _warn_of_loss(log, cut.end_offset)
         lowered = Checkpoint._make(min(known, cut.end_offset) for known in checkpoint_of(log))
         await self._rebuild(home, log, lowered, partial(_cut_back, self._disk, log, cut))
 
     async def _find_cut(self, home: OpenDirectory, log: PartitionLog, offset: int) -> Cut:
+        log.suspend(checkpoint_of(log))
         interval_bytes = log.settings.index_interval_bytes
         find = partial(find_cut, self._disk, log.segments, offset, interval_bytes=interval_bytes)
         try:
             return await home.volume.keep_house(find)
+        except CorruptLogError:
+            log.relent()
+            raise
         except OSError as error:
             log.relent()
             raise home.write_failed(error) from error
+
+    async def _begin_anew(self, home: OpenDirectory, log: PartitionLog, offset: int) -> None:
+        lowered = Checkpoint(min(log.log_start_offset, offset), 0, 0)
+        await self._rebuild(home, log, lowered, partial(_order_to_begin_anew, self._disk, log, offset))
+
+    # --- what they share ---
 
     async def _rebuild(
         self, home: OpenDirectory, log: PartitionLog, lowered: Checkpoint, work: Callable[[], None]
@@ -119,10 +138,10 @@ class Rebuilding:
         log.suspend(lowered)
         await home.volume.flusher.withdraw(log)
         await self._lower_checkpoint(home, log)
-        try:
-            recovered = await home.volume.keep_house(partial(self._change, log, lowered, work))
-        except OSError as error:
-            raise home.write_failed(error) from error
+        await self._keep_trying(home, work)
+        log.close_files()
+        recover = partial(self._recover, log.settings, log.path, lowered)
+        recovered = await self._keep_trying(home, recover)
         for note in recovered.notes:
             _logger.warning("%s", note)
         log.resume(recovered)
@@ -135,10 +154,16 @@ class Rebuilding:
             log.relent()
             raise home.write_failed(error) from error
 
-    def _change(self, log: PartitionLog, lowered: Checkpoint, work: Callable[[], None]) -> RecoveredLog:
-        work()
-        log.close_files()
-        return self._recover(log.settings, log.path, lowered)
+    async def _keep_trying(self, home: OpenDirectory, work: Callable[[], T]) -> T:
+        """The files are on their way: only a disk that failed for ever may leave them there."""
+        while True:
+            try:
+                return await home.volume.keep_house(work)
+            except OSError as error:
+                failure = home.write_failed(error)
+                if home.directory.is_offline:
+                    raise failure from error
+            await self._clock.sleep(RETRY_MS / 1000)
 
 
 def _warn_of_loss(log: PartitionLog, end_offset: int) -> None:
@@ -158,19 +183,14 @@ def _cut_back(disk: Disk, log: PartitionLog, cut: Cut) -> None:
 
 
 def _order_to_begin_anew(disk: Disk, log: PartitionLog, offset: int) -> None:
-    log.close_files()
     order_to_begin_anew(disk, log.path, offset)
 
 
 def _put_aside(disk: Disk, home: OpenDirectory, log: PartitionLog) -> None:
-    log.close_files()
-    aside = home.free_name(log.path.name, DAMAGED_SUFFIX)
-    disk.rename(log.path, aside)
-    disk.sync_directory(home.path)
-    _logger.warning("%r is damaged; its files are kept in %s", log, aside)
+    if disk.exists(log.path):
+        aside = home.free_name(log.path.name, DAMAGED_SUFFIX)
+        disk.rename(log.path, aside)
+        disk.sync_directory(home.path)
+        _logger.warning("%r is damaged; its files are kept in %s", log, aside)
     disk.make_directories(log.path)
     disk.sync_directory(home.path)
-
-
-def _change_nothing() -> None:
-    """Recover what is there."""
