@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from streamkeep_common.errors import UnknownTopicError, to_proto
-from streamkeep_common.image import BrokerImage, ClusterImage, PartitionImage, TopicImage
+from streamkeep_common.image import ClusterImage, PartitionImage, TopicImage
 from streamkeep_common.limits import ID_BYTES
 from streamkeep_coordinator.consensus import Consensus
 from streamkeep_coordinator.metadata.topic_settings import all_settings
@@ -69,28 +69,41 @@ async def collect(described: Iterable[D], partitions: Callable[[D], int]) -> lis
 
 def broker_infos(image: ClusterImage) -> list[BrokerInfo]:
     """All brokers by id."""
-    return [_broker_info(broker) for broker in image.brokers.values()]
+    return [
+        BrokerInfo(
+            broker_id=broker.broker_id,
+            broker_epoch=broker.broker_epoch,
+            address=broker.address,
+            rack=broker.rack,
+            fenced=broker.fenced,
+            draining=broker.draining,
+            replicas=image.replica_counts.get(broker.broker_id, 0),
+            leaders=image.leader_counts.get(broker.broker_id, 0),
+            directory_ids=broker.directory_ids,
+        )
+        for broker in image.brokers.values()
+    ]
 
 
 def topics_by_name(image: ClusterImage) -> list[TopicImage]:
     return [image.topics[image.topic_ids[name]] for name in sorted(image.topic_ids)]
 
 
-def topic_info(topic: TopicImage, *, with_settings: bool = False) -> TopicInfo:
+def topic_info(topic: TopicImage, *, in_detail: bool = False) -> TopicInfo:
     return TopicInfo(
         name=topic.name,
         topic_id=topic.topic_id,
-        partitions=[_partition_info(partition) for partition in topic.partitions],
-        settings=all_settings(topic) if with_settings else (),
+        partitions=[_partition_info(each, in_detail=in_detail) for each in topic.partitions],
+        settings=all_settings(topic) if in_detail else (),
     )
 
 
-def named_topic_info(image: ClusterImage, name: str, *, with_settings: bool = False) -> TopicInfo:
+def named_topic_info(image: ClusterImage, name: str, *, in_detail: bool = False) -> TopicInfo:
     """The topic, or the error that there is none."""
     topic = image.topic(name)
     if topic is None:
         return TopicInfo(name=name, error=to_proto(UnknownTopicError(f"there is no topic {name}")))
-    return topic_info(topic, with_settings=with_settings)
+    return topic_info(topic, in_detail=in_detail)
 
 
 def identified_topic_info(image: ClusterImage, topic_id: bytes) -> TopicInfo:
@@ -111,17 +124,7 @@ def topic_listing(topic: TopicImage) -> TopicListing:
     )
 
 
-def _broker_info(broker: BrokerImage) -> BrokerInfo:
-    return BrokerInfo(
-        broker_id=broker.broker_id,
-        broker_epoch=broker.broker_epoch,
-        address=broker.address,
-        rack=broker.rack,
-        fenced=broker.fenced,
-    )
-
-
-def _partition_info(partition: PartitionImage) -> PartitionInfo:
+def _partition_info(partition: PartitionImage, *, in_detail: bool) -> PartitionInfo:
     return PartitionInfo(
         partition=partition.partition,
         leader=partition.leader,
@@ -130,4 +133,8 @@ def _partition_info(partition: PartitionImage) -> PartitionInfo:
         replicas=partition.replicas,
         isr=partition.isr,
         elr=partition.elr,
+        adding_replicas=partition.adding_replicas,
+        removing_replicas=partition.removing_replicas,
+        last_members=partition.last_members,
+        directory_ids=partition.directory_ids if in_detail else (),
     )
