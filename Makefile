@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.synced
 SYNC   := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --no-cache --frozen --all-extras
 CODE   := client coordinator broker cli tests scripts
 
-.PHONY: setup demo test check protos bench flights metadata-scale memory crash sim mutants failover history damage docs fmt clean
+.PHONY: setup demo test check protos bench flights metadata-scale memory crash sim mutants failover soak history damage docs fmt clean
 
 setup: $(STAMP)
 
@@ -47,9 +47,10 @@ clean:
 	rm -rf $(VENV) .bench dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Streamkeep beside a real Apache Kafka, in one run; fetches the peer into .bench/ (needs java and mvn).
+# Three replicas beside a real Apache Kafka's, in one run; NODES=1: one of each. Fetches the peer into .bench/
+# (needs java and mvn).
 bench: setup
-	$(BIN)/python -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS))
+	$(BIN)/python -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(NODES),--nodes $(NODES))
 
 # A year of departures through six partitions, compared with pandas: make flights FILE=path/to/flights.csv.gz
 flights: setup
@@ -65,10 +66,16 @@ metadata-scale: setup
 memory: setup
 	$(BIN)/python -m tests.acceptance.memory
 
-# Real coordinators: how long writes stop when the active one dies or hangs; what a second holds.
+# Real processes: how long metadata and record writes stop when one of them dies, hangs or leaves; PEER=kafka:
+# and those of a real Kafka. What a second of the metadata log holds.
 failover: setup
 	$(BIN)/python -m tests.acceptance.quorum.failover $(ROUNDS)
+	PEER=$(PEER) $(BIN)/python -m tests.acceptance.replication.failover $(ROUNDS)
 	$(BIN)/python -m tests.bench.metadata_rate
+
+# Real processes: records written and read under FAULTS (all, none, or kinds with commas), then judged.
+soak: setup
+	$(BIN)/python -m tests.acceptance.replication.history $(or $(MINUTES),5) $(or $(FAULTS),all) $(or $(SEED),1)
 
 # Real coordinators: a linearizable history under kill -9, SIGSTOP and cut links; directories of a minority destroyed.
 history: setup

@@ -6,11 +6,15 @@ one JSON result a line.
 
 import json
 import sys
+import threading
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+SYNC_RECORDS = 1_500
+PACED_RECORDS = 5_000
+PACE_S = 0.001
 KEYS = [b"key-%05d" % number for number in range(1000)]
 
 
@@ -73,25 +77,80 @@ def consume(bootstrap, topic, partitions, records):
     return seconds
 
 
+def percentiles(latencies_ms):
+    """Of what is left without the first tenth, which warms up."""
+    counted = sorted(latencies_ms[len(latencies_ms) // 10 :])
+    return {"p50": counted[len(counted) // 2], "p99": counted[int(len(counted) * 0.99)]}
+
+
+def sync(bootstrap, topic, size):
+    """One record, its acknowledgement, the next."""
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 0})
+    value, latencies = b"x" * size, []
+    for _ in range(SYNC_RECORDS):
+        began = time.perf_counter()
+        producer.produce(topic, value, partition=0)
+        producer.flush(10)
+        latencies.append((time.perf_counter() - began) * 1e3)
+    return percentiles(latencies)
+
+
+def paced(bootstrap, topic, size):
+    """From the producer to a consumer in the same process, at 1,000 records a second."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "paced", "fetch.wait.max.ms": 500})
+    consumer.assign([TopicPartition(topic, 0, OFFSET_END)])
+    latencies, flowing = [], threading.Event()
+
+    def read():
+        while len(latencies) < PACED_RECORDS:
+            message = consumer.poll(0.2)
+            if message and not message.error():
+                if message.value().startswith(b"warm"):
+                    flowing.set()
+                else:
+                    latencies.append((time.perf_counter_ns() - int(message.value()[:20])) / 1e6)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 0})
+    while not flowing.wait(0.1):
+        producer.produce(topic, b"warm", partition=0)
+        producer.flush(10)
+    for _ in range(PACED_RECORDS):
+        producer.produce(topic, (b"%020d" % time.perf_counter_ns()).ljust(size), partition=0)
+        producer.poll(0)
+        time.sleep(PACE_S)
+    producer.flush(10)
+    reader.join(30)
+    consumer.close()
+    return percentiles(latencies)
+
+
 def main():
     bootstrap = sys.argv[1]
     admin = AdminClient({"bootstrap.servers": bootstrap})
     for line in sys.stdin:
         command = json.loads(line)
         operation, topic = command["operation"], command["topic"]
-        seconds = 0.0
+        result = {}
         if operation == "create":
-            for future in admin.create_topics([NewTopic(topic, command["partitions"], 1)]).values():
+            new = NewTopic(topic, command["partitions"], command["replicas"])
+            for future in admin.create_topics([new]).values():
                 future.result()
-            time.sleep(0.5)  # until the node has made the partitions' logs
+            time.sleep(1)  # until the nodes have made the partitions' logs
         elif operation == "delete":
             for future in admin.delete_topics([topic]).values():
                 future.result()
         elif operation == "produce":
             seconds = produce(bootstrap, topic, command["size"], command["records"], command["mode"])
+            result = {"seconds": seconds}
+        elif operation == "consume":
+            result = {"seconds": consume(bootstrap, topic, command["partitions"], command["records"])}
+        elif operation == "sync":
+            result = sync(bootstrap, topic, command["size"])
         else:
-            seconds = consume(bootstrap, topic, command["partitions"], command["records"])
-        print(json.dumps({"seconds": seconds}), flush=True)
+            result = paced(bootstrap, topic, command["size"])
+        print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

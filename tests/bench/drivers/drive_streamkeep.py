@@ -15,6 +15,9 @@ KEYS = [b"key-%05d" % number for number in range(1000)]
 CHUNK_RECORDS = 20_000
 TURN_RECORDS = 1000
 CALLERS = 64
+SYNC_RECORDS = 1_500
+PACED_RECORDS = 5_000
+PACE_S = 0.001
 
 
 async def send_many(producer: Producer, topic: str, size: int, records: int) -> None:
@@ -86,25 +89,73 @@ async def consume(bootstrap: str, topic: str, partitions: int, records: int, mod
         return time.perf_counter() - began
 
 
-async def run(bootstrap: str, command: dict[str, Any]) -> float:
+def percentiles(latencies_ms: list[float]) -> dict[str, float]:
+    """Of what is left without the first tenth, which warms up."""
+    counted = sorted(latencies_ms[len(latencies_ms) // 10 :])
+    return {"p50": counted[len(counted) // 2], "p99": counted[int(len(counted) * 0.99)]}
+
+
+async def sync(bootstrap: str, topic: str, size: int) -> dict[str, float]:
+    """One record, its acknowledgement, the next."""
+    value, latencies = b"x" * size, []
+    async with Producer(bootstrap, linger_ms=0) as producer:
+        for _ in range(SYNC_RECORDS):
+            began = time.perf_counter()
+            await (await producer.send(topic, value, partition=0))
+            latencies.append((time.perf_counter() - began) * 1e3)
+    return percentiles(latencies)
+
+
+async def paced(bootstrap: str, topic: str, size: int) -> dict[str, float]:
+    """From the producer to a consumer in the same process, at 1,000 records a second."""
+    async with Producer(bootstrap, linger_ms=0) as producer, Consumer(bootstrap) as consumer:
+        await consumer.assign([(topic, 0)], start="latest")
+
+        async def read() -> list[float]:
+            latencies: list[float] = []
+            async for record in consumer:
+                assert record.value is not None
+                latencies.append((time.perf_counter_ns() - int(record.value[:20])) / 1e6)
+                if len(latencies) == PACED_RECORDS:
+                    break
+            return latencies
+
+        reading = asyncio.create_task(read())
+        for _ in range(PACED_RECORDS):
+            await producer.send(topic, (b"%020d" % time.perf_counter_ns()).ljust(size), partition=0)
+            await asyncio.sleep(PACE_S)
+        return percentiles(await reading)
+
+
+async def run(bootstrap: str, command: dict[str, Any]) -> dict[str, float]:
     operation, topic = command["operation"], command["topic"]
+    size, records = command["size"], command["records"]
     if operation == "produce":
-        return await produce(bootstrap, topic, command["size"], command["records"], command["mode"])
+        return {"seconds": await produce(bootstrap, topic, size, records, command["mode"])}
     if operation == "consume":
-        return await consume(bootstrap, topic, command["partitions"], command["records"], command["mode"])
+        partitions = command["partitions"]
+        return {"seconds": await consume(bootstrap, topic, partitions, records, command["mode"])}
+    if operation == "sync":
+        return await sync(bootstrap, topic, size)
+    if operation == "paced":
+        return await paced(bootstrap, topic, size)
     async with Admin(bootstrap) as admin:
         if operation == "create":
-            await admin.create_topic(topic, partitions=command["partitions"])
+            await admin.create_topic(
+                topic,
+                partitions=command["partitions"],
+                replication_factor=command["replicas"],
+                settings=command["settings"],
+            )
         else:
             await admin.delete_topic(topic)
-    return 0.0
+    return {}
 
 
 def main() -> None:
     with asyncio.Runner() as runner:
         for line in sys.stdin:
-            seconds = runner.run(run(sys.argv[1], json.loads(line)))
-            print(json.dumps({"seconds": seconds}), flush=True)
+            print(json.dumps(runner.run(run(sys.argv[1], json.loads(line)))), flush=True)
 
 
 if __name__ == "__main__":
