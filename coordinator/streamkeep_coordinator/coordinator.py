@@ -163,7 +163,14 @@ class Coordinator:
             grace_s=self._settings.session_grace_ms / 1000,
             reopen_s=self._settings.session_reopen_ms / 1000,
         )
-        return SessionDuty(controller, quorum.driver, self._clock, times, on_failure=self._on_failure)
+        return SessionDuty(
+            controller,
+            quorum.driver,
+            self._clock,
+            times,
+            balance_s=self._settings.leader_balance_ms / 1000,
+            on_failure=self._on_failure,
+        )
 
     def _make_snapshotter(self, storage: Storage, images: Images, quorum: QuorumShell) -> Snapshotter:
         return Snapshotter(

@@ -1,4 +1,4 @@
-"""Whether this coordinator judges brokers now: a session keeper for the time that it is active, else none."""
+"""What a coordinator does for the cluster while it is active: it judges brokers and keeps partitions led."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from streamkeep_common.errors import ShuttingDownError, StreamkeepError
 from streamkeep_common.seams import Clock
 from streamkeep_coordinator.consensus import Consensus
 from streamkeep_coordinator.controller import Controller
+from streamkeep_coordinator.leader_upkeep import LeaderUpkeep
 from streamkeep_coordinator.session_keeper import SessionKeeper
 from streamkeep_coordinator.sessions import SessionTimes
 
@@ -16,7 +17,9 @@ _logger = logging.getLogger(__name__)
 
 
 class SessionDuty:
-    """Begins and ends with the activity of this coordinator. `on_failure` as in SessionKeeper."""
+    """Begins and ends with the activity of this coordinator: a session keeper and the upkeep of leaders, or
+    neither. `on_failure` as in SessionKeeper.
+    """
 
     def __init__(
         self,
@@ -25,15 +28,18 @@ class SessionDuty:
         clock: Clock,
         times: SessionTimes,
         *,
+        balance_s: float,
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._controller = controller
         self._consensus = consensus
         self._clock = clock
         self._times = times
+        self._balance_s = balance_s
         self._on_failure = on_failure
         self._keeper: SessionKeeper | None = None
-        self._ended: SessionKeeper | None = None
+        self._upkeep: LeaderUpkeep | None = None
+        self._ended: list[SessionKeeper | LeaderUpkeep] = []
 
     @property
     def open_sessions(self) -> int:
@@ -45,6 +51,12 @@ class SessionDuty:
             raise self._controller.refusal()
         return self._keeper
 
+    def upkeep(self) -> LeaderUpkeep:
+        """Who elects leaders of last resort now. Raises `Controller.refusal` as `keeper` does."""
+        if self._upkeep is None:
+            raise self._controller.refusal()
+        return self._upkeep
+
     def begin(self) -> None:
         """This coordinator is active."""
         assert self._keeper is None, "it is on duty already"
@@ -55,19 +67,29 @@ class SessionDuty:
             hand_on=self._hand_on,
             on_failure=self._on_failure,
         )
+        self._upkeep = LeaderUpkeep(
+            self._controller,
+            self._clock,
+            balance_s=self._balance_s,
+            leaving=self._keeper.leaving,
+            on_failure=self._on_failure,
+        )
         self._keeper.start()
+        self._upkeep.start()
 
     def end(self, error: StreamkeepError) -> None:
         """It is not any more, or never was."""
-        if self._keeper is not None:
+        if self._keeper is not None and self._upkeep is not None:
             self._keeper.end(error)
-            self._ended, self._keeper = self._keeper, None
+            self._upkeep.end()
+            self._ended = [self._keeper, self._upkeep]
+            self._keeper = self._upkeep = None
 
     async def close(self) -> None:
         """The coordinator stops."""
         self.end(ShuttingDownError())
-        if self._ended is not None:
-            await self._ended.wait_ended()
+        for ended in self._ended:
+            await ended.wait_ended()
 
     def _hand_on(self) -> None:
         _logger.warning("no broker reaches this coordinator any more: another one is to be active")

@@ -6,15 +6,15 @@ becomes active later gives every broker the time to come to it, and decides from
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
 from streamkeep_common.errors import StreamkeepError, TimedOutError
 from streamkeep_common.seams import Clock
 from streamkeep_coordinator.controller import Controller
+from streamkeep_coordinator.duty_tasks import DutyTasks
 from streamkeep_coordinator.metadata.brokers import fence_broker
 from streamkeep_coordinator.sessions import TICK_S, Sessions, SessionTimes
 
@@ -50,12 +50,11 @@ class SessionKeeper:
         self._controller = controller
         self._clock = clock
         self._hand_on = hand_on
-        self._on_failure = on_failure
         self.sessions = Sessions(times, clock.monotonic())
         self.streams: dict[int, Stream] = {}
         self.leaving: dict[int, None] = {}
         self.ended_by: StreamkeepError | None = None
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._tasks = DutyTasks("judging the brokers", on_failure)
 
     def start(self) -> None:
         """From now on this process judges. Brokers that are not fenced have the time to come."""
@@ -64,24 +63,23 @@ class SessionKeeper:
                 self.sessions.await_broker(
                     broker.broker_id, broker.broker_epoch, broker.registration.incarnation_id
                 )
-        self._spawn(self._run)
+        self._tasks.spawn(self._run)
 
     def end(self, error: StreamkeepError) -> None:
         """Judge nobody any more; the brokers are told why, and look for another coordinator."""
         self.ended_by = error
         for stream in list(self.streams.values()):
             stream.end(error)
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
 
     async def wait_ended(self) -> None:
         """After `end`: return when nothing is under way any more."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.wait_ended()
 
     def fence_soon(self, broker_id: int, broker_epoch: int) -> None:
         """Fence a broker whose session is over, without waiting for it."""
         if self.ended_by is None:
-            self._spawn(partial(self._fence, broker_id, broker_epoch))
+            self._tasks.spawn(partial(self._fence, broker_id, broker_epoch))
 
     async def _run(self) -> None:
         while True:
@@ -113,15 +111,3 @@ class SessionKeeper:
             if done.answer:
                 _logger.warning("broker %d at epoch %d is fenced", broker_id, broker_epoch)
             return
-
-    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.create_task(self._watched(work))
-        self._tasks[task] = None
-        task.add_done_callback(self._tasks.pop)
-
-    async def _watched(self, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except Exception as error:
-            _logger.exception("judging the brokers has failed")
-            self._on_failure(error)

@@ -27,7 +27,7 @@ from streamkeep_coordinator.metadata.elections import NOBODY, elect
 from streamkeep_coordinator.metadata.find import find_partition
 from streamkeep_coordinator.metadata.members import is_good
 from streamkeep_coordinator.metadata.reassign import complete_reassignment
-from streamkeep_coordinator.metadata.standings import Change, StandingChanges
+from streamkeep_coordinator.metadata.standings import Change, PartitionChanges
 from streamkeep_coordinator.metadata.topic_settings import is_unclean_allowed, min_insync_replicas
 from streamkeep_proto.v1.coordinator_pb2 import (
     AlteredPartition,
@@ -36,7 +36,6 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     AlterPartitionsResponse,
     InSyncMember,
 )
-from streamkeep_proto.v1.metadata_pb2 import MetadataRecord
 
 
 def alter_partitions(
@@ -50,7 +49,7 @@ def alter_partitions(
     altering = _Altering(image, request.broker_id, leaving)
     outcomes = [altering.outcome(item) for item in request.partitions]
     draft = Draft(image)
-    draft.write(*altering.changes.records(image), *altering.completed)
+    draft.write(*altering.changes.records(image))
     return draft.decide(AlterPartitionsResponse(outcomes=outcomes))
 
 
@@ -58,12 +57,10 @@ class _Altering:
     """The proposals of one broker."""
 
     def __init__(self, image: ClusterImage, broker_id: int, leaving: Collection[int]) -> None:
-        self.changes = StandingChanges()
-        self.completed: list[MetadataRecord] = []
+        self.changes = PartitionChanges()
         self._image = image
         self._broker_id = broker_id
         self._leaving = leaving
-        self._named: set[tuple[bytes, int]] = set()
 
     def outcome(self, item: AlterPartition) -> AlteredPartition:
         answer = AlteredPartition(topic_id=item.topic_id, partition=item.partition)
@@ -80,18 +77,17 @@ class _Altering:
     def _alter(self, item: AlterPartition) -> None:
         found = find_partition(self._image, item.topic_id, item.partition)
         topic, current = found
-        if (item.topic_id, item.partition) in self._named:
+        if current in self.changes:
             raise InvalidRequestError(f"{found.name} is named twice")
         self._check_leader(found.name, current, item)
         self._check_members(found.name, current, item)
-        self._named.add((item.topic_id, item.partition))
         minimum = min_insync_replicas(topic)
         standing = self._standing(topic, current, [member.broker_id for member in item.isr])
         record = complete_reassignment(self._image, current, standing, min_insync_replicas=minimum)
         if record is None:
-            self.changes.add(Change(current, standing))
+            self.changes.stand(Change(current, standing))
         else:
-            self.completed.append(record)
+            self.changes.place(current, record)
 
     def _standing(self, topic: TopicImage, current: PartitionImage, isr: Collection[int]) -> Standing:
         proposed = current._replace(

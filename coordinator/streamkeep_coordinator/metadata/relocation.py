@@ -30,7 +30,7 @@ def relocate_replicas(image: ClusterImage, broker_id: int, broker_epoch: int) ->
         return draft.decide(False)
     placement = Placement(image)
     lost = list(islice(_lost_replicas(image, broker_id), MAX_PLACEMENTS_PER_ENTRY))
-    draft.write(*(_relocated(partition, broker_id, placement.directory(broker)) for partition in lost))
+    draft.write(*(_elsewhere(partition, broker_id, placement.directory(broker)) for partition in lost))
     return draft.decide(bool(lost))
 
 
@@ -46,13 +46,33 @@ def _lost_replicas(image: ClusterImage, broker_id: int) -> Iterator[PartitionIma
                 yield partition
 
 
-def _relocated(partition: PartitionImage, broker_id: int, directory_id: bytes) -> MetadataRecord:
-    """The leader epoch rises: what the broker acknowledged for the copy that is lost counts no more."""
+def with_directories(image: ClusterImage, partition: PartitionImage) -> PartitionImage:
+    """The partition with an empty place for each replica that has lost its own, where there is one. Below
+    feature level 3 as it is.
+    """
+    if image.feature_level < REPLICATION_FEATURE_LEVEL:
+        return partition
+    placement = Placement(image)
     directories = list(partition.directory_ids)
-    directories[partition.replicas.index(broker_id)] = directory_id
-    after = partition._replace(
-        directory_ids=tuple(directories),
-        leader_epoch=partition.leader_epoch + 1,
-        partition_epoch=partition.partition_epoch + 1,
+    for at, member in enumerate(partition.replicas):
+        broker = image.brokers.get(member)
+        if broker is not None and broker.directory_ids and directories[at] not in broker.directory_ids:
+            directories[at] = placement.directory(broker)
+    return partition._replace(directory_ids=tuple(directories))
+
+
+def relocated(partition: PartitionImage, placed: PartitionImage) -> MetadataRecord:
+    """The record for `placed`, which says where replicas of `partition` are and how it stands from now on.
+
+    The leader epoch rises: what a broker acknowledged for a copy that is lost counts no more.
+    """
+    after = placed._replace(
+        leader_epoch=partition.leader_epoch + 1, partition_epoch=partition.partition_epoch + 1
     )
     return MetadataRecord(partition_placement=PartitionPlacementRecord(partition=to_partition_record(after)))
+
+
+def _elsewhere(partition: PartitionImage, broker_id: int, directory_id: bytes) -> MetadataRecord:
+    directories = list(partition.directory_ids)
+    directories[partition.replicas.index(broker_id)] = directory_id
+    return relocated(partition, partition._replace(directory_ids=tuple(directories)))

@@ -39,26 +39,34 @@ def standing_records(
             yield MetadataRecord(partition_change=_single(change))
 
 
-class StandingChanges:
+class PartitionChanges:
     """Changes to partitions of any topics, each partition at most once, as they come."""
 
     def __init__(self) -> None:
-        self._changes: dict[bytes, dict[int, Change]] = {}
+        self._standings: dict[bytes, dict[int, Change]] = {}
+        self._placements: dict[tuple[bytes, int], MetadataRecord] = {}
 
     def __contains__(self, partition: PartitionImage) -> bool:
-        return partition.partition in self._changes.get(partition.topic_id, ())
+        return (
+            partition.partition in self._standings.get(partition.topic_id, ())
+            or (partition.topic_id, partition.partition) in self._placements
+        )
 
-    def add(self, change: Change) -> None:
-        """Of a partition that has none yet."""
+    def stand(self, change: Change) -> None:
+        """How a partition stands from now on; it has no change yet."""
         assert change.partition not in self, "one change a partition"
-        self._changes.setdefault(change.partition.topic_id, {})[change.partition.partition] = change
+        self._standings.setdefault(change.partition.topic_id, {})[change.partition.partition] = change
+
+    def place(self, partition: PartitionImage, record: MetadataRecord) -> None:
+        """Other replicas or directories of a partition, by a record of its own; it has no change yet."""
+        assert partition not in self, "one change a partition"
+        self._placements[partition.topic_id, partition.partition] = record
 
     def records(self, image: ClusterImage) -> list[MetadataRecord]:
-        return [
-            record
-            for topic_id, changes in self._changes.items()
-            for record in standing_records(image, topic_id, [changes[number] for number in sorted(changes)])
-        ]
+        records: list[MetadataRecord] = []
+        for topic_id, changes in self._standings.items():
+            records += standing_records(image, topic_id, [changes[number] for number in sorted(changes)])
+        return records + list(self._placements.values())
 
 
 def _columns(topic_id: bytes, changes: Sequence[Change]) -> PartitionChangesRecord:

@@ -22,6 +22,7 @@ from streamkeep_coordinator.consensus import Consensus
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.metadata.brokers import allocate_producer_ids
 from streamkeep_coordinator.metadata.registration import register_broker
+from streamkeep_coordinator.services.replicas import ReplicaCalls
 from streamkeep_coordinator.services.requests import first_message
 from streamkeep_coordinator.session_duty import SessionDuty
 from streamkeep_coordinator.session_keeper import SessionKeeper
@@ -63,9 +64,11 @@ class SessionService:
         self._heartbeat_interval_ms = heartbeat_interval_ms
 
     def service(self) -> Service:
-        return Service(
-            SESSION_SERVICE, {ALLOCATE_PRODUCER_IDS: self.allocate_producer_ids}, {SESSION: self.session}
-        )
+        unary = {
+            ALLOCATE_PRODUCER_IDS: self.allocate_producer_ids,
+            **ReplicaCalls(self._controller, self._duty).handlers(),
+        }
+        return Service(SESSION_SERVICE, unary, {SESSION: self.session})
 
     async def session(self, stream: SessionStream) -> None:
         """Registration first; then the session, until the stream ends."""

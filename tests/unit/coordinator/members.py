@@ -44,7 +44,12 @@ class Coordinator:
         clock = self.machine.clock
         self.controller = Controller(self.images, self.consensus, clock, on_latency=lambda _: None)
         self.duty = SessionDuty(
-            self.controller, self.consensus, clock, SessionTimes(), on_failure=self.failures.append
+            self.controller,
+            self.consensus,
+            clock,
+            SessionTimes(),
+            balance_s=30.0,
+            on_failure=self.failures.append,
         )
         self.consensus.machine = MetadataMachine(
             self.images,
