@@ -12,7 +12,7 @@ from streamkeep_broker.replication.distance import bytes_after
 from streamkeep_broker.replication.leadership import Leadership
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
-from streamkeep_broker.replication.start_check import Begin, BeginIfFrame, Restart, check_start
+from streamkeep_broker.replication.start_check import BeginIfFrame, Restart, check_start
 from streamkeep_common.errors import InvalidRequestError, StorageFailedError, StreamkeepError, to_proto
 from streamkeep_common.limits import MIB
 from streamkeep_common.records.frame import unpack_header
@@ -118,12 +118,21 @@ async def judge(log: PartitionLog, start: FollowStart, *, catch_up: bool) -> Fol
     match verdict:
         case EpochEndOffset():
             return FollowEnd(diverged=verdict)
-        case Restart():
-            return FollowEnd(restart_offset=await _first_frame_at(log, log.log_start_offset))
         case BeginIfFrame() if await _first_frame_at(log, start.log_end_offset) != start.log_end_offset:
             return FollowEnd(restart_offset=await _first_frame_at(log, log.log_start_offset))
-        case Begin() | BeginIfFrame():
-            return change_of_stream(log, start.log_end_offset, catch_up=catch_up)
+        case Restart():
+            first_offset = await _first_frame_at(log, log.log_start_offset)
+            if start.last_epoch or start.log_end_offset != first_offset:
+                return FollowEnd(restart_offset=first_offset)
+    return change_of_stream(log, start.log_end_offset, catch_up=catch_up)
+
+
+async def place_to_read(log: PartitionLog, next_offset: int) -> int:
+    """An offset by which the frame that begins at `next_offset` can be read: the log may start within it."""
+    start_offset = log.log_start_offset
+    if next_offset < start_offset and await _first_frame_at(log, start_offset) == next_offset:
+        return start_offset
+    return next_offset
 
 
 def change_of_stream(log: PartitionLog, offset: int, *, catch_up: bool) -> FollowEnd | None:

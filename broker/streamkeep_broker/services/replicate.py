@@ -21,6 +21,7 @@ from streamkeep_broker.services.followed import (
     check_offsets,
     find_leadership,
     judge,
+    place_to_read,
 )
 from streamkeep_broker.services.limits import HEARTBEAT_S
 from streamkeep_broker.services.push_session import PushSession, PushSubscription
@@ -306,7 +307,7 @@ class PushStream:
         followed = subscription.source
         try:
             return await followed.log.read(
-                subscription.next_offset,
+                await place_to_read(followed.log, subscription.next_offset),
                 max_bytes=min(room_bytes, subscription.chunk_bytes),
                 end_offset=followed.log_end_offset,
                 cursor=followed.cursor,

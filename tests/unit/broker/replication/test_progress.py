@@ -18,9 +18,7 @@ def test_one_that_has_everything_is_caught_up_now() -> None:
 def test_one_that_trails_is_caught_up_as_of_when_the_leader_had_what_it_has_now() -> None:
     follower = progress(10, leader_end=10)
     follower.look(10, leader_end=10, now_s=1.0)
-    follower.look(
-        15, leader_end=20, now_s=2.0
-    )  # the mark of second 1 was 10: it had that, and the mark is 20
+    follower.look(15, leader_end=20, now_s=2.0)  # second 1's mark was 10: it had that; now it is 20
     assert follower.caught_up_s == 1.0
     follower.look(19, leader_end=30, now_s=3.0)  # short of 20: it is not known to have caught up since
     assert follower.caught_up_s == 1.0
