@@ -259,14 +259,6 @@ class LogManager:
         """
         await self._rebuilding.quarantine(self._homes[log], log)
 
-    def is_rebuilding(self, log: PartitionLog) -> bool:
-        """It is being cut back, begun anew or put aside: where it ends will be known when that is done."""
-        return self._rebuilding.is_under_way(log)
-
-    def after_rebuilding(self, log: PartitionLog, then: Callable[[], None]) -> None:
-        """Call `then` once the log is not being rebuilt: at once if it is not."""
-        self._rebuilding.after(log, then)
-
     def request_flush(self, log: PartitionLog) -> None:
         """Have the log flushed soon; then its `on_progress` is called.
 

@@ -61,10 +61,6 @@ class Rebuilding:
         work = partial(_put_aside, self._disk, home, log)
         await self._carry_out(home, log, partial(self._rebuild, home, log, BEGINNING, work))
 
-    def is_under_way(self, log: PartitionLog) -> bool:
-        """The log is being changed."""
-        return log in self._under_way
-
     def after(self, log: PartitionLog, then: Callable[[], None]) -> None:
         """Call `then` when the change that is under way has ended, well or not; now, if none is."""
         task = self._under_way.get(log)

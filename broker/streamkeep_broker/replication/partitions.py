@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import Protocol
 
 from streamkeep_broker.log.directory import LogDirectory
@@ -177,25 +176,15 @@ class Partitions:
 
     def _host(self, image: PartitionImage) -> None:
         """Have the replica, in the role that the image gives it."""
+        if self._renewals.is_busy(_key(image)):
+            return  # its turn comes when that has ended
         partition = self._partitions.get(_key(image))
-        if partition is not None and self._is_rebuilt(partition.log):
-            return
         if partition is not None and not self._hosting.is_at_home(partition.log, image):
             self._retire(image, self._not_here(image))
             partition = None
         partition = partition or self._open(image)
         if partition is not None:
             self._assign(partition, image)
-
-    def _is_rebuilt(self, log: PartitionLog) -> bool:
-        """Nobody can say where the log ends while it is cut or put aside: the image has to wait for that."""
-        key = (log.topic_id, log.partition)
-        if self._renewals.is_busy(key):
-            return True
-        if self._logs.is_rebuilding(log):
-            self._logs.after_rebuilding(log, partial(self._host_again, key))
-            return True
-        return False
 
     def _open(self, image: PartitionImage) -> Partition | None:
         key, topic = _key(image), self._image.topics[image.topic_id]

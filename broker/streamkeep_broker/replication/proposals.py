@@ -41,7 +41,8 @@ from streamkeep_proto.v1.coordinator_pb2 import (
 )
 
 LOOK_S = 0.5
-"""Between looks at whether a replica lags."""
+"""Between looks at whether a replica lags. What was refused is proposed again at the next look, not before:
+acknowledgements, of which each makes a replica worth proposing, come by the thousand."""
 
 PARTITIONS_PER_TURN = 200
 """Looked at before other work of the event loop has its turn."""
@@ -79,6 +80,7 @@ class IsrProposer:
         self._backoff = Backoff(RETRY, rng)
         self._on_failed = on_failed
         self._due: dict[Partition, None] = {}
+        self._refused_at: dict[Partition, int] = {}
         self._look_at = 0.0
         self._bell = Bell()
         self._task: asyncio.Task[None] | None = None
@@ -94,8 +96,9 @@ class IsrProposer:
 
     def due(self, partition: Partition) -> None:
         """The partition wants another in-sync set now."""
-        self._due[partition] = None
-        self._bell.ring()
+        if self._refused_at.get(partition) != partition.partition_epoch:
+            self._due[partition] = None
+            self._bell.ring()
 
     def session_opened(self) -> None:
         """Another coordinator may be active: what could not be said to the last one is said to it."""
@@ -111,6 +114,7 @@ class IsrProposer:
 
     async def _look(self) -> None:
         self._look_at = self._clock.monotonic() + LOOK_S
+        self._refused_at.clear()
         for number, partition in enumerate(list(self._partitions), start=1):
             if partition.wanted_isr(self._clock.monotonic()) is not None:
                 self._due[partition] = None
@@ -181,4 +185,6 @@ class IsrProposer:
             return
         self._on_failed(1)
         _logger.info("the in-sync set of %s stays: %s", partition.name, from_proto(outcome.error))
+        self._refused_at[partition] = partition.partition_epoch
+        self._due.pop(partition, None)
         partition.isr_refused()
