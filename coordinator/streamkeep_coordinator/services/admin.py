@@ -1,4 +1,4 @@
-"""AdminService: topics and the cluster, as users manage them.
+"""AdminService: topics and the cluster, as users manage them; where replicas are stands in `placement`.
 
 What concerns a request as a whole (who is active, that nobody is) travels in the response's `error`.
 """
@@ -40,6 +40,7 @@ from streamkeep_coordinator.services.describe import (
     topic_listing,
     topics_by_name,
 )
+from streamkeep_coordinator.services.placement import PlacementService
 from streamkeep_coordinator.services.reads import Reads
 from streamkeep_coordinator.services.requests import check_topics
 from streamkeep_proto.v1.coordinator_pb2 import (
@@ -99,7 +100,7 @@ class AdminService:
             DESCRIBE_CLUSTER: self.describe_cluster,
             UPGRADE_FEATURES: self.upgrade_features,
         }
-        return Service(ADMIN_SERVICE, unary, {})
+        return Service(ADMIN_SERVICE, unary | PlacementService(self._controller).handlers(), {})
 
     async def create_topics(self, request: CreateTopicsRequest, _info: CallInfo) -> CreateTopicsResponse:
         check_topics([topic.name for topic in request.topics])
@@ -148,9 +149,9 @@ class AdminService:
             image = await self._reads.linearizable()
         except StreamkeepError as error:
             return DescribeTopicsResponse(error=to_proto(error))
-        described = (named_topic_info(image, name, with_settings=True) for name in request.names)
+        described = (named_topic_info(image, name, in_detail=True) for name in request.names)
         if not request.names:
-            described = (topic_info(topic, with_settings=True) for topic in topics_by_name(image))
+            described = (topic_info(topic, in_detail=True) for topic in topics_by_name(image))
         topics = await collect(described, lambda topic: len(topic.partitions))
         return DescribeTopicsResponse(topics=topics)
 

@@ -17,8 +17,12 @@ from streamkeep_common.methods import (
     DELETE_TOPICS,
     DESCRIBE_CLUSTER,
     DESCRIBE_TOPICS,
+    DRAIN_BROKER,
+    ELECT_LEADERS,
     GET_METADATA,
     LIST_TOPICS,
+    REASSIGN_PARTITIONS,
+    REMOVE_BROKER,
     UPGRADE_FEATURES,
 )
 from streamkeep_common.seams import RpcError, Status, UnaryMethod
@@ -27,14 +31,19 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
     AllocateProducerIdsRequest,
     AlterTopicSettingsRequest,
+    CancelPlan,
     CreateTopicsRequest,
     DeleteTopicsRequest,
     DescribeClusterRequest,
     DescribeTopicsRequest,
+    DrainBrokerRequest,
+    ElectLeadersRequest,
     GetMetadataRequest,
     ListTopicsRequest,
     NewTopic,
     PartitionCount,
+    ReassignPartitionsRequest,
+    RemoveBrokerRequest,
     UpgradeFeaturesRequest,
 )
 from tests.unit.coordinator.members import CLUSTER_ID, Coordinator, Members, simulate_members
@@ -45,6 +54,10 @@ CHANGES: list[tuple[UnaryMethod[Any, Any], Message]] = [
     (ADD_PARTITIONS, AddPartitionsRequest(topics=[PartitionCount(name="t", partitions=9)])),
     (ALTER_TOPIC_SETTINGS, AlterTopicSettingsRequest()),
     (UPGRADE_FEATURES, UpgradeFeaturesRequest()),
+    (REASSIGN_PARTITIONS, ReassignPartitionsRequest(cancel=CancelPlan())),
+    (ELECT_LEADERS, ElectLeadersRequest()),
+    (DRAIN_BROKER, DrainBrokerRequest(broker_id=1)),
+    (REMOVE_BROKER, RemoveBrokerRequest(broker_id=1)),
     (ALLOCATE_PRODUCER_IDS, AllocateProducerIdsRequest(broker_id=1, broker_epoch=1)),
 ]
 READS: list[tuple[UnaryMethod[Any, Any], Message]] = [
