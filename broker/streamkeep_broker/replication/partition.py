@@ -70,7 +70,7 @@ class Partition:
         self._hint: LeaderHint | None = None
         self._resigned_epoch = 0
         self._elected: tuple[PartitionImage, Mapping[int, BrokerImage]] | None = None
-        self._leaders_watermark = 0
+        self._leaders_watermark = self._leaders_log_start = 0
         self._failure: StorageFailedError | None = None
         self._readers: dict[Reader, None] = {}
         log.on_progress = self._flushed
@@ -117,7 +117,7 @@ class Partition:
         self._hint = hint
         self._elected = None
         if image.leader_epoch != self.leader_epoch:
-            self._leaders_watermark = 0
+            self._leaders_watermark = self._leaders_log_start = 0
         self.leader = image.leader
         self.leader_epoch = image.leader_epoch
         self.partition_epoch = image.partition_epoch
@@ -258,18 +258,20 @@ class Partition:
         """A follower hears from its leader. Its own watermark never passes what it has acknowledged."""
         assert not self.leads, "a leader learns from nobody"
         self._leaders_watermark = max(self._leaders_watermark, high_watermark)
-        moved = self._follow_watermark()
-        if log_start_offset > self.log.log_start_offset:
-            before = self.log.log_start_offset
-            self.log.adopt_log_start(log_start_offset)
-            moved = moved or self.log.log_start_offset > before
-        if moved:
-            self._tell_readers()
+        self._leaders_log_start = max(self._leaders_log_start, log_start_offset)
+        self._catch_up_with_leader()
 
-    def _follow_watermark(self) -> bool:
-        return self._leaders_watermark > self.log.high_watermark and self.log.advance_high_watermark(
+    def _catch_up_with_leader(self) -> None:
+        """As far as what is acknowledged here allows; the log start waits for the watermark."""
+        log = self.log
+        before = log.log_start_offset
+        moved = self._leaders_watermark > log.high_watermark and log.advance_high_watermark(
             self._leaders_watermark
         )
+        if self._leaders_log_start > before:
+            log.adopt_log_start(self._leaders_log_start)
+        if moved or log.log_start_offset > before:
+            self._tell_readers()
 
     # --- progress ---
 
@@ -281,8 +283,8 @@ class Partition:
         """Move the high watermark as far as it may go."""
         if self.leadership is not None:
             self.leadership.advance()
-        elif self._follow_watermark():
-            self._tell_readers()
+        else:
+            self._catch_up_with_leader()
 
     # --- reading ---
 
