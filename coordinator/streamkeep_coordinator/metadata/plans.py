@@ -16,8 +16,6 @@ from streamkeep_common.errors import (
     InvalidRequestError,
     NoReassignmentInProgressError,
     StreamkeepError,
-    UnknownPartitionError,
-    UnknownTopicError,
     to_proto,
 )
 from streamkeep_common.image import ClusterImage, PartitionImage, TopicImage
@@ -25,6 +23,7 @@ from streamkeep_common.limits import MAX_MOVES_PER_REQUEST
 from streamkeep_coordinator.metadata.decision import Decision, Draft
 from streamkeep_coordinator.metadata.empty_broker_plan import Emptying
 from streamkeep_coordinator.metadata.explicit_plan import ExplicitTargets
+from streamkeep_coordinator.metadata.find import find_named_partition
 from streamkeep_coordinator.metadata.placement import Placed
 from streamkeep_coordinator.metadata.reassign import (
     begin_reassignment,
@@ -125,20 +124,11 @@ def _each(
     """What `act` says of each partition, or the error that it raises, having changed nothing."""
     for name, number in partitions:
         try:
-            outcome = act(*_locate(image, name, number))
+            outcome = act(*find_named_partition(image, name, number))
         except StreamkeepError as error:
             outcome = ReassignmentOutcome(topic=name, partition=number, error=to_proto(error))
         if outcome is not None:
             yield outcome
-
-
-def _locate(image: ClusterImage, name: str, number: int) -> tuple[TopicImage, PartitionImage]:
-    topic = image.topic(name)
-    if topic is None:
-        raise UnknownTopicError(f"there is no topic {name}")
-    if number >= len(topic.partitions):
-        raise UnknownPartitionError(f"topic {name} has {len(topic.partitions)} partitions, and no {number}")
-    return topic, topic.partitions[number]
 
 
 def _outcome(
