@@ -24,6 +24,7 @@ from streamkeep_common.settings import BrokerSettings, TopicSettings
 from streamkeep_proto.v1.broker_pb2 import Closing
 from streamkeep_proto.v1.errors_pb2 import SHUTTING_DOWN, Error, LeaderHint
 from streamkeep_proto.v1.metadata_pb2 import BrokerRecord
+from streamkeep_proto.v1.records_pb2 import RecordBatch
 from streamkeep_proto.v1.replication_pb2 import FollowerHello
 from tests.sim.disk import SimDisk
 from tests.sim.simulation import Machine, Simulation, run_simulation
@@ -62,10 +63,16 @@ class Hosted:
         return self.partitions[partition]
 
 
-class NobodyCounts:
+class Counts:
+    """What a leader's service says of itself."""
+
+    def __init__(self) -> None:
+        self.streams = 0
+
     def replicated(self, size_bytes: int) -> None: ...
 
-    def replication_streams(self, count: int) -> None: ...
+    def replication_streams(self, count: int) -> None:
+        self.streams = count
 
 
 class Stack:
@@ -78,6 +85,7 @@ class Stack:
         self.disk = SimDisk(cluster.simulation.rng(f"disk{broker_id}"))
         self.damaged: list[Partition] = []
         self.failures: list[Exception] = []
+        self.counts = Counts()
         self.is_up = False
         self.is_registered = True
         self.settings: dict[str, str] = {}
@@ -122,25 +130,26 @@ class Stack:
         """The image has come."""
         self.machine.process.call(self._apply, image)
 
-    def produce(self, *values: bytes) -> Pending:
+    def produce(self, *values: bytes, partition: int = 0) -> Pending:
         """One batch from a producer of its own."""
         self._cluster.producers += 1
         batch = make_batch(values, producer_id=self._cluster.producers)
         pending = Pending()
-        self.machine.process.call(self._append, batch, pending)
+        self.machine.process.call(self._append, batch, pending, partition)
         return pending
 
-    async def frames(self) -> bytes:
-        """All bytes of the log."""
-        log, data = self.log, b""
+    async def frames(self, partition: int = 0) -> bytes:
+        """All bytes of a log."""
+        log, data = self.hosted.partitions[partition].log, b""
         offset = log.log_start_offset
         while offset < log.log_end_offset:
             piece = await self.machine.spawn(log.read(offset, max_bytes=MIB, end_offset=log.log_end_offset))
             data, offset = data + piece.data, piece.next_offset
         return data
 
-    def _append(self, batch: Any, pending: Pending) -> None:
-        self.partition.append(batch, batch.records, leader_epoch=0, pending=pending)
+    def _append(self, batch: RecordBatch, pending: Pending, partition: int) -> None:
+        led = self.hosted.partitions[partition]
+        led.append(batch, batch.records, leader_epoch=0, pending=pending)
 
     async def _start(self) -> None:
         machine = self.machine
@@ -172,7 +181,7 @@ class Stack:
             broker_id=self.id,
             cluster_id=lambda: CLUSTER_ID,
             window_bytes=self._cluster.window_bytes,
-            observer=NobodyCounts(),
+            observer=self.counts,
         )
         service = Service(name=REPLICATION_SERVICE, unary={}, streams={REPLICATE: self.service.handle})
         await machine.network.serve(self.address, [service])
@@ -298,13 +307,22 @@ class Stacks:
     async def until_equal(self, *broker_ids: int) -> None:
         """Until all replicas have what the leader has, on disk and below the watermark, byte for byte."""
         stacks = [self[broker_id] for broker_id in broker_ids or (1, 2, 3)]
+        deadline = self.client.clock.monotonic() + 30.0
+        while not await self._are_equal(stacks):
+            assert self.client.clock.monotonic() < deadline, self.describe()
+            await self.client.clock.sleep(0.01)
+        assert not any(stack.failures for stack in self.stacks.values())
+
+    async def _are_equal(self, stacks: Sequence[Stack]) -> bool:
         for number, image in self.images.items():
             logs = [stack.hosted.partitions[number].log for stack in stacks]
             leader = self[image.leader].hosted.partitions[number].log
-            await self.until(lambda logs=logs, leader=leader: all(_has_all(log, leader) for log in logs))
-        frames = [await stack.frames() for stack in stacks]
-        assert all(each == frames[0] for each in frames), "the same offsets, other bytes"
-        assert not any(stack.failures for stack in self.stacks.values())
+            if not all(_has_all(log, leader) for log in logs):
+                return False
+            frames = [await stack.frames(number) for stack in stacks]
+            if any(each != frames[0] for each in frames):
+                return False
+        return True
 
     def describe(self) -> str:
         return "; ".join(

@@ -310,13 +310,47 @@ async def test_a_follower_that_registered_anew_counts_under_its_new_epoch(sim: S
 
 
 @simulated
-async def test_many_partitions_share_a_stream_and_do_not_wait_for_each_other(sim: Simulation) -> None:
-    brokers = Stacks(sim, partitions=20)
+async def test_many_partitions_share_a_stream_and_their_acknowledgements_messages(sim: Simulation) -> None:
+    count = 100
+    brokers = Stacks(sim, partitions=count)
     await brokers.start()
-    for number in range(20):
-        brokers[1].hosted.partitions[number].change_settings(brokers[1].log.settings)
-    brokers[1].produce(*SHARED)
+    messages: list[ReplicateRequest] = []
+
+    def tap(source: str, _target: str, data: bytes) -> None:
+        if source == "broker3":
+            messages.append(ReplicateRequest.FromString(data))
+
+    sim.fabric.taps[REPLICATE.path] = tap
+    pending = [brokers[1].produce(b"a", partition=number) for number in range(count)]
+    await brokers.until(lambda: all(each.is_acknowledged for each in pending))
+    assert sum(len(message.acks) for message in messages) >= count
+    assert len(messages) < count // 4
     await brokers.until_equal()
+
+
+@simulated
+async def test_streams_are_open_while_there_is_something_to_follow(sim: Simulation) -> None:
+    brokers = Stacks(sim)
+    await brokers.start()
+    await brokers.until(lambda: brokers[1].counts.streams == 2)
+    await brokers.client.clock.sleep(30.0)
+    assert brokers[1].counts.streams == 2
+    brokers.elect(2)
+    await brokers.until(lambda: brokers[1].counts.streams == 0)
+    brokers.elect(1)
+    pending = brokers[1].produce(b"a")
+    await brokers.until(lambda: pending.is_acknowledged, within_s=0.2)
+
+
+@simulated
+async def test_a_leader_is_followed_to_its_new_address(sim: Simulation) -> None:
+    brokers = Stacks(sim)
+    await brokers.start()
+    brokers[1].kill()
+    brokers[1].address = "broker1:7301"
+    await brokers.restart(1)
+    pending = brokers[1].produce(b"a")
+    await brokers.until(lambda: pending.is_acknowledged, within_s=0.5)
 
 
 @simulated
@@ -335,8 +369,24 @@ async def test_a_broker_that_stops_ends_its_streams_in_order(sim: Simulation) ->
 async def test_without_flushes_a_topic_is_acknowledged_from_memory(sim: Simulation) -> None:
     brokers = Stacks(sim, topic={"durability": "os"})
     await brokers.start()
-    brokers[2].disk.before_sync = lambda path: None
+    for stack in brokers.stacks.values():
+        stack.machine.workers.stall()
     pending = brokers[1].produce(*SHARED)
+    await brokers.until(lambda: pending.is_acknowledged, within_s=0.1)
+    for stack in brokers.stacks.values():
+        stack.machine.workers.resume()
+
+
+@simulated
+async def test_nothing_is_acknowledged_that_a_follower_in_sync_has_not_flushed(sim: Simulation) -> None:
+    brokers = Stacks(sim)
+    await brokers.start()
+    brokers[2].machine.workers.stall()
+    pending = brokers[1].produce(*SHARED)
+    await brokers.until(lambda: brokers[2].log.log_end_offset == 5)
+    await brokers.client.clock.sleep(2.0)
+    assert not pending.is_done
+    brokers[2].machine.workers.resume()
     await brokers.until(lambda: pending.is_acknowledged, within_s=0.1)
 
 

@@ -1,0 +1,192 @@
+"""Trouble of one replica is its own: others go on, and it comes back when the trouble is over."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from streamkeep_broker.log.partition_log import PartitionLog
+from tests.sim.simulation import Simulation
+from tests.unit.broker.following.stacks import Stack, Stacks, simulated
+
+SHARED = [b"shared %d" % number for number in range(5)]
+
+
+def spoil_pushes(stack: Stack, times: int) -> None:
+    """So many pushes to partition 0 come with a bit flipped."""
+    append_frames = stack.logs.append_frames
+    left = times
+
+    def spoilt(log: PartitionLog, frames: bytes, **where: Any) -> None:
+        nonlocal left
+        if log.partition == 0 and left:
+            left -= 1
+            frames = frames[:-1] + bytes([frames[-1] ^ 1])
+        append_frames(log, frames, **where)
+
+    stack.logs.append_frames = spoilt  # type: ignore[method-assign]
+
+
+async def part(brokers: Stacks, broker_id: int) -> None:
+    """The broker, leading, writes what nobody else gets; then another leads, cut off from it."""
+    others = [each for each in (1, 2, 3) if each != broker_id]
+    for other in others:
+        brokers.simulation.fabric.cut_both(f"broker{broker_id}", f"broker{other}")
+    for _ in range(4):
+        brokers[broker_id].produce(b"nobody else has this")
+    log = brokers[broker_id].log
+    await brokers.until(lambda: log.flushed_end_offset == log.log_end_offset)
+    brokers.elect(others[0], to=others)
+    brokers.elect(others[0], isr=others, to=others)
+    pending = brokers[others[0]].produce(b"in its place")
+    await brokers.until(lambda: pending.is_acknowledged)
+
+
+@simulated
+async def test_a_push_that_changed_on_its_way_is_asked_for_again(sim: Simulation) -> None:
+    brokers = Stacks(sim, partitions=2)
+    await brokers.start()
+    spoil_pushes(brokers[2], 3)
+    pending = [brokers[1].produce(*SHARED, partition=number) for number in (0, 1)]
+    await brokers.until(lambda: pending[1].is_acknowledged)
+    assert not pending[0].is_done
+    await brokers.until(lambda: pending[0].is_acknowledged, within_s=2.0)
+    assert brokers[2].followers.corrupt_pushes == 3
+    await brokers.until_equal()
+
+
+@simulated
+async def test_a_full_disk_is_tried_again_until_there_is_room(sim: Simulation) -> None:
+    brokers = Stacks(sim)
+    await brokers.start(isr=(1, 2))
+    await brokers.until_equal()
+    disk = brokers[3].disk
+    disk.set_capacity(disk.used())
+    brokers[1].produce(*SHARED)
+    await brokers.until_equal(1, 2)
+    await brokers.client.clock.sleep(3.0)
+    assert brokers[3].log.log_end_offset == 0
+    disk.set_capacity(1 << 40)
+    await brokers.until_equal()
+
+
+@simulated
+async def test_a_follower_with_a_full_disk_still_says_what_it_has(sim: Simulation) -> None:
+    """A leader of a new epoch may count it, as long as nothing new is written."""
+    brokers = Stacks(sim)
+    await brokers.start()
+    brokers[1].produce(*SHARED)
+    await brokers.until_equal()
+    disk = brokers[3].disk
+    disk.set_capacity(disk.used())
+    brokers[1].produce(b"no room for this on broker 3")
+    await brokers.until(lambda: brokers[2].log.flushed_end_offset == 6)
+    brokers[2].kill()
+    brokers.elect(1, isr=(1, 3))
+    await brokers.client.clock.sleep(2.0)
+    assert brokers[1].log.high_watermark == 5
+    disk.set_capacity(1 << 40)
+    await brokers.until_equal(1, 3)
+
+
+@simulated
+async def test_a_damaged_replica_is_told_once_and_copied_when_it_was_put_aside(sim: Simulation) -> None:
+    brokers = Stacks(sim)
+    await brokers.start()
+    brokers[1].produce(*SHARED)
+    brokers[1].produce(*SHARED)
+    await brokers.until_equal()
+    stack = brokers[3]
+    path = stack.log.segments[0].path
+    await stack.logs.checkpoint()
+    stack.kill()
+    brokers.elect(1, isr=(1, 2))
+    stack.disk.flip_bit(path, 150, 3)
+    await brokers.restart(3)
+    assert stack.log.defects
+    await brokers.until(lambda: bool(stack.damaged))
+    brokers.tell()
+    await brokers.client.clock.sleep(2.0)
+    assert stack.damaged == [stack.partition]
+    await stack.machine.spawn(stack.logs.quarantine(stack.log))
+    brokers.tell()
+    await brokers.until_equal()
+
+
+@simulated
+async def test_a_replica_that_is_elected_while_its_log_is_cut_leads_when_that_is_done(
+    sim: Simulation,
+) -> None:
+    brokers = Stacks(sim)
+    await brokers.start(leader=3)
+    brokers[3].produce(*SHARED)
+    await brokers.until_equal()
+    await part(brokers, 3)
+    sim.fabric.heal()
+    brokers[3].machine.workers.stall()
+    brokers.tell()
+    await brokers.until(lambda: brokers[3].log.is_suspended)
+    brokers.elect(3, isr=(3,))
+    await brokers.client.clock.sleep(1.0)
+    assert not brokers[3].partition.leads
+    assert brokers[3].produce(b"too early").error is not None
+    brokers[3].machine.workers.resume()
+    await brokers.until(lambda: brokers[3].partition.leads)
+    assert brokers[3].log.log_end_offset == 5
+    brokers[3].produce(b"now")
+    await brokers.until_equal()
+
+
+@simulated
+async def test_a_new_leader_is_followed_when_the_cut_for_the_last_one_is_done(sim: Simulation) -> None:
+    brokers = Stacks(sim)
+    await brokers.start(leader=3)
+    brokers[3].produce(*SHARED)
+    await brokers.until_equal()
+    await part(brokers, 3)
+    sim.fabric.heal()
+    brokers[3].machine.workers.stall()
+    brokers.tell()
+    await brokers.until(lambda: brokers[3].log.is_suspended)
+    brokers.elect(2, isr=(1, 2))
+    await brokers.client.clock.sleep(1.0)
+    brokers[3].machine.workers.resume()
+    await brokers.until_equal()
+
+
+@simulated
+async def test_a_log_that_was_cut_halfway_is_mended_first(sim: Simulation) -> None:
+    brokers = Stacks(sim)
+    await brokers.start(leader=3)
+    brokers[3].produce(*SHARED)
+    await brokers.until_equal()
+    await part(brokers, 3)
+    sim.fabric.heal()
+    log = brokers[3].log
+    brokers[3].disk.fail("sync", error=errno.ENOSPC, under=log.path)
+    brokers.tell()
+    await brokers.until(lambda: log.is_suspended)
+    await brokers.client.clock.sleep(3.0)
+    assert log.is_suspended
+    brokers.elect(3, isr=(3,))
+    await brokers.client.clock.sleep(1.0)
+    assert not brokers[3].partition.leads
+    brokers[3].disk.heal()
+    await brokers.until(lambda: brokers[3].partition.leads)
+    brokers[3].produce(b"whole again")
+    await brokers.until_equal()
+
+
+@simulated
+async def test_a_broker_that_stops_brings_a_cut_to_its_end(sim: Simulation) -> None:
+    brokers = Stacks(sim)
+    await brokers.start(leader=3)
+    brokers[3].produce(*SHARED)
+    await brokers.until_equal()
+    await part(brokers, 3)
+    sim.fabric.heal()
+    brokers.tell()
+    await brokers.until(lambda: brokers[3].log.is_suspended)
+    await brokers[3].stop()
+    await brokers.restart(3)
+    await brokers.until_equal()
