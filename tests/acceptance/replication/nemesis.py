@@ -20,7 +20,7 @@ from tests.integration.cluster import Cluster
 from tests.integration.links import CLIENT
 from tests.integration.server_process import ServerProcess
 
-LONGEST_S = 6.0
+LONGEST_S, SHORTEST_S = 8.0, 0.08
 CALM_S = 2.5
 WELL_AGAIN_S = 120.0
 
@@ -97,8 +97,8 @@ class Nemesis:
         return self._cluster.coordinators[await self._active()]
 
     async def _wait(self) -> str:
-        """Short ones as often as long ones: 50 ms to 6 s."""
-        seconds = LONGEST_S * 120.0 ** -self._rng.random()
+        """Short ones as often as long ones."""
+        seconds = LONGEST_S * (SHORTEST_S / LONGEST_S) ** self._rng.random()
         await asyncio.sleep(seconds)
         return f"{seconds:.2f} s"
 
