@@ -38,7 +38,19 @@ class _Subject:
 
     damaged: bool = False
     waits: bool = False
+    may_copy_anew: bool = False
     heard_in: tuple[int, int] = (0, 0)
+
+    @property
+    def tells_damage(self) -> bool:
+        """A partition that waits for a leader of last resort needs to know how far each log goes: what is
+        damaged may be the best that is left."""
+        return self.damaged and not self.waits
+
+    def is_heard(self, session: int, partition_epoch: int) -> bool:
+        """There is nothing to tell now. Who may copy a replica anew has been heard for good: the leader epoch
+        rises with each such report."""
+        return self.heard_in == (session, partition_epoch) or (self.may_copy_anew and not self.waits)
 
 
 class ReplicaReports:
@@ -77,7 +89,7 @@ class ReplicaReports:
 
     @property
     def has_unheard_damage(self) -> bool:
-        """A damaged replica has not been reported yet, in any session and at any partition epoch."""
+        """A damaged replica has not been reported yet, in no session and at no partition epoch."""
         return any(each.damaged and each.heard_in == (0, 0) for each in self._subjects.values())
 
     # --- what there is to tell ---
@@ -98,7 +110,7 @@ class ReplicaReports:
     def repaired(self, partition: Partition) -> None:
         """The replica was dropped and begins anew, or is not here any more."""
         if partition in self._subjects:
-            self._subjects[partition].damaged = False
+            self._subjects[partition].damaged = self._subjects[partition].may_copy_anew = False
             self._drop_if_silent(partition)
 
     def image_changed(self, partition: Partition, image: PartitionImage) -> None:
@@ -133,7 +145,7 @@ class ReplicaReports:
         unheard = [
             partition
             for partition, subject in self._subjects.items()
-            if subject.heard_in != (self._session, partition.partition_epoch)
+            if not subject.is_heard(self._session, partition.partition_epoch)
         ]
         return unheard[:MAX_PARTITIONS_PER_CALL]
 
@@ -162,7 +174,7 @@ class ReplicaReports:
             topic_id=log.topic_id,
             partition=log.partition,
             partition_epoch=partition.partition_epoch,
-            damaged=self._subjects[partition].damaged,
+            damaged=self._subjects[partition].tells_damage,
             last_epoch=log.last_epoch,
             log_end_offset=log.log_end_offset,
         )
@@ -189,8 +201,9 @@ class ReplicaReports:
         if outcome.error.code != errors_pb2.NONE:
             _logger.info("a report on %s was not heard: %s", partition.name, from_proto(outcome.error))
             return False
-        if report.damaged == subject.damaged:
+        if report.damaged == subject.tells_damage:
             subject.heard_in = (session, report.partition_epoch)
         if subject.damaged and outcome.may_copy_anew:
+            subject.may_copy_anew = True
             self._on_may_copy_anew(partition)
         return True

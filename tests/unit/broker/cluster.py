@@ -32,6 +32,7 @@ _RETRIABLE = (
     errors_pb2.SHUTTING_DOWN,
     errors_pb2.DISK_FULL,
     errors_pb2.DISK_STALLED,
+    errors_pb2.STORAGE_FAILED,
 )
 
 

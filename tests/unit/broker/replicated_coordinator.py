@@ -67,7 +67,6 @@ class ReplicatedCoordinator(FakeCoordinator):
         self.holds.set()
         self.elects = True
         """Whether leaders change by themselves when brokers come and go."""
-        self._damaged: dict[tuple[bytes, int, int], None] = {}
         self._ends: dict[tuple[bytes, int], dict[int, tuple[int, int]]] = {}
         self.commit(MetadataRecord(feature_level=FeatureLevelRecord(level=REPLICATION_LEVEL)))
 
@@ -139,15 +138,10 @@ class ReplicatedCoordinator(FakeCoordinator):
             self.stand(partition, isr=tuple(isr), elr=tuple(elr), leader=leader)
 
     def _is_usable(self, partition: PartitionImage, broker_id: int) -> bool:
-        key = (partition.topic_id, partition.partition, broker_id)
         heartbeat = self.latest.get(broker_id, BrokerHeartbeat())
         bad = [*heartbeat.offline_directory_ids, *heartbeat.stalled_directory_ids]
         bad += heartbeat.full_directory_ids
-        return (
-            self.image.is_live(broker_id)
-            and key not in self._damaged
-            and partition.directory_of(broker_id) not in bad
-        )
+        return self.image.is_live(broker_id) and partition.directory_of(broker_id) not in bad
 
     def _is_leaving(self, broker_id: int) -> bool:
         return self.latest.get(broker_id, BrokerHeartbeat()).wants_shutdown
@@ -247,13 +241,11 @@ class ReplicatedCoordinator(FakeCoordinator):
         return outcome
 
     def _drop(self, partition: PartitionImage, broker_id: int) -> bool:
-        """Whether others have the data; then this replica is not counted on."""
+        """Whether others have the data; then this replica is not counted on, under a new leader epoch."""
         others = [each for each in partition.isr if each != broker_id and self._is_usable(partition, each)]
         if others:
-            key = (partition.topic_id, partition.partition, broker_id)
-            self._damaged[key] = None
-            self._settle(partition)
-            del self._damaged[key]
+            leader = partition.leader if partition.leader in others else others[0]
+            self.stand(partition, isr=tuple(others), leader=leader, leader_epoch=partition.leader_epoch + 1)
         return bool(others)
 
     def _compare(self, partition: PartitionImage, broker_id: int, report: ReplicaReport) -> None:

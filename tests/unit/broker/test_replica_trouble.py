@@ -1,0 +1,245 @@
+"""Replicas that are damaged, lost, misplaced or moved away, and disks that are full or slow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streamkeep_common.errors import UnavailableError
+from streamkeep_common.image import PartitionImage
+from streamkeep_proto.v1 import errors_pb2
+from tests.unit.broker.clients import Fetcher, Producer, item, make_batch
+from tests.unit.broker.cluster import BROKERS, COORDINATOR, TOPIC, Cluster, Node, replicated
+
+HEADER_BYTE, PAYLOAD_BYTE = 20, 130
+
+
+def segment(node: Node) -> Path:
+    """The first file of its log."""
+    directory = node.partition.log.path
+    return directory / next(name for name in node.disk.list_directory(directory) if name.endswith(".log"))
+
+
+async def three_batches(cluster: Cluster) -> None:
+    for value in (b"a", b"b", b"c"):
+        await cluster.produce(value)
+
+
+def put_aside(node: Node, suffix: str) -> list[str]:
+    return [name for name in node.logs() if name.endswith(suffix)]
+
+
+async def whole(cluster: Cluster, node: Node) -> None:
+    """Return when the node has all again and counts."""
+    await cluster.in_sync()
+    await cluster.until(lambda: node.partition.log.flushed_end_offset == len(cluster.values))
+    assert not node.partition.log.defects
+
+
+@replicated
+async def test_a_replica_that_is_found_damaged_at_its_start_is_copied_anew(cluster: Cluster) -> None:
+    await cluster.start()
+    await three_batches(cluster)
+    node = cluster.followers[0]
+    path = segment(node)
+    node.kill()
+    node.disk.flip_bit(path, PAYLOAD_BYTE, 3)
+    await node.start()
+    await whole(cluster, node)
+    assert len(put_aside(node, ".damaged")) == 1
+    assert [each.damaged for broker, each in cluster.coordinator.reports if broker == node.id] == [True]
+
+
+@replicated
+async def test_a_leader_whose_data_is_damaged_hands_over_and_copies_it_anew(cluster: Cluster) -> None:
+    """A reader meets it; nobody is given the wrong bytes, and writes go on."""
+    await cluster.start()
+    await three_batches(cluster)
+    node = cluster.leader
+    node.disk.flip_bit(segment(node), HEADER_BYTE, 3)
+    fetcher = Fetcher(cluster.channel(node))
+    await fetcher.start(TOPIC)
+    assert (await fetcher.until_error()).error.code == errors_pb2.CORRUPT_LOG
+    await cluster.until(lambda: cluster.image.leader != node.id)
+    assert await cluster.produce(b"d") < 0.2
+    await whole(cluster, node)
+    assert await cluster.consume() == [b"a", b"b", b"c", b"d"]
+
+
+@replicated
+async def test_the_only_replica_stays_as_it_is_however_damaged(cluster: Cluster) -> None:
+    await cluster.start()
+    await three_batches(cluster)
+    node = cluster.leader
+    for follower in cluster.followers:
+        cluster.coordinator.latest[follower.id].stalled_directory_ids.append(cluster.image.directory_ids[0])
+        follower.kill()
+    path = segment(node)
+    node.kill()
+    node.disk.flip_bit(path, PAYLOAD_BYTE, 3)
+    await node.start()
+    await cluster.until(lambda: bool(cluster.coordinator.reports))
+    await cluster.client.clock.sleep(5)
+    assert cluster.image.leader == node.id
+    assert put_aside(node, ".damaged") == []
+    assert len(cluster.coordinator.reports) < 10, "it is not said over and over"
+
+
+@replicated
+async def test_a_broker_with_a_damaged_replica_is_not_elected_before_that_is_known(cluster: Cluster) -> None:
+    await cluster.start()
+    await three_batches(cluster)
+    node = cluster.leader
+    path = segment(node)
+    for each in cluster.nodes.values():
+        each.kill()
+    node.disk.flip_bit(path, PAYLOAD_BYTE, 3)
+    cluster.coordinator.refuses = UnavailableError("not yet")
+    starting = cluster.client.spawn(node.start())
+    await cluster.until(lambda: len(cluster.coordinator.reports) > 3)
+    assert not starting.done()
+    assert cluster.coordinator.image.brokers[node.id].fenced
+    cluster.coordinator.refuses = None
+    await cluster.until(starting.done, within_s=0.6)
+    assert {each.damaged for _, each in cluster.coordinator.reports} == {True}
+
+
+@replicated
+async def test_files_that_a_person_removed_are_copied_again_and_never_led(cluster: Cluster) -> None:
+    await cluster.start()
+    await three_batches(cluster)
+    node = cluster.followers[0]
+    path = node.partition.log.path
+    node.kill()
+    cluster.coordinator.stand(cluster.image, isr=BROKERS)
+    node.disk.remove_tree(path)
+    await node.start()
+    assert node.id not in cluster.image.isr
+    await whole(cluster, node)
+    assert await cluster.consume() == [b"a", b"b", b"c"]
+
+
+@replicated
+async def test_a_full_disk_of_the_leader_moves_it_and_is_told_when_it_has_room_again(
+    cluster: Cluster,
+) -> None:
+    await cluster.start(broker={"min_free_bytes": "100000"})
+    await cluster.produce(b"a")
+    node = cluster.leader
+    node.disk.set_capacity(node.disk.used() + 1000)
+    assert await cluster.produce(bytes(2000)) < 1
+    directory_id = node.broker.logs.directories[0].id
+    assert list(cluster.coordinator.latest[node.id].full_directory_ids) == [directory_id]
+    assert cluster.image.leader != node.id
+    node.disk.set_capacity(1 << 30)
+    await whole(cluster, node)
+    assert not cluster.coordinator.latest[node.id].full_directory_ids
+
+
+@replicated
+async def test_a_flush_that_hangs_on_the_leader_moves_it(cluster: Cluster) -> None:
+    await cluster.start()
+    await cluster.produce(b"a")
+    node = cluster.leader
+    node.machine.workers.stall()
+    assert await cluster.produce(b"b") < 4
+    assert cluster.image.leader != node.id
+    assert cluster.coordinator.latest[node.id].stalled_directory_ids
+    node.machine.workers.resume()
+    await whole(cluster, node)
+    assert await cluster.consume() == [b"a", b"b"]
+
+
+@replicated
+async def test_a_directory_that_fails_is_told_at_once_and_writes_go_on(cluster: Cluster) -> None:
+    await cluster.start()
+    await cluster.produce(b"a")
+    node = cluster.leader
+    node.disk.fail("sync")
+    assert await cluster.produce(b"b") < 0.5
+    assert cluster.coordinator.latest[node.id].offline_directory_ids
+    assert cluster.image.leader != node.id
+
+
+def without(image: PartitionImage, broker_id: int) -> dict[str, object]:
+    """The partition once that broker's replica has moved away."""
+    kept = [each for each in image.replicas if each != broker_id]
+    return {
+        "replicas": tuple(kept),
+        "directory_ids": tuple(image.directory_of(each) for each in kept),
+        "isr": tuple(kept),
+        "leader": image.leader if image.leader in kept else kept[0],
+        "leader_epoch": image.leader_epoch + 1,
+    }
+
+
+@replicated
+async def test_a_replica_that_has_moved_away_is_deleted_and_who_asks_hears_who_leads(
+    cluster: Cluster,
+) -> None:
+    await cluster.start()
+    await cluster.produce(b"a")
+    node = cluster.leader
+    cluster.coordinator.stand(cluster.image, **without(cluster.image, node.id))
+    await cluster.until(lambda: len(node.broker.partitions) == 0)
+    (result,) = await Producer(cluster.channel(node)).produce(item(TOPIC, make_batch([b"b"], sequence=1)))
+    assert result.error.code == errors_pb2.NOT_LEADER
+    assert result.error.leader.broker_id == cluster.image.leader
+    assert node.logs() == put_aside(node, ".deleted") != []
+    await cluster.produce(b"b")
+    assert await cluster.consume() == [b"a", b"b"]
+
+
+@replicated
+async def test_a_snapshot_that_moves_a_replica_away_deletes_nothing(cluster: Cluster) -> None:
+    await cluster.start()
+    await cluster.produce(b"a")
+    node, *others = [*cluster.followers, cluster.leader]
+    before = node.logs()
+    for other in others:
+        other.machine.kill()
+    await cluster.coordinator.stop()
+    cluster.coordinator.stand(cluster.image, **without(cluster.image, node.id))
+    cluster.coordinator.snapshot_first = True
+    await cluster.coordinator.start(COORDINATOR)
+    await cluster.until(lambda: len(node.broker.partitions) == 0)
+    await cluster.client.clock.sleep(2)
+    assert not cluster.coordinator.snapshot_first
+    assert node.logs() == before
+
+
+@replicated
+async def test_a_replica_that_moved_away_while_its_broker_was_down_is_deleted_when_it_is_back(
+    cluster: Cluster,
+) -> None:
+    await cluster.start()
+    await cluster.produce(b"a")
+    node = cluster.followers[0]
+    node.kill()
+    cluster.coordinator.stand(cluster.image, **without(cluster.image, node.id))
+    await node.start()
+    await cluster.until(lambda: node.logs() == put_aside(node, ".deleted") != [])
+
+
+TWO_DIRECTORIES = {"data_dirs": "/data,/more"}
+
+
+@replicated
+async def test_a_replica_that_is_given_another_directory_is_copied_there_and_its_old_log_is_put_aside(
+    cluster: Cluster,
+) -> None:
+    await cluster.start(broker=TWO_DIRECTORIES)
+    await cluster.produce(b"a")
+    node = cluster.followers[0]
+    other = node.broker.logs.directories[1].id
+    image = cluster.image
+    directories = list(image.directory_ids)
+    directories[image.replicas.index(node.id)] = other
+    members = tuple(each for each in image.isr if each != node.id)
+    cluster.coordinator.stand(image, directory_ids=tuple(directories), isr=members)
+    await whole(cluster, node)
+    assert node.partition.log.path.parent == Path("/more")
+    assert len(put_aside(node, ".misplaced")) == 1
+    node.kill()
+    await node.start(**TWO_DIRECTORIES)
+    await whole(cluster, node)
+    assert len(node.broker.logs) == 1
