@@ -10,11 +10,15 @@ from streamctl.output import open_missing_streams
 
 COMMANDS = {
     "demo": LazyCommand(
-        "streamctl.commands.demo:demo", "Stream a month of real flights through a cluster, and check it."
+        "streamctl.commands.demo:demo",
+        "Stream a month of real flights through a cluster, kill a leader meanwhile, and check every record.",
     ),
     "dev": LazyCommand("streamctl.commands.dev:dev", "Run a whole cluster on this machine, for development."),
     "topic": LazyCommand(
         "streamctl.commands.topic:topic", "Create, list, describe, alter and delete topics."
+    ),
+    "partition": LazyCommand(
+        "streamctl.commands.partition:partition", "Move replicas, elect leaders, and compare replicas."
     ),
     "produce": LazyCommand("streamctl.commands.produce:produce", "Send lines to a topic."),
     "consume": LazyCommand("streamctl.commands.consume:consume", "Print the records of a topic."),
@@ -27,7 +31,9 @@ COMMANDS = {
     "coordinator": LazyCommand(
         "streamctl.commands.server:coordinator", "Run a coordinator, or look into what it stored."
     ),
-    "broker": LazyCommand("streamctl.commands.server:broker", "Run a broker."),
+    "broker": LazyCommand(
+        "streamctl.commands.server:broker", "Run a broker; look at brokers, empty them, take them out."
+    ),
     "version": LazyCommand(
         "streamctl.commands.version:version", "Show the versions of Streamkeep and its parts."
     ),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
+from uuid import UUID
 
 import click
 
@@ -61,6 +62,11 @@ def _text(cell: Cell) -> str:
     if isinstance(cell, float):
         return f"{cell:.1f}"
     return ",".join(map(str, cell)) or "-"
+
+
+def id_text(identifier: bytes) -> str:
+    """A topic's id as a UUID; its first eight digits are those in the names of the topic's directories."""
+    return str(UUID(bytes=identifier))
 
 
 def confirm(question: str, *, yes: bool) -> None:

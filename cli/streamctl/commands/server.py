@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from streamctl.commands.broker_data import COMMANDS as BROKER_COMMANDS
 from streamctl.commands.coordinator_data import log, recover
 from streamctl.groups import NounGroup
 from streamkeep_common.settings import BROKER_SETTINGS, COORDINATOR_SETTINGS, Setting, SettingsTable
@@ -57,10 +58,12 @@ def coordinator() -> None:
 
 @click.group(cls=NounGroup)
 def broker() -> None:
-    """Run a broker."""
+    """Run a broker; look at brokers, empty them, take them out."""
 
 
 coordinator.add_command(log)
 coordinator.add_command(recover)
 coordinator.add_command(_run_command("streamkeep_coordinator", COORDINATOR_SETTINGS))
 broker.add_command(_run_command("streamkeep_broker", BROKER_SETTINGS))
+for _command in BROKER_COMMANDS:
+    broker.add_command(_command)

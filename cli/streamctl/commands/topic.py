@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import click
 
+from streamctl.completion import topics as complete_topic
 from streamctl.groups import NounGroup
 from streamctl.invocation import Invocation, cluster_options, named_values, pass_invocation
-from streamctl.output import Cell, Table, confirm, emit, note
+from streamctl.output import Cell, Table, confirm, emit, id_text, note
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
-    from streamkeep_proto.v1.coordinator_pb2 import PartitionInfo, TopicInfo, TopicOutcome
+    from streamctl.planned import PlannedMove
+    from streamkeep_proto.v1.coordinator_pb2 import TopicOutcome
 
-LogEnds = tuple[int | None, int | None]
-
-_topic = click.argument("name", metavar="TOPIC")
+_topic = click.argument("name", metavar="TOPIC", shell_complete=complete_topic)
+_new_topic = click.argument("name", metavar="TOPIC")
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")
 
 
@@ -34,7 +34,7 @@ def topic() -> None:
 
 
 @topic.command()
-@_topic
+@_new_topic
 @click.option("--partitions", type=click.IntRange(1), help="How many.  [default: the cluster's, 6]")
 @click.option(
     "--replication-factor", type=click.IntRange(1), help="Replicas of each.  [default: the cluster's]"
@@ -73,9 +73,12 @@ def create(
             validate_only=dry_run,
         ),
     )
-    replicas = "1 replica" if outcome.replication_factor == 1 else f"{outcome.replication_factor} replicas"
     done = "Would create" if dry_run else "Created"
-    note(f"{done} topic '{name}' with {outcome.partitions} partitions, {replicas} each.")
+    count = "1 partition" if outcome.partitions == 1 else f"{outcome.partitions} partitions"
+    note(
+        f"{done} topic '{name}': {count}, RF {outcome.replication_factor}, "
+        f"min ISR {outcome.min_insync_replicas}."
+    )
     if invocation.json:
         emit(invocation, _outcome_fields(outcome))
 
@@ -91,7 +94,7 @@ def list_(invocation: Invocation, /) -> None:
     data = [
         {
             "name": topic.name,
-            "id": _id_text(topic.topic_id),
+            "id": id_text(topic.topic_id),
             "partitions": topic.partitions,
             "replication_factor": topic.replication_factor,
         }
@@ -108,72 +111,27 @@ def list_(invocation: Invocation, /) -> None:
 def describe(invocation: Invocation, /, *, name: str) -> None:
     """Show partitions, offsets and settings of TOPIC.
 
-    The high watermark is the offset of the next record to become readable.
+    The high watermark is the offset of the next record to become readable. The state tells what ails a
+    partition, and which replicas are being added and removed.
     """
     from streamctl.cluster import ask
+    from streamctl.topic_description import describe_topic, partitions_table
 
-    found, offsets = ask(invocation, lambda cluster: _described(cluster, name))
-    partitions = [
-        _partition_fields(partition, offsets.get(partition.partition, (None, None)))
-        for partition in found.partitions
-    ]
+    found, partitions = ask(invocation, lambda cluster: describe_topic(cluster, name))
     data = {
         "name": found.name,
-        "id": _id_text(found.topic_id),
+        "id": id_text(found.topic_id),
         "settings": {setting.name: setting.value for setting in found.settings},
         "partitions": partitions,
     }
     settings = [(s.name, s.value, "default" if s.is_default else "set") for s in found.settings]
-    columns = ("PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "ELR", "LOG START", "HIGH WATERMARK")
     emit(
         invocation,
         data,
-        Table(("TOPIC", "ID"), [(found.name, _id_text(found.topic_id))]),
-        Table(columns, [tuple(fields.values()) for fields in partitions]),
+        Table(("TOPIC", "ID"), [(found.name, id_text(found.topic_id))]),
+        partitions_table(partitions),
         Table(("SETTING", "VALUE", "SOURCE"), settings),
     )
-
-
-async def _described(cluster: Cluster, name: str) -> tuple[TopicInfo, dict[int, LogEnds]]:
-    """The topic, and log start and high watermark of each partition that has a leader who says."""
-    import asyncio
-
-    from streamkeep import StreamkeepError, TopicPartition
-
-    topic = await cluster.topic(name)
-    ends: dict[int, LogEnds] = {}
-    topic_partitions = [
-        TopicPartition(name, partition.partition) for partition in topic.partitions if partition.leader
-    ]
-    starts, latest = await asyncio.gather(
-        cluster.admin.list_offsets(dict.fromkeys(topic_partitions, "earliest")),
-        cluster.admin.list_offsets(dict.fromkeys(topic_partitions, "latest")),
-    )
-    for topic_partition, start in starts.items():
-        end = latest[topic_partition]
-        ends[topic_partition.partition] = (
-            None if isinstance(start, StreamkeepError) else start.offset,
-            None if isinstance(end, StreamkeepError) else end.offset,
-        )
-        for outcome in (start, end):
-            if isinstance(outcome, StreamkeepError):
-                note(f"partition {topic_partition.partition}: {outcome.message or outcome}")
-                break
-    return topic, ends
-
-
-def _partition_fields(partition: PartitionInfo, ends: LogEnds) -> dict[str, Cell]:
-    log_start_offset, high_watermark = ends
-    return {
-        "partition": partition.partition,
-        "leader": partition.leader or None,
-        "leader_epoch": partition.leader_epoch,
-        "replicas": list(partition.replicas),
-        "isr": list(partition.isr),
-        "elr": list(partition.elr),
-        "log_start_offset": log_start_offset,
-        "high_watermark": high_watermark,
-    }
 
 
 @topic.command()
@@ -188,6 +146,10 @@ def _partition_fields(partition: PartitionInfo, ends: LogEnds) -> dict[str, Cell
 )
 @click.option("--unset", multiple=True, metavar="NAME", help="Return it to its default; may repeat.")
 @click.option("--partitions", type=click.IntRange(1), help="Add partitions up to this number.")
+@click.option(
+    "--replication-factor", type=click.IntRange(1), help="Replicas of each partition; new ones are copied."
+)
+@click.option("--wait", is_flag=True, help="Return when new replicas are copied.")
 @_dry_run
 @cluster_options
 @pass_invocation
@@ -199,20 +161,28 @@ def alter(
     settings: Mapping[str, str],
     unset: tuple[str, ...],
     partitions: int | None,
+    replication_factor: int | None,
+    wait: bool,
     dry_run: bool,
 ) -> None:
-    """Change settings of TOPIC or add partitions to it.
+    """Change settings of TOPIC, add partitions to it, or give it more or fewer replicas.
+
+    \b
+    streamctl topic alter flights --set retention_ms=1d
+    streamctl topic alter flights --replication-factor 3 --dry-run    what would be copied
 
     With more partitions, keys may go elsewhere from then on.
     """
     from streamctl.cluster import ask
+    from streamctl.moves import until_all_moved
+    from streamctl.planned import check_plan, resize, show_plan
 
-    if not settings and not unset and partitions is None:
-        raise click.UsageError("nothing to change: give --set, --unset or --partitions")
+    if not settings and not unset and partitions is None and replication_factor is None:
+        raise click.UsageError("nothing to change: give --set, --unset, --partitions or --replication-factor")
 
-    async def work(cluster: Cluster) -> TopicOutcome | None:
+    async def work(cluster: Cluster) -> tuple[TopicOutcome | None, list[PlannedMove] | None]:
         await cluster.topic(name)
-        outcome = None
+        outcome = moves = None
         if partitions is not None:  # first, that nothing is changed if this cannot be
             await cluster.admin.add_partitions(name, partitions, validate_only=True)
         if settings or unset:
@@ -221,12 +191,19 @@ def alter(
             )
         if partitions is not None:
             outcome = await cluster.admin.add_partitions(name, partitions, validate_only=dry_run)
-        return outcome
+        if replication_factor is not None:
+            moves = await resize(cluster, name, replication_factor, validate_only=dry_run)
+        return outcome, moves
 
-    outcome = ask(invocation, work)
+    outcome, moves = ask(invocation, work)
     note(f"{'Would change' if dry_run else 'Changed'} topic '{name}'.")
-    if invocation.json and outcome is not None:
+    if moves is not None:
+        show_plan(invocation, moves, is_dry=dry_run)
+        check_plan(moves)
+    elif invocation.json and outcome is not None:
         emit(invocation, _outcome_fields(outcome))
+    if wait and moves and not dry_run:
+        ask(invocation, lambda cluster: until_all_moved(invocation, cluster, moves))
 
 
 @topic.command()
@@ -248,15 +225,11 @@ def delete(invocation: Invocation, /, *, name: str, yes: bool, dry_run: bool) ->
         emit(invocation, _outcome_fields(outcome))
 
 
-def _id_text(topic_id: bytes) -> str:
-    """As a UUID; its first eight digits are those in the names of the topic's directories."""
-    return str(UUID(bytes=topic_id))
-
-
 def _outcome_fields(outcome: TopicOutcome) -> dict[str, Cell]:
     return {
         "name": outcome.name,
-        "id": _id_text(outcome.topic_id) if outcome.topic_id else None,
+        "id": id_text(outcome.topic_id) if outcome.topic_id else None,
         "partitions": outcome.partitions,
         "replication_factor": outcome.replication_factor,
+        "min_insync_replicas": outcome.min_insync_replicas,
     }

@@ -19,6 +19,10 @@ PARTITION_FIELDS = [
     "elr",
     "log_start_offset",
     "high_watermark",
+    "adding_replicas",
+    "removing_replicas",
+    "last_members",
+    "state",
 ]
 
 

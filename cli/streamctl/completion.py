@@ -1,0 +1,60 @@
+"""Live names for the shell's completion: topics, partitions and brokers of the cluster that answers.
+
+A shell that completes waits for it, so whatever goes wrong or takes long is no completion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from streamctl.invocation import Invocation
+
+if TYPE_CHECKING:
+    from streamctl.cluster import Cluster
+
+ANSWER_S = 1.0
+
+
+def topics(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of topics."""
+    return _matching(context, incomplete, _topic_names)
+
+
+def partitions(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """TOPIC:PARTITION."""
+    return _matching(context, incomplete, _partition_names)
+
+
+def brokers(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Ids of brokers."""
+    return _matching(context, incomplete, _broker_ids)
+
+
+def _matching(
+    context: click.Context, incomplete: str, names: Callable[[Cluster], Awaitable[list[str]]]
+) -> list[str]:
+    from streamctl.cluster import ask
+
+    invocation = replace(context.ensure_object(Invocation), timeout=ANSWER_S)
+    try:
+        found = ask(invocation, names)
+    except Exception:
+        return []
+    return [name for name in found if name.startswith(incomplete)]
+
+
+async def _topic_names(cluster: Cluster) -> list[str]:
+    return [topic.name for topic in await cluster.admin.list_topics()]
+
+
+async def _partition_names(cluster: Cluster) -> list[str]:
+    topics = await cluster.admin.list_topics()
+    return [f"{topic.name}:{number}" for topic in topics for number in range(topic.partitions)]
+
+
+async def _broker_ids(cluster: Cluster) -> list[str]:
+    return [str(broker.broker_id) for broker in (await cluster.admin.describe_cluster()).brokers]

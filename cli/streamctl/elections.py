@@ -1,0 +1,36 @@
+"""What became of elections that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from streamctl.failures import CommandError
+from streamctl.invocation import Invocation
+from streamctl.output import Table, emit, note
+from streamkeep_common.errors import ElectionNotNeededError, from_proto
+from streamkeep_proto.v1.coordinator_pb2 import ElectionOutcome
+
+
+def show_elections(invocation: Invocation, outcomes: Sequence[ElectionOutcome], *, is_dry: bool) -> None:
+    """A row a partition. CommandError if one that needs a leader got none."""
+    errors = [from_proto(each.error) if each.HasField("error") else None for each in outcomes]
+    data = [
+        {
+            "topic": each.topic,
+            "partition": each.partition,
+            "from_leader": each.from_leader or None,
+            "to_leader": each.to_leader or None,
+            "error": None if error is None else error.message,
+        }
+        for each, error in zip(outcomes, errors, strict=True)
+    ]
+    columns = ("TOPIC", "PARTITION", "FROM", "TO", "RESULT")
+    done = "would be elected" if is_dry else "elected"
+    rows = [(*list(item.values())[:4], item["error"] or done) for item in data]
+    if data or invocation.json:
+        emit(invocation, data, Table(columns, rows))
+    changed = errors.count(None)
+    note(f"{'Would elect' if is_dry else 'Elected'} {changed} {'leader' if changed == 1 else 'leaders'}.")
+    failed = [each for each in errors if each is not None and not isinstance(each, ElectionNotNeededError)]
+    if failed:
+        raise CommandError(f"{len(failed)} of {len(errors)} partitions got no leader: {failed[0]}")
