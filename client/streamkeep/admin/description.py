@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from streamkeep.admin.base import AdminBase
 from streamkeep.coordinators import Whom
@@ -68,10 +68,13 @@ class DescribingAdmin(AdminBase):
     ) -> dict[int, list[LogDir] | StreamkeepError]:
         """The log directories of these brokers, or of all if none is named, or why one does not tell."""
         addresses = await self.broker_addresses()
-        asked = sorted(set(broker_ids)) or list(addresses)
-        return dict(
-            zip(asked, await asyncio.gather(*(self._told(each, addresses) for each in asked)), strict=True)
-        )
+        return await self._log_dirs_of(sorted(set(broker_ids)) or list(addresses), addresses)
+
+    async def _log_dirs_of(
+        self, broker_ids: Sequence[int], addresses: Mapping[int, str]
+    ) -> dict[int, list[LogDir] | StreamkeepError]:
+        told = await asyncio.gather(*(self._told(each, addresses) for each in broker_ids))
+        return dict(zip(broker_ids, told, strict=True))
 
     async def _told(self, broker_id: int, addresses: Mapping[int, str]) -> list[LogDir] | StreamkeepError:
         if broker_id not in addresses:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from streamkeep.admin.description import DescribingAdmin
+from streamkeep.client import Client
 from streamkeep.topic_partition import TopicPartition
-from streamkeep_common.errors import ReplicaNotAvailableError, StreamkeepError, raise_if_error
+from streamkeep_common.errors import StreamkeepError, raise_if_error
 from streamkeep_common.methods import HASH_REPLICAS
 from streamkeep_proto.v1.broker_pb2 import LogDir, LogDirReplica
 from streamkeep_proto.v1.coordinator_pb2 import PartitionInfo, TopicInfo
@@ -115,28 +116,40 @@ class ReplicaAdmin(DescribingAdmin):
         return [verified[topic_partition] for topic_partition in sorted(verified)]
 
     async def _verify(
-        self, partitions: list[tuple[TopicInfo, PartitionInfo]]
+        self, partitions: Sequence[tuple[TopicInfo, PartitionInfo]]
     ) -> dict[TopicPartition, VerifiedPartition]:
-        brokers = {broker for _, partition in partitions for broker in partition.replicas}
-        sizes, addresses = await asyncio.gather(self.replica_sizes(brokers), self.broker_addresses())
-        turns = asyncio.Semaphore(AT_A_TIME)
-
-        async def verify(topic: TopicInfo, partition: PartitionInfo) -> VerifiedPartition:
-            topic_partition = TopicPartition(topic.name, partition.partition)
-            async with turns:
-                return await self._compare(topic, partition, sizes.get(topic_partition, {}), addresses)
-
-        compared = await asyncio.gather(*(verify(*each) for each in partitions))
+        brokers = sorted({broker for _, partition in partitions for broker in partition.replicas})
+        addresses = await self.broker_addresses()
+        dirs = await self._log_dirs_of(brokers, addresses)
+        comparison = _Comparison(self._client, dirs, addresses)
+        compared = await asyncio.gather(*(comparison.of(*each) for each in partitions))
         return {each.topic_partition: each for each in compared}
 
-    async def _compare(
+
+class _Comparison:
+    """Partitions as they are at one moment. `dirs` is what each broker says that it holds: who does not even
+    say that is not asked to hash."""
+
+    def __init__(
         self,
-        topic: TopicInfo,
-        partition: PartitionInfo,
-        replicas: Mapping[int, LogDirReplica],
+        client: Client,
+        dirs: Mapping[int, list[LogDir] | StreamkeepError],
         addresses: Mapping[int, str],
-    ) -> VerifiedPartition:
-        present = [each for each in replicas.values() if each.topic_id == topic.topic_id]
+    ) -> None:
+        self._client = client
+        self._addresses = addresses
+        self._held: dict[int, dict[tuple[bytes, int], LogDirReplica]] = {}
+        self._silent: dict[int, StreamkeepError] = {}
+        for broker_id, told in dirs.items():
+            if isinstance(told, StreamkeepError):
+                self._silent[broker_id] = told
+            else:
+                self._held[broker_id] = {(each.topic_id, each.partition): each for each in _replicas(told)}
+        self._turns = asyncio.Semaphore(AT_A_TIME)
+
+    async def of(self, topic: TopicInfo, partition: PartitionInfo) -> VerifiedPartition:
+        key = topic.topic_id, partition.partition
+        present = [held[key] for held in self._held.values() if key in held]
         from_offset = max((each.log_start_offset for each in present), default=0)
         to_offset = max(from_offset, min((each.high_watermark for each in present), default=0))
         asked = HashReplica(
@@ -145,22 +158,24 @@ class ReplicaAdmin(DescribingAdmin):
             from_offset=from_offset,
             to_offset=to_offset,
         )
-        brokers = list(partition.replicas)
-        answers = await asyncio.gather(*(self._digest(addresses.get(each, ""), asked) for each in brokers))
+        async with self._turns:
+            answers = await asyncio.gather(*(self._digest(each, asked) for each in partition.replicas))
         return VerifiedPartition(
             TopicPartition(topic.name, partition.partition),
             partition.leader,
             from_offset,
             to_offset,
-            dict(zip(brokers, answers, strict=True)),
+            dict(zip(partition.replicas, answers, strict=True)),
         )
 
-    async def _digest(self, address: str, asked: HashReplica) -> ReplicaAnswer:
-        if not address:
-            return ReplicaNotAvailableError("the broker is not known any more")
+    async def _digest(self, broker_id: int, asked: HashReplica) -> ReplicaAnswer:
+        if broker_id in self._silent:
+            return self._silent[broker_id]
         request = HashReplicasRequest(replicas=[asked])
         try:
-            answer = await self._client.call_broker(address, HASH_REPLICAS, request, timeout_s=HASH_TIMEOUT_S)
+            answer = await self._client.call_broker(
+                self._addresses[broker_id], HASH_REPLICAS, request, timeout_s=HASH_TIMEOUT_S
+            )
             (replica,) = answer.replicas
             raise_if_error(replica.error)
         except StreamkeepError as error:
