@@ -60,6 +60,8 @@ class Partition:
         self.partition_epoch = 0
         self.leadership: Leadership | None = None
         """What a leader has; None while this replica does not lead."""
+        self.is_being_cut = False
+        """Whoever follows for it is about to cut the log back, or does so now."""
         self.on_moved: Callable[[], None] = _nobody_listens
         self.on_isr_due: Callable[[Partition], None] = _nobody_cares
         self.on_damaged: Callable[[Partition], None] = _nobody_cares
@@ -132,7 +134,7 @@ class Partition:
     def take_office(self) -> None:
         """Lead, if the image has said so, now that the log is whole. Followers are measured by where it ends,
         and one that is being cut back, as its last leader told it, is about to end elsewhere."""
-        if self._elected is not None and not self.log.is_suspended:
+        if self._elected is not None and not self.is_being_cut and not self.log.is_suspended:
             (image, brokers), self._elected = self._elected, None
             self._lead(image, brokers)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_common.errors import UnavailableError
-from tests.unit.broker.cluster import BROKERS, COORDINATOR, Cluster, replicated
+from tests.unit.broker.clients import Producer, item, make_batch
+from tests.unit.broker.cluster import BROKERS, COORDINATOR, TOPIC, Cluster, replicated
 
 
 @replicated
@@ -210,3 +212,38 @@ async def test_a_new_active_coordinator_is_told_again(cluster: Cluster) -> None:
     await cluster.coordinator.stop()
     await cluster.coordinator.start(COORDINATOR)
     await cluster.until(lambda: len(cluster.coordinator.reports) == 6)
+
+
+@replicated
+async def test_who_is_elected_while_its_log_is_about_to_be_cut_leads_when_that_is_done(
+    cluster: Cluster,
+) -> None:
+    """Else it would cut off what it has acknowledged as leader."""
+    await cluster.start()
+    await cluster.produce(b"a")
+    node, other = cluster.leader, cluster.followers[0]
+    fabric = cluster.simulation.fabric
+    for follower in cluster.followers:
+        fabric.cut_both(f"broker{node.id}", f"broker{follower.id}")
+    await Producer(cluster.channel(node)).send(item(TOPIC, make_batch([b"never acknowledged"], sequence=1)))
+    await cluster.until(lambda: node.partition.log.flushed_end_offset == 2)
+    cluster.coordinator.stand(cluster.image, leader=other.id)
+    await cluster.until(lambda: other.partition.leads)
+    logs = node.broker.logs
+    truncate = logs.truncate
+    led: list[bool] = []
+
+    async def elect_and_truncate(log: PartitionLog, offset: int) -> None:
+        cluster.coordinator.stand(cluster.image, leader=node.id)
+        await cluster.until(lambda: node.partition.leader == node.id)
+        led.append(node.partition.leads)
+        await truncate(log, offset)
+
+    logs.truncate = elect_and_truncate  # type: ignore[method-assign]
+    fabric.heal()
+    await cluster.until(lambda: bool(led))
+    await cluster.until(lambda: node.partition.leads)
+    assert led == [False]
+    assert node.partition.log.log_end_offset == 1
+    await cluster.produce(b"b")
+    assert await cluster.consume() == [b"a", b"b"]

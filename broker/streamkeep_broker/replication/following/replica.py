@@ -210,6 +210,7 @@ class FollowedReplica:
                 self._stream = self._link.stream(lane)
                 self._stream.join(self)
             case CutTo() | BeginAnew():
+                self.partition.is_being_cut = True
                 self._cut = run_for_ever(self._cut_log(instruction), self._on_failure)
             case Wait(wait_s, reason):
                 self._say(reason)
@@ -229,6 +230,7 @@ class FollowedReplica:
         else:
             instruction = self._state.cut()
         self._cut = None
+        self.partition.is_being_cut = False
         self._go_on(instruction)
 
     def _go_on(self, instruction: Instruction | None) -> None:
