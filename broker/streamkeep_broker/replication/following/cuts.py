@@ -48,7 +48,7 @@ class BeginAnew(NamedTuple):
 
 
 def after_divergence(log: FollowerLog, answer: EpochEndOffset) -> CutTo | BeginAnew:
-    """What to do before asking again. Whatever that is, the log ends earlier than it did, so asking ends.
+    """What to do before asking again. Whatever that is, the log has less than it had, so asking ends.
 
     Raises UnknownServerError for an answer that does not say that the logs part.
     """
@@ -57,6 +57,11 @@ def after_divergence(log: FollowerLog, answer: EpochEndOffset) -> CutTo | BeginA
             f"the leader says that the logs part, and that its epoch {answer.leader_epoch} ends at offset "
             f"{answer.end_offset}; ours ends at {log.log_end_offset} in epoch {log.last_epoch}"
         )
+    if not answer.leader_epoch:
+        # Of the epochs here the leader knows none any more: they were deleted there, or were never there. So
+        # its first record takes the place of whatever is here, and what is here is not missed: had anything
+        # at or above that offset been acknowledged, the leader would have it and know its epoch.
+        return BeginAnew(answer.end_offset)
     own_end = log.epoch_end(answer.leader_epoch).end_offset
     offset = min(answer.end_offset, own_end, log.log_end_offset)
     assert offset < log.log_end_offset, "to cut nothing would be to ask the same again"

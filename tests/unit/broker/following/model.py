@@ -167,13 +167,15 @@ class Replica:
         """The cut, or the wait, is over."""
         instruction, self.instruction = self.instruction, None
         if self.state.phase is Phase.CUTTING:
-            end = self.log.log_end_offset
+            before = (self.log.log_end_offset, self.log.last_epoch)
             match instruction:
                 case CutTo(offset):
                     self.log.truncate(offset)
                 case BeginAnew(offset):
                     self.log.begin_anew(offset)
-            assert self.log.log_end_offset != end, "a cut that changes nothing is asked for for ever"
+            assert (self.log.log_end_offset, self.log.last_epoch) != before, (
+                "a cut that changes nothing is asked for for ever"
+            )
             self._do(self.state.cut())
         elif self.state.phase is Phase.BROKEN:
             self._do(self.state.retry())
@@ -207,6 +209,7 @@ class ModelPartition:
         self.acknowledged: dict[int, int] = {}
         self.sent: dict[int, tuple[int, int]] = {}
         self.committed: list[Frame] = []
+        self.watermark = 0
         self.epoch_start = 0
         self.deleted_before = 0
         self._values = 0
@@ -345,7 +348,10 @@ class ModelPartition:
             for frame in log.frames:
                 if frame.next_offset <= log.high_watermark:
                     assert by_offset[frame.base_offset] == frame, "what was acknowledged has changed"
+        self.watermark = max(self.watermark, leader.high_watermark)
         for number in self.isr:
+            end = self.replicas[number].log.log_end_offset
+            assert end >= self.watermark, f"replica {number} is in sync and could give an offset twice"
             has = {frame.base_offset for frame in self.replicas[number].log.frames}
             for frame in self.committed:
                 is_there = frame.base_offset in has or frame.base_offset < self.deleted_before

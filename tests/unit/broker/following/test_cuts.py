@@ -41,8 +41,13 @@ def test_the_own_end_of_an_older_epoch_counts_where_the_leader_names_one_that_is
 
 
 def test_if_all_epochs_here_are_later_than_the_leaders_all_goes() -> None:
-    assert after_divergence(log_of(3, 3, 4), answer(0, 0)) == CutTo(0)
     assert after_divergence(log_of(3, 3, 4), answer(2, 7)) == CutTo(0)
+
+
+@pytest.mark.parametrize("first_offset", [0, 2, 3, 9])
+def test_of_epochs_that_the_leader_does_not_know_any_more_nothing_is_kept(first_offset: int) -> None:
+    """They were deleted there. To cut to where the own log begins would go below the high watermark."""
+    assert after_divergence(log_of(1, 1, 2), answer(0, first_offset)) == BeginAnew(first_offset)
 
 
 def test_what_lies_below_the_own_start_cannot_be_cut_to() -> None:

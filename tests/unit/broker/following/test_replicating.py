@@ -161,6 +161,30 @@ async def test_a_follower_below_its_leaders_start_begins_anew_there(sim: Simulat
 
 
 @simulated
+async def test_who_has_all_that_was_not_deleted_loses_no_offset_on_the_way(sim: Simulation) -> None:
+    """The leader knows none of its epochs any more. It may be in sync: its end must never go back."""
+    brokers = Stacks(sim)
+    await brokers.start()
+    brokers[1].produce(*SHARED)
+    await brokers.until_equal()
+    brokers[3].kill()
+    brokers.elect(2, isr=(1, 2))
+    brokers[2].produce(b"more")
+    await brokers.until_equal(1, 2)
+    brokers[2].partition.delete_records(5)
+    await brokers.restart(3)
+    ends = []
+
+    def has_all() -> bool:
+        ends.append(brokers[3].log.log_end_offset)
+        return brokers[3].log.high_watermark == 6
+
+    await brokers.until(has_all)
+    assert min(ends) == 5
+    assert brokers[3].log.log_start_offset == 5
+
+
+@simulated
 async def test_a_leader_whose_start_is_within_a_batch_can_be_followed(sim: Simulation) -> None:
     brokers = Stacks(sim)
     await brokers.start(isr=(1,))
