@@ -100,6 +100,7 @@ class Coordinator:
             duty,
             on_commit=snapshotter.committed,
             on_activate=self._metrics.activations.inc,
+            on_elected=lambda kind: self._metrics.elections.labels(kind.value).inc(),
         )
         services = self._services(images, controller, quorum, duty)
         self._listener = await self._network.serve(settings.listen, services)

@@ -81,15 +81,7 @@ class LeaderUpkeep:
 
     async def _elect(self, winners: Mapping[Key, Winner]) -> None:
         done = await self._controller.execute(partial(elect_winners, winners=winners))
-        for topic_id, number in done.answer:
-            topic = self._controller.image.topics.get(topic_id)
-            _logger.error(
-                "%s-%d had lost all its in-sync and eligible replicas and is led by broker %d now, whose log "
-                "goes furthest: acknowledged records may be lost",
-                topic_id.hex() if topic is None else topic.name,
-                number,
-                winners[topic_id, number].broker_id,
-            )
+        _logger.warning("%d partitions are led by the replica whose log goes furthest", done.answer)
 
     async def _keep_balanced(self) -> None:
         while True:

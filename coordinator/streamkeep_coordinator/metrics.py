@@ -7,6 +7,8 @@ from collections.abc import Callable
 from streamkeep_common.image import ClusterImage
 from streamkeep_common.server.metrics import Metrics
 from streamkeep_coordinator.consensus import Consensus, QuorumControl
+from streamkeep_coordinator.metadata.election_kinds import ElectionKind
+from streamkeep_coordinator.metadata.health import HealthCounter
 from streamkeep_proto.v1.raft_pb2 import MEMBER_UNREACHABLE
 
 COMMIT_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -22,6 +24,14 @@ class CoordinatorMetrics:
             "From a metadata command to its commit.",
             buckets=COMMIT_BUCKETS_S,
         )
+        self.elections = metrics.counter(
+            "leader_elections",
+            "Leaders elected while this coordinator was active: clean ones were in sync; eligible ones were "
+            "not, and have all that was acknowledged; with unclean ones records may be lost.",
+            ["kind"],
+        )
+        for kind in ElectionKind:
+            self.elections.labels(kind.value)
         self.activations = metrics.counter(
             "activations", "Elections after which this coordinator was the active one."
         )
@@ -43,6 +53,7 @@ class CoordinatorMetrics:
                 "active_sessions": ("Brokers whose session stream is open.", open_sessions),
             }
         )
+        self._watch_health(image)
 
     def watch_quorum(self, consensus: Consensus, control: QuorumControl, *, role: Callable[[], str]) -> None:
         """Show the quorum as this coordinator sees it. `role` is its part in Raft, in a word."""
@@ -58,6 +69,25 @@ class CoordinatorMetrics:
         )
         self._watch_members(control)
         self._watch_role(role)
+
+    def _watch_health(self, image: Callable[[], ClusterImage]) -> None:
+        counter = HealthCounter()
+        self._show(
+            {
+                "under_replicated_partitions": (
+                    "Partitions with a replica that is not in sync.",
+                    lambda: counter.of(image()).under_replicated,
+                ),
+                "under_min_isr_partitions": (
+                    "Partitions that acknowledge nothing, since too few replicas are in sync.",
+                    lambda: counter.of(image()).under_min_isr,
+                ),
+                "reassigning_partitions": (
+                    "Partitions whose replicas are being moved.",
+                    lambda: counter.of(image()).reassigning,
+                ),
+            }
+        )
 
     def _watch_members(self, control: QuorumControl) -> None:
         members = self._metrics.gauge("quorum_members", "Coordinators of the quorum.", ["kind"])

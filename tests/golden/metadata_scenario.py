@@ -11,24 +11,41 @@ from collections.abc import Callable, Iterator
 from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.image import ClusterImage, PartitionImage, apply
 from streamkeep_coordinator.metadata import Decision, brokers, create
+from streamkeep_coordinator.metadata.alter_partitions import alter_partitions
 from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
 from streamkeep_coordinator.metadata.cluster import found_cluster
+from streamkeep_coordinator.metadata.elect_leaders import elect_leaders
+from streamkeep_coordinator.metadata.election_kinds import ElectionKind, elections
+from streamkeep_coordinator.metadata.last_resort import LastResort, elect_winners
 from streamkeep_coordinator.metadata.registration import register_broker
 from streamkeep_coordinator.metadata.relocation import relocate_replicas
+from streamkeep_coordinator.metadata.replica_reports import report_replicas
 from streamkeep_coordinator.metadata.upgrade import supported_feature_level, upgrade_features
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
     AllocateProducerIdsResponse,
+    AlteredPartition,
+    AlterPartition,
+    AlterPartitionsRequest,
     AlterTopicSettings,
     AlterTopicSettingsRequest,
     CreateTopicsRequest,
     DeleteTopicsRequest,
+    ElectionOutcome,
+    ElectLeadersRequest,
+    InSyncMember,
     NewTopic,
     PartitionCount,
     RegisterBroker,
+    ReplicaReport,
+    ReportedReplica,
+    ReportReplicasRequest,
     TopicOutcome,
     UpgradeFeaturesRequest,
     UpgradeFeaturesResponse,
+)
+from streamkeep_proto.v1.coordinator_pb2 import (
+    ElectionKind as ElectionKinds,
 )
 from streamkeep_proto.v1.errors_pb2 import ErrorCode
 from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, QuorumMember, QuorumRecord
@@ -78,6 +95,7 @@ class Scenario:
 
     def __init__(self) -> None:
         self.image = ClusterImage()
+        self.last_resort = LastResort()
         self._topics = 0
 
     def run(self, line: str) -> str:
@@ -97,6 +115,11 @@ class Scenario:
             self.image, _ = apply(before, decision.records, before.index + 1)
             lines += [
                 f"[{self.image.index}] {line}" for record in decision.records for line in self._record(record)
+            ]
+            lines += [
+                f"election of {each.leader} for {each.partition} is {each.kind.value}"
+                for each in elections(before, self.image, decision.records)
+                if each.kind is not ElectionKind.CLEAN
             ]
         return lines + [f"=> {line}" for line in self._answer(decision.answer)]
 
@@ -155,6 +178,53 @@ class Scenario:
         key = self._epoch(names, options)
         return self.commit(brokers.report_directories(self.image, *key, **lists))
 
+    def isr(self, names: list[str], options: Options) -> list[str]:
+        """A proposal of the leader; a member is a broker id, or `id:epoch` if not the current one."""
+        topic_id, partition = self._named(names[0])
+        leader = int(options.get("by", partition.leader))
+        item = AlterPartition(
+            topic_id=topic_id,
+            partition=partition.partition,
+            leader_epoch=int(options.get("leader_epoch", partition.leader_epoch)),
+            partition_epoch=int(options.get("partition_epoch", partition.partition_epoch)),
+            isr=[self._in_sync_member(each) for each in names[1].split(",")],
+        )
+        request = AlterPartitionsRequest(
+            broker_id=leader, broker_epoch=self.image.brokers[leader].broker_epoch, partitions=[item]
+        )
+        leaving = [int(each) for each in options.get("leaving", "").split(",") if each]
+        return self.commit(alter_partitions(self.image, request, leaving=leaving))
+
+    def report(self, names: list[str], options: Options) -> list[str]:
+        """`damaged`, or how far a log goes: `last=epoch:end`. Then elections of last resort are held."""
+        broker_id, broker_epoch = self._epoch(names, options)
+        topic_id, partition = self._named(names[1])
+        last_epoch, _, end = options.get("last", "0:0").partition(":")
+        report = ReplicaReport(
+            topic_id=topic_id,
+            partition=partition.partition,
+            partition_epoch=int(options.get("partition_epoch", partition.partition_epoch)),
+            damaged="damaged" in names,
+            last_epoch=int(last_epoch),
+            log_end_offset=int(end),
+        )
+        request = ReportReplicasRequest(broker_id=broker_id, broker_epoch=broker_epoch, replicas=[report])
+        decision = report_replicas(self.image, request)
+        lines = self.commit(decision)
+        if not report.damaged and not decision.answer.outcomes[0].HasField("error"):
+            self.last_resort.hear(broker_id, broker_epoch, report)
+        return lines
+
+    def last(self, names: list[str], options: Options) -> list[str]:
+        return self.commit(elect_winners(self.image, self.last_resort.winners(self.image)))
+
+    def elect(self, names: list[str], options: Options) -> list[str]:
+        request = ElectLeadersRequest(kind=ElectionKinds.Value(names[0].upper()))
+        for name in names[1:]:
+            topic, _, number = name.rpartition("-")
+            request.partitions.add(topic=topic, partition=int(number))
+        return self.commit(elect_leaders(self.image, request))
+
     def producer_ids(self, names: list[str], options: Options) -> list[str]:
         return self.commit(brokers.allocate_producer_ids(self.image, *self._epoch(names, options)))
 
@@ -207,6 +277,17 @@ class Scenario:
             lines.append(f"topic {name} {short(topic.topic_id)} {dict(sorted(topic.settings.items()))}")
             lines += [f"  {_partition(each)}" for each in topic.partitions]
         return lines
+
+    def _named(self, name: str) -> tuple[bytes, PartitionImage]:
+        topic, _, number = name.rpartition("-")
+        found = self.image.topics[self.image.topic_ids[topic]]
+        return found.topic_id, found.partitions[int(number)]
+
+    def _in_sync_member(self, text: str) -> InSyncMember:
+        broker_id, _, epoch = text.partition(":")
+        known = self.image.brokers.get(int(broker_id))
+        current = known.broker_epoch if known else 0
+        return InSyncMember(broker_id=int(broker_id), broker_epoch=int(epoch or current))
 
     def _epoch(self, names: list[str], options: Options) -> tuple[int, int]:
         broker_id = int(names[0])
@@ -295,7 +376,19 @@ def _value(value: object) -> str:
     return ",".join(map(_value, value))  # type: ignore[call-overload]
 
 
-def _outcome(outcome: TopicOutcome) -> str:
+def _outcome(outcome: TopicOutcome | AlteredPartition | ReportedReplica | ElectionOutcome) -> str:
+    if isinstance(outcome, TopicOutcome):
+        return _topic_outcome(outcome)
+    if outcome.HasField("error"):
+        return f"{ErrorCode.Name(outcome.error.code)}: {outcome.error.message}"
+    if isinstance(outcome, AlteredPartition):
+        return f"partition epoch {outcome.partition_epoch}"
+    if isinstance(outcome, ReportedReplica):
+        return "may copy anew" if outcome.may_copy_anew else "heard"
+    return f"from {outcome.from_leader} to {outcome.to_leader}"
+
+
+def _topic_outcome(outcome: TopicOutcome) -> str:
     if outcome.HasField("error"):
         return f"{outcome.name} {ErrorCode.Name(outcome.error.code)}: {outcome.error.message}"
     return (
@@ -316,6 +409,10 @@ _COMMANDS: dict[str, Callable[[Scenario, list[str], Options], list[str]]] = {
     "leave": Scenario.leave,
     "directories": Scenario.directories,
     "relocate": Scenario.relocate,
+    "isr": Scenario.isr,
+    "report": Scenario.report,
+    "last-resort": Scenario.last,
+    "elect": Scenario.elect,
     "producer-ids": Scenario.producer_ids,
     "create": Scenario.create,
     "delete": Scenario.delete,

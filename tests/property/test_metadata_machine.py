@@ -22,21 +22,34 @@ from streamkeep_common.image import (
     to_records,
 )
 from streamkeep_coordinator.metadata import Command, Decision, brokers, create
+from streamkeep_coordinator.metadata.alter_partitions import alter_partitions
 from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
 from streamkeep_coordinator.metadata.cluster import found_cluster
+from streamkeep_coordinator.metadata.elect_leaders import elect_leaders
+from streamkeep_coordinator.metadata.last_resort import LastResort, elect_winners
 from streamkeep_coordinator.metadata.registration import register_broker
 from streamkeep_coordinator.metadata.relocation import relocate_replicas
+from streamkeep_coordinator.metadata.replica_reports import report_replicas
 from streamkeep_coordinator.metadata.topic_settings import min_insync_replicas
 from streamkeep_coordinator.metadata.upgrade import upgrade_features
 from streamkeep_proto.v1.coordinator_pb2 import (
+    PREFERRED,
+    UNCLEAN,
     AddPartitionsRequest,
+    AlterPartition,
+    AlterPartitionsRequest,
     AlterTopicSettings,
     AlterTopicSettingsRequest,
     CreateTopicsRequest,
     DeleteTopicsRequest,
+    ElectLeadersRequest,
+    InSyncMember,
     NewTopic,
     PartitionCount,
     RegisterBroker,
+    ReplicaReport,
+    ReportReplicasRequest,
+    TopicPartitionName,
     UpgradeFeaturesRequest,
 )
 from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, QuorumMember, QuorumRecord
@@ -48,8 +61,10 @@ topic_steps = st.sampled_from(["create", "create", "delete", "grow", "alter", "i
 broker_steps = st.sampled_from(
     ["register", "unfence", "unfence", "unfence", "fence", "directories", "leave", "relocate"]
 )
+replica_steps = st.sampled_from(["isr", "isr", "damaged", "last", "preferred", "unclean"])
 small = st.integers(0, 5)
-steps = st.lists(st.tuples(st.one_of(broker_steps, topic_steps), small, small, small), max_size=60)
+kinds = st.one_of(broker_steps, topic_steps, replica_steps)
+steps = st.lists(st.tuples(kinds, small, small, small), max_size=60)
 
 # Without brokers and topics most commands would be refused.
 BEGINNING: list[Step] = [
@@ -80,6 +95,8 @@ def command(step: Step, at: int, image: ClusterImage) -> Command[object]:
             directory_ids=[directory(broker_id, number) for number in range(three % 2, 2 + three // 2)],
             min_feature_level=1,
             max_feature_level=3,
+            boot_id=f"boot-{two % 2}",
+            clean_start=three == 5,
         )
         return partial(register_broker, request=request)
     if kind == "upgrade":
@@ -99,12 +116,18 @@ def command(step: Step, at: int, image: ClusterImage) -> Command[object]:
         item = PartitionCount(name=name, partitions=two + three)
         return partial(create.add_partitions, request=AddPartitionsRequest(topics=[item]))
     if kind == "alter":
-        change = AlterTopicSettings(name=name, set={"min_insync_replicas": str(two + 1)})
+        values = {"min_insync_replicas": str(two + 1)} if three < 3 else {}
+        values |= (
+            {"durability": "os"} if three == 3 else {"unclean_leader_election": "on"} if three == 4 else {}
+        )
+        change = AlterTopicSettings(name=name, set=values)
         return partial(alter_topic_settings, request=AlterTopicSettingsRequest(topics=[change]))
     if kind == "directories":
         lists = ([directory(broker_id, two)] if three == each else [] for each in range(3))
         offline, stalled, full = lists
         return partial(brokers.report_directories, offline=offline, stalled=stalled, full=full, **key)
+    if kind in REPLICA_STEPS:
+        return replica_command(step, image)
     act = {
         "unfence": brokers.unfence_broker,
         "fence": brokers.fence_broker,
@@ -115,10 +138,63 @@ def command(step: Step, at: int, image: ClusterImage) -> Command[object]:
     return partial(act, **key)
 
 
+REPLICA_STEPS = ("isr", "damaged", "last", "preferred", "unclean")
+
+
+def replica_command(step: Step, image: ClusterImage) -> Command[object]:
+    """Of the first partition of a topic, by its leader or by some broker."""
+    kind, one, two, three = step
+    name = f"t{one}"
+    topic = image.topic(name)
+    partition = topic.partitions[two % len(topic.partitions)] if topic is not None else None
+    if kind in ("preferred", "unclean") or partition is None:
+        item = TopicPartitionName(topic=name, partition=two)
+        election = ElectLeadersRequest(kind=UNCLEAN if kind == "unclean" else PREFERRED, partitions=[item])
+        return partial(elect_leaders, request=election)
+    key = {"topic_id": partition.topic_id, "partition": partition.partition}
+    if kind == "isr":
+        members = {partition.leader, *partition.replicas[: three % 4]} - {0}
+        item_of_isr = AlterPartition(
+            **key,
+            leader_epoch=partition.leader_epoch,
+            partition_epoch=partition.partition_epoch,
+            isr=[
+                InSyncMember(broker_id=each, broker_epoch=epoch_of(image, each)) for each in sorted(members)
+            ],
+        )
+        return partial(
+            alter_partitions,
+            request=AlterPartitionsRequest(
+                broker_id=partition.leader,
+                broker_epoch=epoch_of(image, partition.leader),
+                partitions=[item_of_isr],
+            ),
+            leaving=[three] if two == 5 else [],
+        )
+    if kind == "last":
+        collected = LastResort()
+        for member in partition.last_members:
+            report = ReplicaReport(**key, partition_epoch=partition.partition_epoch, log_end_offset=member)
+            collected.hear(member, epoch_of(image, member), report)
+        return partial(elect_winners, winners=collected.winners(image))
+    broker_id = partition.replicas[three % len(partition.replicas)]
+    damaged = ReplicaReport(**key, partition_epoch=partition.partition_epoch, damaged=True)
+    reports = ReportReplicasRequest(
+        broker_id=broker_id, broker_epoch=epoch_of(image, broker_id), replicas=[damaged]
+    )
+    return partial(report_replicas, request=reports)
+
+
+def epoch_of(image: ClusterImage, broker_id: int) -> int:
+    broker = image.brokers.get(broker_id)
+    return 0 if broker is None else broker.broker_epoch
+
+
 def check_partition(image: ClusterImage, topic: TopicImage, partition: PartitionImage) -> None:
     assert set(partition.isr) <= set(partition.replicas)
     assert set(partition.elr) <= set(partition.replicas) - set(partition.isr)
-    assert bool(partition.last_members) == (not partition.isr and not partition.elr)
+    if image.feature_level >= 3 or partition.last_members:
+        assert bool(partition.last_members) == (not partition.isr and not partition.elr)
     assert set(partition.last_members) <= set(partition.replicas)
     if partition.elr:
         assert len(partition.isr) < partition.required_isr(min_insync_replicas(topic))
@@ -128,6 +204,14 @@ def check_partition(image: ClusterImage, topic: TopicImage, partition: Partition
         assert not broker.fenced
         assert partition.directory_of(member) in broker.registration.directory_ids
     assert len(partition.directory_ids) == len(partition.replicas) == len(set(partition.replicas))
+
+
+def check_eligible(image: ClusterImage) -> None:
+    """An emptied disk is never elected."""
+    for topic in image.topics.values():
+        for partition in topic.partitions:
+            for member in partition.elr:
+                assert partition.directory_of(member) in image.brokers[member].directory_ids
 
 
 def check_image(image: ClusterImage) -> None:
@@ -209,6 +293,8 @@ def test_any_commands_leave_a_valid_image_that_its_log_rebuilds(
             image, delta = apply(before, decision.records, before.index + 1)
             log.append(decision.records)
             check_image(image)
+            if level == 3:
+                check_eligible(image)
             check_progress(before, image)
             check_new_incarnations(before, image)
             check_delta(delta)

@@ -125,7 +125,9 @@ class _Electing:
         if not standing.leader:
             standing = self._by_force(found, with_directories(self._image, partition))
         if not standing.leader:
-            raise EligibleLeadersNotAvailableError(f"no replica of {found.name} is on a live broker")
+            raise EligibleLeadersNotAvailableError(
+                f"no live broker has a place for a replica of {found.name}"
+            )
         begin_again(self._image, partition, standing, self.changes)
         return standing.leader
 

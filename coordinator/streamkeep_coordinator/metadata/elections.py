@@ -6,8 +6,8 @@ Nobody comes into sync by it, except who is elected; that is proposed by leaders
 
   a member of the in-sync set ...               ...
   whose broker is fenced                        leaves it
-  whose directory is gone, or whose copy        leaves it, and is not eligible either: it has not got what was
-  is distrusted                                 acknowledged
+  whose directory is gone, or whose machine     leaves it, and is not eligible either: it may lack what was
+  crashed with what it had not flushed          acknowledged
   whose directory is stalled                    leaves it if anybody in sync or eligible can lead instead
   whose broker is leaving                       the same
   whose directory is full                       leaves it if anybody with room stays in sync
@@ -16,6 +16,7 @@ If that leaves fewer than min ISR the high watermark is frozen. Who left has all
 stays eligible (ELR) until enough are in sync again. The leader is, in this order: the present one; another
 one in sync; an eligible one, which is then in sync alone; with the topic's consent to losing records any
 replica that lives. If nobody is in sync or eligible any more, the last who were are kept as `last_members`.
+So are all of them if one comes back from a crash while nobody leads: the others may have crashed with it.
 """
 
 from __future__ import annotations
@@ -36,20 +37,22 @@ def elect(
     min_insync_replicas: int,
     unclean: bool = False,
     leaving: Collection[int] = NOBODY,
-    distrusted: int = 0,
+    rebooted: int = 0,
 ) -> Standing:
     """How the partition ought to stand. Its epochs and its number are not looked at.
 
-    `unclean`: any replica may lead rather than none. `leaving`: brokers that are about to stop. `distrusted`:
-    the broker (0 = none) whose copy may lack what it has acknowledged.
+    `unclean`: any replica may lead rather than none. `leaving`: brokers that are about to stop. `rebooted`:
+    the broker (0 = none) whose copy may lack what it has acknowledged, since its machine crashed.
     """
     view = _View(image, partition, leaving)
     known = _members(partition, partition.isr, partition.elr)
-    with_data = [each for each in known if each != distrusted and has_directory(image, partition, each)]
+    with_data = [each for each in known if each != rebooted and has_directory(image, partition, each)]
     isr = view.staying(with_data)
     leader = _choose_leader(partition, isr) or view.best(with_data)
     if not leader and unclean and (leader := view.best_of_any(known)):
         return election_of_last_resort(partition, leader)
+    if not leader and rebooted in known:
+        return _without_members(image, partition, known)
     isr = isr or ((leader,) if leader else ())
     elr = tuple(each for each in with_data if each not in isr)
     if len(isr) >= partition.required_isr(min_insync_replicas):

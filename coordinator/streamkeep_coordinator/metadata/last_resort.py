@@ -83,10 +83,10 @@ class LastResort:
         return winners
 
 
-def elect_winners(image: ClusterImage, winners: Mapping[Key, Winner]) -> Decision[list[Key]]:
-    """The partitions that are led by them from now on; those that have changed meanwhile are left alone."""
+def elect_winners(image: ClusterImage, winners: Mapping[Key, Winner]) -> Decision[int]:
+    """How many partitions are led by them from now on; those that have changed meanwhile are left alone."""
     changes = PartitionChanges()
-    elected = []
+    count = 0
     for key, winner in winners.items():
         partition = image.partition(*key)
         if (
@@ -95,10 +95,10 @@ def elect_winners(image: ClusterImage, winners: Mapping[Key, Winner]) -> Decisio
             and is_usable(image, partition, winner.broker_id)
         ):
             begin_again(image, partition, election_of_last_resort(partition, winner.broker_id), changes)
-            elected.append(key)
+            count += 1
     draft = Draft(image)
     draft.write(*changes.records(image))
-    return draft.decide(elected)
+    return draft.decide(count)
 
 
 def begin_again(

@@ -74,15 +74,14 @@ def _check(found: Found, broker_id: int, report: ReplicaReport) -> None:
 
 def _without(image: ClusterImage, found: Found, broker_id: int) -> Standing | None:
     """How the partition stands without the damaged replica; None if nobody else has its data."""
-    partition = found.partition
-    others = [each for each in partition.isr + partition.elr if each != broker_id]
-    if not others:
+    isr = tuple(each for each in found.partition.isr if each != broker_id)
+    elr = tuple(each for each in found.partition.elr if each != broker_id)
+    if not isr and not elr:
         return None
     standing = elect(
         image,
-        partition,
+        found.partition._replace(isr=isr, elr=elr),
         min_insync_replicas=min_insync_replicas(found.topic),
         unclean=is_unclean_allowed(found.topic),
-        distrusted=broker_id,
     )
     return standing if standing.isr or standing.elr else None

@@ -69,14 +69,14 @@ class _Settling:
         try:
             return self._elected[alike]
         except KeyError:
-            minimum, unclean, distrusted = rules
+            minimum, unclean, rebooted = rules
             standing = elect(
                 self._image,
                 partition,
                 min_insync_replicas=minimum,
                 unclean=unclean,
                 leaving=self._leaving,
-                distrusted=distrusted,
+                rebooted=rebooted,
             )
             change = self._elected[alike] = None if standing == before else standing
             return change

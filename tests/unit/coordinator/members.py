@@ -57,6 +57,7 @@ class Coordinator:
             self.duty,
             on_commit=lambda _entry, _size: None,
             on_activate=lambda: None,
+            on_elected=lambda _kind: None,
         )
         describer = Describer(self.consensus, coordinator_id, lambda: self.address)
         self._services = [
