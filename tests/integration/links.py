@@ -13,9 +13,10 @@ cable.
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import suppress
 
-from tests.integration.socket_owner import owner_of
+from tests.integration.socket_owner import SocketOwners
 
 CHUNK_BYTES = 256 * 1024
 CLIENT = "client"
@@ -25,7 +26,8 @@ class Links:
     """All proxies of one cluster."""
 
     def __init__(self) -> None:
-        self._pids: dict[int, str] = {}
+        self._pids: dict[int, str] = {os.getpid(): CLIENT}
+        self._owners = SocketOwners()
         self._servers: list[asyncio.Server] = []
         self._targets: dict[str, str] = {}
         self._cut: set[tuple[str, str]] = set()
@@ -68,6 +70,7 @@ class Links:
     async def close(self) -> None:
         for server in self._servers:
             server.close()
+        self._owners.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -117,5 +120,5 @@ class Links:
     def _dialer(self, writer: asyncio.StreamWriter) -> str:
         """Who opened the connection; who is not known counts as a client."""
         remote_port = writer.get_extra_info("peername")[1]
-        pid = owner_of(remote_port, writer.get_extra_info("sockname")[1], self._pids)
+        pid = self._owners.owner_of(remote_port, writer.get_extra_info("sockname")[1], self._pids)
         return CLIENT if pid is None else self._pids[pid]

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from itertools import chain
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -20,32 +20,64 @@ _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 _REQUEST = struct.Struct("=BBBxI")  # struct inet_diag_req_v2 up to its id
 _INODE_OFFSET = _HEADER.size + 68  # in struct inet_diag_msg
 _ANY_COOKIE = b"\xff" * 8
+_REMEMBERED = 64
 
 
-def owner_of(local_port: int, remote_port: int, pids: Iterable[int]) -> int | None:
-    """Which of these processes has the socket with that local port, connected to that remote port."""
-    target = f"socket:[{_inode(local_port, remote_port)}]"
-    return next((pid for pid in pids if target in _descriptors(pid)), None)
+class SocketOwners:
+    """Finds owners, those who dial again and again soonest: the system gives them the same descriptor."""
+
+    def __init__(self) -> None:
+        self._netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
+        self._recent: dict[tuple[int, str], None] = {}
+        """Process and descriptor, where a socket was found, the latest last."""
+
+    def owner_of(self, local_port: int, remote_port: int, pids: Collection[int]) -> int | None:
+        """Which of these processes has the socket with that local port, connected to that remote port.
+
+        None if it is closed, or is of another process.
+        """
+        inode = self._inode(local_port, remote_port)
+        if not inode:
+            return None
+        target = f"socket:[{inode}]"
+        for pid, name in chain(list(reversed(self._recent)), _descriptors(pids)):
+            if pid in pids and _points_to(pid, name, target):
+                self._remember(pid, name)
+                return pid
+        return None
+
+    def close(self) -> None:
+        self._netlink.close()
+
+    def _inode(self, local_port: int, remote_port: int) -> int:
+        """0 if it is closed already."""
+        ports = struct.pack("!HH", local_port, remote_port)
+        socket_id = ports + _LOOPBACK + _LOOPBACK + struct.pack("=I", 0) + _ANY_COOKIE
+        body = _REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0xFFFF_FFFF) + socket_id
+        header = _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
+        self._netlink.sendto(header + body, (0, 0))
+        answer = self._netlink.recv(4096)
+        if _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
+            return 0
+        inode: int = struct.unpack_from("=I", answer, _INODE_OFFSET)[0]
+        return inode
+
+    def _remember(self, pid: int, name: str) -> None:
+        self._recent.pop((pid, name), None)
+        self._recent[pid, name] = None
+        if len(self._recent) > _REMEMBERED:
+            del self._recent[next(iter(self._recent))]
 
 
-def _inode(local_port: int, remote_port: int) -> int:
-    ports = struct.pack("!HH", local_port, remote_port)
-    socket_id = ports + _LOOPBACK + _LOOPBACK + struct.pack("=I", 0) + _ANY_COOKIE
-    body = _REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0xFFFF_FFFF) + socket_id
-    header = _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
-        netlink.sendto(header + body, (0, 0))
-        answer = netlink.recv(4096)
-    if _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
-        return 0  # it is closed already
-    inode: int = struct.unpack_from("=I", answer, _INODE_OFFSET)[0]
-    return inode
+def _descriptors(pids: Iterable[int]) -> Iterator[tuple[int, str]]:
+    for pid in pids:
+        with suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - hundreds, for each connection
+                yield pid, name
 
 
-def _descriptors(pid: int) -> list[str]:
-    found = []
-    with suppress(OSError):
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            with suppress(OSError):
-                found.append(str(Path(entry.path).readlink()))
-    return found
+def _points_to(pid: int, name: str, target: str) -> bool:
+    try:
+        return os.readlink(f"/proc/{pid}/fd/{name}") == target  # noqa: PTH115
+    except OSError:
+        return False
