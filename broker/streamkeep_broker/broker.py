@@ -128,15 +128,15 @@ class Broker:
             clock=self._clock,
             rng=self._rng,
             hello=self._hello,
+            observer=self.metrics.replicas,
             on_heard=self.session.report,
-            on_isr_failed=self.metrics.replicas.isr_updates_failed,
             on_failure=self._on_failure,
         )
 
     def _show_metrics(self) -> None:
         self.metrics.watch_directories(self.logs.directories)
         self.metrics.watch(partitions=self.partitions, budget=self.budget, session=self.session)
-        self.metrics.replicas.watch(self.partitions)
+        self.metrics.replicas.watch(self.partitions, self.replicas.followers)
         self.logs.on_flush = self.metrics.flushed
 
     def _make_produce_service(self) -> ProduceService:

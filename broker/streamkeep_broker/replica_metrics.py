@@ -5,8 +5,11 @@ Alert on under_replicated_partitions, under_min_isr_partitions and offline_repli
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
+from streamkeep_broker.replication.following.followers import Followers
+from streamkeep_broker.replication.following.state import Lane
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_common.image import ImageDelta, PartitionImage
@@ -28,6 +31,11 @@ class ReplicaMetrics:
         self._metrics = metrics
         counter, gauge = metrics.counter, metrics.gauge
         self._pushed_bytes = counter("pushed_bytes", "Log bytes pushed to followers")
+        self._followed_bytes = counter("followed_bytes", "Log bytes taken from leaders")
+        self._cuts = counter("log_cuts", "Logs of followers that parted from their leader's and were cut")
+        self._corrupt_pushes = counter(
+            "corrupt_pushes", "Pushes of leaders that came other than they were sent"
+        )
         self._push_streams = gauge("push_streams", "Open streams of followers")
         self._shrinks = counter("isr_shrinks", "In-sync sets of led partitions that lost a member")
         self._expands = counter("isr_expands", "In-sync sets of led partitions that gained a member")
@@ -53,6 +61,18 @@ class ReplicaMetrics:
         """So many streams of followers are open."""
         self._push_streams.set(count)
 
+    def followed(self, size_bytes: int) -> None:
+        """Frames of a leader were written."""
+        self._followed_bytes.inc(size_bytes)
+
+    def cut(self) -> None:
+        """A log parted from its leader's, and is cut back or begun anew."""
+        self._cuts.inc()
+
+    def push_was_corrupt(self) -> None:
+        """A push came other than it was sent."""
+        self._corrupt_pushes.inc()
+
     def isr_updates_failed(self, count: int) -> None:
         """So many proposals were refused, or nobody knows what became of them."""
         self._failed_updates.inc(count)
@@ -74,8 +94,13 @@ class ReplicaMetrics:
 
     # --- what is ---
 
-    def watch(self, partitions: Partitions) -> None:
+    def watch(self, partitions: Partitions, followers: Followers) -> None:
         """Show these at every scrape."""
+        lag = self._metrics.gauge(
+            "follower_max_lag_records", "The most acknowledged records that a replica here lacks", ("stream",)
+        )
+        for lane in Lane:
+            lag.labels(lane.value).set_function(partial(followers.max_lag, lane))
         self._metrics.before_render(lambda: self._refresh(partitions))
         self._metrics.gauge("offline_replicas", "Replicas that cannot be hosted").set_function(
             lambda: partitions.failed

@@ -47,8 +47,8 @@ class Partition:
     """A replica of one partition on this broker. It refuses everything until an image gives it a part.
 
     `on_moved` is called when a flush has moved the log's flushed end, `on_isr_due` when a follower should be
-    let into the in-sync set now, and `on_damaged` by whoever finds the log corrupt. They are to be assigned by
-    whoever wants to know.
+    let into the in-sync set now, and `on_damaged` by whoever finds the log corrupt. They are to be assigned
+    by whoever wants to know.
     """
 
     def __init__(
@@ -94,6 +94,11 @@ class Partition:
     @property
     def high_watermark(self) -> int:
         return self.log.high_watermark
+
+    @property
+    def leaders_watermark(self) -> int:
+        """What a follower has heard of its leader's high watermark; 0 = nothing in this epoch."""
+        return self._leaders_watermark
 
     @property
     def waiting(self) -> int:

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from typing import Protocol
 
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.replication.coordinator import ActiveCoordinator
+from streamkeep_broker.replication.following import replica as following
 from streamkeep_broker.replication.following.followers import Followers
 from streamkeep_broker.replication.following.link import Hello
 from streamkeep_broker.replication.partition import Partition
@@ -21,9 +23,17 @@ from streamkeep_common.settings import BrokerSettings
 _logger = logging.getLogger(__name__)
 
 
+class Observer(following.Observer, Protocol):
+    """What replicas count."""
+
+    def isr_updates_failed(self, count: int) -> None:
+        """So many proposals of in-sync sets were not accepted."""
+        ...
+
+
 class Replicas:
     """See the module. `hello` is what this broker says to leaders; `on_heard` is called when a coordinator
-    has heard a report, `on_isr_failed` with the number of proposals that it did not accept."""
+    has heard a report."""
 
     def __init__(
         self,
@@ -35,8 +45,8 @@ class Replicas:
         clock: Clock,
         rng: random.Random,
         hello: Hello,
+        observer: Observer,
         on_heard: Callable[[], None],
-        on_isr_failed: Callable[[int], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._on_failure = on_failure
@@ -54,6 +64,7 @@ class Replicas:
             clock=clock,
             rng=rng,
             hello=hello,
+            observer=observer,
             on_damaged=self.reports.damaged,
             on_failure=on_failure,
         )
@@ -73,7 +84,7 @@ class Replicas:
             coordinator=coordinator,
             clock=clock,
             rng=rng,
-            on_failed=on_isr_failed,
+            on_failed=observer.isr_updates_failed,
         )
 
     def start(self) -> None:

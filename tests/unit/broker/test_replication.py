@@ -15,6 +15,9 @@ async def test_what_is_acknowledged_is_on_the_disks_of_all_in_sync(cluster: Clus
     ends = [node.partition.log.flushed_end_offset for node in cluster.nodes.values()]
     assert ends == [2, 2, 2]
     assert await cluster.consume() == [b"a", b"b"]
+    pushed = cluster.leader.metric("pushed_bytes_total")
+    assert pushed == sum(node.metric("followed_bytes_total") for node in cluster.followers) > 0
+    assert cluster.leader.metric("push_streams") >= 2
 
 
 @replicated
@@ -245,5 +248,6 @@ async def test_who_is_elected_while_its_log_is_about_to_be_cut_leads_when_that_i
     await cluster.until(lambda: node.partition.leads)
     assert led == [False]
     assert node.partition.log.log_end_offset == 1
+    assert node.metric("log_cuts_total") == 1
     await cluster.produce(b"b")
     assert await cluster.consume() == [b"a", b"b"]

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.replication.following.link import Hello, LeaderLink
-from streamkeep_broker.replication.following.replica import FollowedReplica
+from streamkeep_broker.replication.following.replica import FollowedReplica, Observer
+from streamkeep_broker.replication.following.state import Lane
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_common.seams import Clock, Network
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
@@ -31,16 +32,16 @@ class Followers:
         clock: Clock,
         rng: random.Random,
         hello: Hello,
+        observer: Observer,
         on_damaged: Callable[[Partition], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
-        self.corrupt_pushes = 0
-        """How many pushes came other than they were sent."""
         self._logs = logs
         self._network = network
         self._clock = clock
         self._rng = rng
         self._hello = hello
+        self._observer = observer
         self._on_damaged = on_damaged
         self._on_failure = on_failure
         self._replicas: dict[Partition, FollowedReplica] = {}
@@ -49,6 +50,10 @@ class Followers:
     def __len__(self) -> int:
         """How many replicas follow a leader, or try to."""
         return len(self._replicas)
+
+    def max_lag(self, lane: Lane) -> int:
+        """The greatest number of acknowledged records that a replica on these streams is known to lack."""
+        return max((each.lag for each in self._replicas.values() if each.lane is lane), default=0)
 
     def follow(self, partition: Partition, leader_id: int, address: str) -> None:
         """Follow the leader of the partition's current epoch at host:port; nothing happens if that is so
@@ -95,13 +100,10 @@ class Followers:
             logs=self._logs,
             rng=self._rng,
             on_damaged=self._on_damaged,
-            on_corrupt_push=self._count_corrupt_push,
+            observer=self._observer,
             on_idle=self._forget,
             on_failure=self._on_failure,
         )
 
     def _forget(self, partition: Partition) -> None:
         self._replicas.pop(partition, None)
-
-    def _count_corrupt_push(self) -> None:
-        self.corrupt_pushes += 1

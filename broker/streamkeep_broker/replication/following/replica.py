@@ -10,20 +10,22 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from typing import Protocol
 
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.replication.following.cuts import BeginAnew, CutTo
+from streamkeep_broker.replication.following.cutter import Cutter
 from streamkeep_broker.replication.following.link import LeaderLink
 from streamkeep_broker.replication.following.state import (
     Damaged,
     FollowState,
     Instruction,
     Join,
+    Lane,
     Wait,
 )
 from streamkeep_broker.replication.following.stream import FollowerStream
 from streamkeep_broker.replication.partition import Partition
-from streamkeep_broker.streams import run_for_ever
 from streamkeep_common.errors import (
     CorruptBatchError,
     CorruptLogError,
@@ -51,9 +53,25 @@ _EXPECTED = (
 _logger = logging.getLogger(__name__)
 
 
+class Observer(Protocol):
+    """What followers count."""
+
+    def followed(self, size_bytes: int) -> None:
+        """Frames of a leader were written."""
+        ...
+
+    def cut(self) -> None:
+        """A log parted from its leader's, and is cut back or begun anew."""
+        ...
+
+    def push_was_corrupt(self) -> None:
+        """A push came other than it was sent."""
+        ...
+
+
 class FollowedReplica:
-    """See the module. `on_damaged` is called when its log turns out to be corrupt; `on_corrupt_push` when a
-    push was changed on its way; `on_idle` when it follows nobody and its log is let go of."""
+    """See the module. `on_damaged` is called when its log turns out to be corrupt, `on_idle` when it follows
+    nobody and its log is let go of."""
 
     def __init__(
         self,
@@ -62,7 +80,7 @@ class FollowedReplica:
         logs: LogManager,
         rng: random.Random,
         on_damaged: Callable[[Partition], None],
-        on_corrupt_push: Callable[[], None],
+        observer: Observer,
         on_idle: Callable[[Partition], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
@@ -70,15 +88,24 @@ class FollowedReplica:
         self._log = partition.log
         self._logs = logs
         self._state = FollowState(rng)
+        self._cutter = Cutter(partition.log, logs, on_failure)
         self._on_damaged = on_damaged
-        self._on_corrupt_push = on_corrupt_push
+        self._observer = observer
         self._on_idle = on_idle
-        self._on_failure = on_failure
         self._link: LeaderLink | None = None
         self._stream: FollowerStream | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._cut: asyncio.Task[None] | None = None
         self._said = ""
+
+    @property
+    def lag(self) -> int:
+        """How many records that are acknowledged it lacks, as far as it has heard."""
+        return max(0, self.partition.leaders_watermark - self._log.log_end_offset)
+
+    @property
+    def lane(self) -> Lane:
+        """The stream that it is on, or waits for."""
+        return self._state.lane
 
     # --- whom to follow ---
 
@@ -98,13 +125,12 @@ class FollowedReplica:
         self._leave_stream(newer)
         self._state.leave()
         self._link = None
-        if self._cut is None:
+        if not self._cutter.is_busy:
             self._go_on(None)
 
     async def settled(self) -> None:
         """Return when the log is not being cut."""
-        if self._cut is not None:
-            await asyncio.wait([self._cut])
+        await self._cutter.settled()
 
     # --- its stream ---
 
@@ -114,7 +140,7 @@ class FollowedReplica:
         if log.defects:
             self._fail(CorruptLogError(str(log.defects[0])))
             return None
-        if log.is_suspended:
+        if self._cutter.is_torn:
             self._go_on(None)
             return None
         self._state.start(subscription)
@@ -167,6 +193,7 @@ class FollowedReplica:
             leader_epoch=self._state.leader_epoch,
         )
         self._logs.request_flush(self._log)
+        self._observer.followed(len(frames))
         self._moved()
 
     def _moved(self) -> None:
@@ -189,7 +216,7 @@ class FollowedReplica:
 
     def _fail(self, error: StreamkeepError) -> None:
         if isinstance(error, CorruptBatchError):
-            self._on_corrupt_push()
+            self._observer.push_was_corrupt()
         self._leave_stream(None)
         self._carry_out(self._state.failed(error))
 
@@ -210,8 +237,9 @@ class FollowedReplica:
                 self._stream = self._link.stream(lane)
                 self._stream.join(self)
             case CutTo() | BeginAnew():
+                self._observer.cut()
                 self.partition.is_being_cut = True
-                self._cut = run_for_ever(self._cut_log(instruction), self._on_failure)
+                self._cutter.begin(instruction, self._was_cut)
             case Wait(wait_s, reason):
                 self._say(reason)
                 self._timer = asyncio.get_running_loop().call_later(wait_s, self._retry)
@@ -219,24 +247,13 @@ class FollowedReplica:
                 _logger.error("%s is damaged here and follows nobody: %s", self.partition.name, reason)
                 self._on_damaged(self.partition)
 
-    async def _cut_log(self, cut: CutTo | BeginAnew) -> None:
-        try:
-            if isinstance(cut, CutTo):
-                await self._logs.truncate(self._log, cut.offset)
-            else:
-                await self._logs.begin_anew(self._log, cut.offset)
-        except StreamkeepError as error:
-            instruction: Instruction | None = self._state.failed(error)
-        else:
-            instruction = self._state.cut()
-        self._cut = None
-        self.partition.is_being_cut = False
-        self._go_on(instruction)
+    def _was_cut(self, error: StreamkeepError | None) -> None:
+        self._go_on(self._state.cut() if error is None else self._state.failed(error))
 
     def _go_on(self, instruction: Instruction | None) -> None:
         """Carry it out. But a log that was cut halfway is mended first, and one whose partition follows
         nobody any more is let go of."""
-        is_torn = self._log.is_suspended
+        is_torn = self._cutter.is_torn
         if is_torn and not isinstance(instruction, Wait | Damaged):
             self._leave_stream(None)
             self._carry_out(self._state.mend(self._log))
@@ -249,7 +266,7 @@ class FollowedReplica:
     def _retry(self) -> None:
         """The wait is over. A disk is asked first: the leader would send a whole window for nothing."""
         self._timer = None
-        if self._state.waits_for_disk:
+        if self._state.waits_for_disk and not self._cutter.is_gone:
             try:
                 self._logs.directory_of(self._log).check_appendable(self._log.settings.min_free_bytes)
             except StreamkeepError as error:

@@ -64,15 +64,27 @@ class Hosted:
 
 
 class Counts:
-    """What a leader's service says of itself."""
+    """What a leader's service and followers say of themselves."""
 
     def __init__(self) -> None:
         self.streams = 0
+        self.followed_bytes = 0
+        self.cuts = 0
+        self.corrupt_pushes = 0
 
     def replicated(self, size_bytes: int) -> None: ...
 
     def replication_streams(self, count: int) -> None:
         self.streams = count
+
+    def followed(self, size_bytes: int) -> None:
+        self.followed_bytes += size_bytes
+
+    def cut(self) -> None:
+        self.cuts += 1
+
+    def push_was_corrupt(self) -> None:
+        self.corrupt_pushes += 1
 
 
 class Stack:
@@ -170,6 +182,7 @@ class Stack:
             clock=machine.clock,
             rng=machine.rng,
             hello=self._hello,
+            observer=self.counts,
             on_damaged=self.damaged.append,
             on_failure=self.failures.append,
         )

@@ -51,7 +51,7 @@ async def test_a_push_that_changed_on_its_way_is_asked_for_again(sim: Simulation
     await brokers.until(lambda: pending[1].is_acknowledged)
     assert not pending[0].is_done
     await brokers.until(lambda: pending[0].is_acknowledged, within_s=2.0)
-    assert brokers[2].followers.corrupt_pushes == 3
+    assert brokers[2].counts.corrupt_pushes == 3
     await brokers.until_equal()
 
 
