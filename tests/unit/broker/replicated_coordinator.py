@@ -72,7 +72,7 @@ class ReplicatedCoordinator(FakeCoordinator):
 
     def services(self) -> Sequence[Service]:
         sessions, *others = super().services()
-        unary = {**sessions.unary, ALTER_PARTITIONS: self._alter, REPORT_REPLICAS: self._report}
+        unary = {**sessions.unary, ALTER_PARTITIONS: self._take_proposals, REPORT_REPLICAS: self._report}
         return (Service(SESSION_SERVICE, unary, sessions.streams), *others)
 
     # --- what the test does ---
@@ -107,6 +107,13 @@ class ReplicatedCoordinator(FakeCoordinator):
         if not broker.fenced:
             fenced = BrokerFencedRecord(broker_id=broker_id, broker_epoch=broker.broker_epoch, fenced=True)
             self.commit(MetadataRecord(broker_fenced=fenced))
+        self.settle()
+
+    def unfence(self, broker_id: int) -> None:
+        """The broker is back, as it was."""
+        epoch = self.image.brokers[broker_id].broker_epoch
+        unfenced = BrokerFencedRecord(broker_id=broker_id, broker_epoch=epoch)
+        self.commit(MetadataRecord(broker_fenced=unfenced))
         self.settle()
 
     def stand(self, partition: PartitionImage, **changes: object) -> None:
@@ -173,7 +180,12 @@ class ReplicatedCoordinator(FakeCoordinator):
 
     # --- proposals ---
 
-    async def _alter(self, request: AlterPartitionsRequest, _call: CallInfo) -> AlterPartitionsResponse:
+    async def _take_proposals(
+        self, request: AlterPartitionsRequest, call: CallInfo
+    ) -> AlterPartitionsResponse:
+        return await self.alter(request, call)
+
+    async def alter(self, request: AlterPartitionsRequest, _call: CallInfo) -> AlterPartitionsResponse:
         asked = AlterPartitionsRequest()
         asked.CopyFrom(request)
         self.proposals.extend(asked.partitions)
