@@ -248,6 +248,7 @@ class FollowedReplica:
                 self._on_damaged(self.partition)
 
     def _was_cut(self, error: StreamkeepError | None) -> None:
+        self.partition.is_being_cut = False
         self._go_on(self._state.cut() if error is None else self._state.failed(error))
 
     def _go_on(self, instruction: Instruction | None) -> None:

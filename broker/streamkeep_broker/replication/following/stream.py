@@ -14,6 +14,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
 
+from streamkeep_broker.replication.following.silence import Silence
 from streamkeep_broker.replication.following.state import Lane
 from streamkeep_broker.streams import Bell, run_for_ever, run_halves
 from streamkeep_common.errors import StreamkeepError, from_proto
@@ -34,8 +35,6 @@ from streamkeep_proto.v1.replication_pb2 import (
 RECONNECT = RetryPolicy(first_wait_ms=50, max_wait_ms=200)
 LASTED_S = 1.0
 """A stream that lived so long was a good one: the next is tried at once."""
-SILENCE_S = 1.0
-"""A leader's broker that says nothing for so long may be stopped with its connections open."""
 HEARTBEAT_S = 0.4
 UNREGISTERED_S = 0.1
 """How often it is asked whether this broker is registered by now."""
@@ -165,12 +164,15 @@ class FollowerStream:
         """One stream, to its end; returns why it ended."""
         address = self.address
         channel = self._network.dial(address)
+        silence = Silence(self._clock)
         try:
             stream = channel.open(REPLICATE)
-            await run_halves(self._read(stream, hello), self._write(stream, hello, address))
+            silence.listen(stream.cancel)
+            await run_halves(self._read(stream, hello, silence), self._write(stream, hello, address))
         except (RpcError, StreamkeepError) as error:
-            return str(error)
+            return silence.reason or str(error)
         finally:
+            silence.stop()
             await channel.close()
         return "it was not needed any more"
 
@@ -190,8 +192,9 @@ class FollowerStream:
 
     # --- reading ---
 
-    async def _read(self, stream: Stream, hello: FollowerHello) -> None:
-        while (response := await self._receive(stream)) is not None:
+    async def _read(self, stream: Stream, hello: FollowerHello, silence: Silence) -> None:
+        while (response := await stream.receive()) is not None:
+            silence.end()
             for push in response.pushes:
                 subscriber = self._subscribed.get(push.subscription)
                 if subscriber is not None:  # else it was on its way when the subscription ended
@@ -203,13 +206,6 @@ class FollowerStream:
         self._over.ring()
         if not self._stopping:
             raise RpcError(Status.UNAVAILABLE, "the leader's broker ended it")
-
-    async def _receive(self, stream: Stream) -> ReplicateResponse | None:
-        try:
-            async with asyncio.timeout(SILENCE_S):
-                return await stream.receive()
-        except TimeoutError:
-            raise RpcError(Status.UNAVAILABLE, f"the leader's broker was silent for {SILENCE_S} s") from None
 
     def _check_epoch(self, hello: FollowerHello) -> None:
         """Raise RpcError if this broker has been registered anew since it said who it is."""
