@@ -26,6 +26,7 @@ from streamkeep_coordinator.metadata.alter_partitions import alter_partitions
 from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
 from streamkeep_coordinator.metadata.cluster import found_cluster
 from streamkeep_coordinator.metadata.elect_leaders import elect_leaders
+from streamkeep_coordinator.metadata.health import Health, HealthCounter, health_of
 from streamkeep_coordinator.metadata.last_resort import LastResort, elect_winners
 from streamkeep_coordinator.metadata.registration import register_broker
 from streamkeep_coordinator.metadata.relocation import relocate_replicas
@@ -235,6 +236,12 @@ def check_counts(image: ClusterImage, partitions: list[PartitionImage]) -> None:
     assert image.hosted == hosted
 
 
+def check_health(image: ClusterImage, counter: HealthCounter) -> None:
+    """What is counted from one image to the next equals a count from nothing."""
+    counted = [health_of(topic) for topic in image.topics.values()]
+    assert counter.of(image) == Health(*map(sum, zip(Health(), *counted, strict=True)))
+
+
 def check_delta(delta: ImageDelta) -> None:
     """What `apply` says changed is what a comparison finds."""
     found = difference(delta.before, delta.after)
@@ -283,6 +290,7 @@ def test_any_commands_leave_a_valid_image_that_its_log_rebuilds(
     image = ClusterImage()
     log: list[tuple[MetadataRecord, ...]] = []
     snapshot = image
+    counter = HealthCounter()
     for at, step in enumerate([*BEGINNING, *steps], start=1):
         try:
             decision = begin(level) if at == 1 else command(step, at, image)(image)
@@ -293,6 +301,7 @@ def test_any_commands_leave_a_valid_image_that_its_log_rebuilds(
             image, delta = apply(before, decision.records, before.index + 1)
             log.append(decision.records)
             check_image(image)
+            check_health(image, counter)
             if level == 3:
                 check_eligible(image)
             check_progress(before, image)

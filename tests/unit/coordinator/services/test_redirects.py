@@ -12,6 +12,7 @@ from streamkeep_common.image import MAX_FEATURE_LEVEL
 from streamkeep_common.methods import (
     ADD_PARTITIONS,
     ALLOCATE_PRODUCER_IDS,
+    ALTER_PARTITIONS,
     ALTER_TOPIC_SETTINGS,
     CREATE_TOPICS,
     DELETE_TOPICS,
@@ -23,6 +24,7 @@ from streamkeep_common.methods import (
     LIST_TOPICS,
     REASSIGN_PARTITIONS,
     REMOVE_BROKER,
+    REPORT_REPLICAS,
     UPGRADE_FEATURES,
 )
 from streamkeep_common.seams import RpcError, Status, UnaryMethod
@@ -30,6 +32,7 @@ from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
     AllocateProducerIdsRequest,
+    AlterPartitionsRequest,
     AlterTopicSettingsRequest,
     CancelPlan,
     CreateTopicsRequest,
@@ -44,6 +47,7 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     PartitionCount,
     ReassignPartitionsRequest,
     RemoveBrokerRequest,
+    ReportReplicasRequest,
     UpgradeFeaturesRequest,
 )
 from tests.unit.coordinator.members import CLUSTER_ID, Coordinator, Members, simulate_members
@@ -59,6 +63,8 @@ CHANGES: list[tuple[UnaryMethod[Any, Any], Message]] = [
     (DRAIN_BROKER, DrainBrokerRequest(broker_id=1)),
     (REMOVE_BROKER, RemoveBrokerRequest(broker_id=1)),
     (ALLOCATE_PRODUCER_IDS, AllocateProducerIdsRequest(broker_id=1, broker_epoch=1)),
+    (ALTER_PARTITIONS, AlterPartitionsRequest(broker_id=1, broker_epoch=1)),
+    (REPORT_REPLICAS, ReportReplicasRequest(broker_id=1, broker_epoch=1)),
 ]
 READS: list[tuple[UnaryMethod[Any, Any], Message]] = [
     (LIST_TOPICS, ListTopicsRequest()),
