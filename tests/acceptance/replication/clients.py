@@ -84,15 +84,18 @@ class Writer:
         await producer.start()
         tellers = [_Teller(run, writing) for writing in writings]
         value = number * VALUES_OF_ONE_PRODUCER
-        while not self.stopping and run.now_s() < end_s:
-            for _ in range(rng.choice((1, 1, 1, 2, 5, 40))):
-                teller = rng.choice(tellers)
-                await teller.send(producer, value)
-                value += 1
-            await asyncio.sleep(rng.random() * PAUSE_S)
-        crashes = not self.stopping and rng.random() < 0.5
-        await producer.close(timeout_ms=0 if crashes else None)
-        await asyncio.gather(*(teller.end() for teller in tellers))
+        crashes = True
+        try:
+            while not self.stopping and run.now_s() < end_s:
+                for _ in range(rng.choice((1, 1, 1, 2, 5, 40))):
+                    teller = rng.choice(tellers)
+                    await teller.send(producer, value)
+                    value += 1
+                await asyncio.sleep(rng.random() * PAUSE_S)
+            crashes = not self.stopping and rng.random() < 0.5
+        finally:
+            await producer.close(timeout_ms=0 if crashes else None)
+            await asyncio.gather(*(teller.end() for teller in tellers))
 
 
 class _Teller:
