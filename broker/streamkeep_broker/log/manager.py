@@ -187,6 +187,8 @@ class LogManager:
         home.directory.check_readable()
         name = PartitionName(topic, partition, topic_id)
         path = home.path / directory_name(topic_id, topic, partition)
+        if home.is_leaving(path.name):
+            raise StorageFailedError(f"{path} is still on its way out")
         try:
             self._disk.make_directories(path)
             recovered = self._recover(settings, path, BEGINNING)
@@ -317,6 +319,7 @@ class LogManager:
         except OSError as error:
             home.write_failed(error)
             return
+        home.checkpointed = found.checkpoints
         for name, log in recovered.items():
             before = self._logs.get((found.logs[name].topic_id, found.logs[name].partition))
             added = self._add(home, found.logs[name], log, UNKNOWN_SETTINGS)

@@ -47,6 +47,11 @@ class OpenDirectory:
         self._checkpointing = asyncio.Lock()
         self._checkpoints_on_disk: dict[str, Checkpoint] | None = None
         self._aside_before = 0
+        self.checkpointed: dict[str, Checkpoint] = {}
+        """Of which logs the checkpoint file on disk may speak."""
+        self._leaving: dict[str, bool] = {}
+        """Names of logs that were let go, and whether their directories have been renamed."""
+        self._leaving_is_awaited = False
 
     @property
     def path(self) -> Path:
@@ -106,12 +111,14 @@ class OpenDirectory:
     async def write_checkpoint(self) -> None:
         """The same; raises OSError."""
         async with self._checkpointing:  # or an older one might be written over a newer one
+            gone = [name for name, is_renamed in self._leaving.items() if is_renamed]
             checkpoints = await self._collect_checkpoints()
-            if checkpoints == self._checkpoints_on_disk:
-                return
-            self._checkpoints_on_disk = None
-            await self.volume.keep_house(partial(write_checkpoints, self._disk, self.path, checkpoints))
-            self._checkpoints_on_disk = checkpoints
+            if checkpoints != self._checkpoints_on_disk:
+                self._checkpoints_on_disk = None
+                self.checkpointed = self.checkpointed | checkpoints
+                await self.volume.keep_house(partial(write_checkpoints, self._disk, self.path, checkpoints))
+                self._checkpoints_on_disk = self.checkpointed = checkpoints
+            self._forget_names(gone)
 
     async def _collect_checkpoints(self) -> dict[str, Checkpoint]:
         checkpoints = {}
@@ -134,14 +141,32 @@ class OpenDirectory:
         for segment in unneeded:
             self.removals.put(partial(_remove_segment, self._disk, segment))
 
+    def is_leaving(self, name: str) -> bool:
+        """A log of that name was let go and there cannot be a new one yet: `on_change` tells when there can.
+
+        Its directory must be out of the way, and its checkpoint, which would be taken for the new one's.
+        """
+        is_leaving = name in self._leaving or name in self.logs
+        self._leaving_is_awaited = self._leaving_is_awaited or is_leaving
+        return is_leaving
+
+    def _forget_names(self, gone: list[str]) -> None:
+        for name in gone:
+            del self._leaving[name]
+        if gone and self._leaving_is_awaited:
+            self._leaving_is_awaited = False
+            self.volume.on_change(self.directory)
+
     def delete(self, name: str) -> None:
         """The log is gone for good: its directory is renamed once no flush uses it, and removed later."""
         log = self.logs.pop(name)
+        self._leaving[name] = False
         self.volume.flusher.forget(log, partial(self._put_away, log))
 
     def set_aside(self, name: str) -> None:
         """The log is not to be used, and stays on disk: its directory is renamed once no flush uses it."""
         log = self.logs.pop(name)
+        self._leaving[name] = False
         self.volume.flusher.forget(log, partial(self._put_aside, log))
 
     def _put_away(self, log: PartitionLog) -> None:
@@ -158,11 +183,14 @@ class OpenDirectory:
         aside = self.free_name(log.path.name, suffix)
         try:
             self._disk.rename(log.path, aside)
-        except OSError:
+        except OSError:  # it stays among those that leave: nothing may take its place
             _logger.exception("%s could not be renamed to %s", log.path, aside)
             log.close_files()
             return None
         self.volume.flusher.add_names(self.path)
+        self._leaving[log.path.name] = True
+        if log.path.name not in self.checkpointed:
+            self._forget_names([log.path.name])
         return aside
 
     def remove_leftovers(self, names: list[str]) -> None:

@@ -14,6 +14,7 @@ from streamkeep_common.errors import ClusterMismatchError, StorageFailedError
 from streamkeep_common.settings import TopicSettings
 from streamkeep_proto.v1 import broker_pb2
 from tests.sim.simulation import Simulation, run_simulation
+from tests.unit.broker.log_manager.hand_worker import passes
 from tests.unit.broker.log_manager.host import (
     MIB,
     ONE,
@@ -409,3 +410,29 @@ async def test_a_directory_that_this_broker_does_not_have_cannot_be_given_a_log(
     with pytest.raises(StorageFailedError, match="no log directory"):
         manager.create(TOPIC_ID, "t", 0, b"?" * 16, TopicSettings.of())
     await manager.stop()
+
+
+@simulated
+async def test_a_log_that_comes_back_waits_until_the_one_before_is_out_of_its_way(sim: Simulation) -> None:
+    """A replica that is moved away and back: the old directory is renamed after the flush, and the old
+    checkpoint must not speak of the new log."""
+    host = Host(sim)
+    manager = await host.start(checkpoint_ms=1000)
+    log = create(manager)
+    await acknowledge(manager, log, b"one", b"two", b"three")
+    await manager.checkpoint()
+    append(manager, log, b"a flush is under way")
+    await passes()
+    manager.delete(TOPIC_ID, 0)
+    with pytest.raises(StorageFailedError, match="on its way out"):
+        create(manager)
+    host.changes.clear()
+    await host.machine.clock.sleep(2)
+    assert host.changes == [manager.directories[0]]
+    log = create(manager)
+    assert log.log_end_offset == 0
+    await acknowledge(manager, log, b"new")
+    host.die(power_cut=True)
+    (log,) = await host.start()
+    assert not log.defects
+    assert log.log_end_offset == 1
