@@ -268,7 +268,7 @@ class SimDisk:
         self.remove_file(BOOT_ID)
         boot_id = uuid.UUID(int=self._rng.getrandbits(128), version=4)
         file = self.open(BOOT_ID, create=True)
-        file.append([f"{boot_id}\n".encode()])
+        self._file(BOOT_ID).append(f"{boot_id}\n".encode())  # it takes no room
         file.close()
         self._sync_all()
 

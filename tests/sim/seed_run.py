@@ -20,6 +20,8 @@ MIN_FAULTS = 20
 PAUSE_S = (0.3, 3.0)
 CONCURRENT_FAULTS = 4
 MAX_TIME_S = 600
+MAX_STEPS = 1_000_000
+"""Several times what a seed takes: somebody runs in circles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def run_story(
     logging.disable(logging.CRITICAL)
     try:
         with shortened:
-            result = run_simulation(seed, remember, max_time_s=MAX_TIME_S)
+            result = run_simulation(seed, remember, max_time_s=MAX_TIME_S, max_steps=MAX_STEPS)
     except Exception as reason:  # whatever it is, its seed must be known
         raise SeedFailedError(seed, reason, list(recent)) from reason
     finally:
@@ -96,11 +98,14 @@ async def trouble(
         await task
 
 
-async def until(condition: Callable[[], bool], within_s: float, promise: str) -> None:
-    """Wait for it; AssertionError with the promise if it takes longer."""
+async def until(
+    condition: Callable[[], bool], within_s: float, promise: str, *, instead: Callable[[], object] = str
+) -> None:
+    """Wait for it; AssertionError with the promise, and with what is `instead`, if it takes longer."""
     deadline = asyncio.get_running_loop().time() + within_s
     while not condition():
-        assert asyncio.get_running_loop().time() < deadline, f"not within {within_s} s: {promise}"
+        is_late = asyncio.get_running_loop().time() >= deadline
+        assert not is_late, f"not within {within_s} s: {promise} {instead()}"
         await asyncio.sleep(0.02)
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, deque
 
-ROUTINE = ("network.", "read confirmed", "refused.", "no answer", "stale answer", "create.", "delete.")
+ROUTINE = (
+    "network.",
+    "read confirmed",
+    "refused.",
+    "no answer",
+    "stale answer",
+    "create.",
+    "delete.",
+    "commit",
+    "produce ",
+    "duplicate answered",
+)
 """Kinds of events of which there are so many that they hide the others."""
 
 

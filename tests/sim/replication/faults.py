@@ -153,6 +153,41 @@ async def fill_disk(world: World, rng: random.Random) -> None:
         world.may_end.discard(each.name)
 
 
+# --- operators ---
+
+
+async def reassign(world: World, rng: random.Random) -> None:
+    """Some partitions go to other brokers; it may be called off before that is complete."""
+    partitions = rng.sample(list(world.ledgers), rng.randint(1, 3))
+    targets = {}
+    for topic_partition in partitions:
+        image = world.partition_image(topic_partition)
+        wanted = len(image.target_replicas)
+        if rng.random() < 0.2 and wanted > 1:
+            wanted = rng.choice((2, 3))
+        targets[topic_partition] = rng.sample(list(world.brokers), min(wanted, len(world.brokers)))
+    note(world, "reassignment asked", targets)
+    await world.as_operator(world.admin.reassign_partitions(targets))
+    if rng.random() < 0.4:
+        await asyncio.sleep(rng.uniform(0.0, 1.0))
+        note(world, "cancellation asked")
+        await world.as_operator(world.admin.cancel_reassignments(partitions))
+
+
+async def prefer_leaders(world: World, rng: random.Random) -> None:
+    note(world, "preferred leaders asked")
+    await world.as_operator(world.admin.elect_leaders())
+
+
+async def delete_records(world: World, rng: random.Random) -> None:
+    """Up to any readable offset, which need not be where a batch begins."""
+    topic_partition = rng.choice(list(world.ledgers))
+    history = world.history(topic_partition)
+    before_offset = rng.randint(history.log_start, max(history.log_start, history.committed_end))
+    note(world, "records deleted", f"{topic_partition} before {before_offset}")
+    await world.as_operator(world.admin.delete_records({topic_partition: before_offset}))
+
+
 # --- the network ---
 
 
@@ -202,6 +237,9 @@ FAULTS: dict[Fault, int] = {
     faults.split: 4,
     faults.break_connections: 2,
     isolate_leader: 3,
+    reassign: 4,
+    prefer_leaders: 1,
+    delete_records: 2,
     worsen_weather: 3,
 }
 """And how often each is chosen, relative to the others."""

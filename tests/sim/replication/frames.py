@@ -17,7 +17,7 @@ class LogFiles:
     def __init__(self, log: PartitionLog, disk: SimDisk) -> None:
         self.log = log
         self.is_broken = False
-        """A frame was not whole: nothing behind it is read any more."""
+        """A frame was not whole: what is behind it in its segment was not read."""
         self._disk = disk
         self._segment = -1
         self._position = 0
@@ -26,13 +26,14 @@ class LogFiles:
         """What was appended since the last time."""
         frames: list[Frame] = []
         for segment in self.log.segments:
-            if segment.base_offset < self._segment or self.is_broken:
+            if segment.base_offset < self._segment:
                 continue
             if segment.base_offset > self._segment:
                 self._segment, self._position = segment.base_offset, 0
             if self._position < segment.size:
                 content = self._disk.peek(segment.path, self._position, segment.size)
-                self._position += self._unpack(content, frames)
+                self._position = segment.size
+                self._unpack(content, frames)
         return frames
 
     def read_all(self) -> list[Frame]:
@@ -41,7 +42,7 @@ class LogFiles:
         self._segment, self._position = -1, 0
         return self.read_on()
 
-    def _unpack(self, content: bytes, frames: list[Frame]) -> int:
+    def _unpack(self, content: bytes, frames: list[Frame]) -> None:
         position = 0
         while position < len(content):
             try:
@@ -54,4 +55,3 @@ class LogFiles:
             digest = hashlib.blake2b(frame, digest_size=12).digest()
             frames.append(Frame(header.base_offset, header.next_offset, header.leader_epoch, digest))
             position += len(frame)
-        return position

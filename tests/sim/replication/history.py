@@ -165,6 +165,8 @@ class PartitionHistory:
                 f"{replica.name} acknowledged {promised[:3]} and starts with "
                 f"{frames[-1][:3] if frames else 'nothing'}",
             )
+        if replica.is_damaged:
+            replica.acknowledged_end = 0
         replica.frames.clear()
         replica.high_watermark = 0
         replica.start_offset = frames[0].base_offset if frames else replica.start_offset

@@ -79,9 +79,13 @@ class ReplicationJudge:
         for log, lowest_end in changed.logs.items():
             self._log_moved(self._files[process], host, log, lowest_end)
         for partition in changed.partitions:
-            self._partition_moved(host, partition)
+            if partition.leads:
+                self._leads(host, partition)
         for log in changed.logs:
             self._watermark_moved(host, log)
+        for partition in changed.partitions:
+            if not partition.leads:
+                self._leads_no_more(host, partition)
 
     def _history(self, log: PartitionLog) -> PartitionHistory:
         key = (log.topic_id, log.partition)
@@ -100,7 +104,7 @@ class ReplicationJudge:
             self._opened(history, replica, files[log])
         elif lowest_end < replica.end_offset or not self._read_on(history, replica, files[log]):
             self._read_again(history, replica, files[log], min(lowest_end, log.log_end_offset))
-        replica.acknowledged_end = log.acknowledged_end
+        replica.acknowledged_end = max(replica.acknowledged_end, log.acknowledged_end)
         history.log_start = max(history.log_start, log.log_start_offset)
         ledger = self._ledgers.get(TopicPartition(log.topic, log.partition))
         if ledger is not None:
@@ -111,6 +115,8 @@ class ReplicationJudge:
         frames = files.read_all()
         if files.log.defects or files.is_broken:
             require(replica.damages, DURABLE, f"{replica.name} is corrupt: {files.log.defects}")
+            replica.high_watermark = 0
+            return
         history.restart(replica, frames, acknowledged_end=replica.acknowledged_end)
         if not frames:
             replica.start_offset = files.log.log_end_offset
@@ -128,13 +134,16 @@ class ReplicationJudge:
     ) -> None:
         """The log was cut, or begun anew; and may have grown again since."""
         frames = files.read_all()
+        if files.is_broken:
+            history.cut(replica, lowest_end)
+            return
         begin = frames[0].base_offset if frames else files.log.log_end_offset
         first_kept = replica.frame_at(begin)
         if frames and first_kept == frames[0]:
             kept = [frame for frame in frames if replica.frame_at(frame.base_offset) == frame]
             history.cut(replica, kept[-1].next_offset)
             frames = frames[len(kept) :]
-        elif not frames and replica.start_offset == begin:
+        elif not frames and replica.start_offset == begin and not replica.is_damaged:
             history.cut(replica, begin)
         else:
             history.begin(replica, begin)
@@ -142,23 +151,21 @@ class ReplicationJudge:
 
     # --- what replicas say ---
 
-    def _partition_moved(self, host: BrokerHost, partition: Partition) -> None:
+    def _leads(self, host: BrokerHost, partition: Partition) -> None:
         log = partition.log
         history = self._history(log)
-        key = (log.topic_id, log.partition)
-        if not partition.leads:
-            history.leads_no_more(host.number)
-            if self.leaders.get(key) is partition:
-                del self.leaders[key]
-            return
-        if self.leaders.get(key) is not partition or not history.leads_in(
-            host.number, partition.leader_epoch
-        ):
+        known = self.leaders.get((log.topic_id, log.partition))
+        if known is not partition or not history.leads_in(host.number, partition.leader_epoch):
             history.lead(history.replica(host.number), partition.leader_epoch)
-        known = self.leaders.get(key)
         if known is None or known.leader_epoch <= partition.leader_epoch:
-            self.leaders[key] = partition
+            self.leaders[log.topic_id, log.partition] = partition
         self._require_superset(partition)
+
+    def _leads_no_more(self, host: BrokerHost, partition: Partition) -> None:
+        log = partition.log
+        self._history(log).leads_no_more(host.number)
+        if self.leaders.get((log.topic_id, log.partition)) is partition:
+            del self.leaders[log.topic_id, log.partition]
 
     def _require_superset(self, partition: Partition) -> None:
         """The leader counts everybody whom the coordinators call in sync, if it is still their leader."""

@@ -10,7 +10,14 @@ async def recover(world: World) -> None:
     """Somebody decides, all replicas are in sync, everybody makes progress, everything is read."""
     await until(lambda: world.active() is not None, 15, "there is an active coordinator")
     await until(lambda: _all_live(world), 20, "every broker is unfenced")
-    await until(lambda: _all_in_sync(world), 30, "every replica is in sync")
+    await until(lambda: not _without_leader(world, by_force=False), 20, "partitions have leaders")
+    await world.force_leaders()
+    await until(
+        lambda: not _out_of_sync(world),
+        30,
+        "every replica is in sync",
+        instead=lambda: _out_of_sync(world),
+    )
     written = [writer.acknowledged for writer in world.writers]
     await until(
         lambda: all(
@@ -33,17 +40,24 @@ def _all_live(world: World) -> bool:
     return all(number in image.brokers and not image.brokers[number].fenced for number in world.brokers)
 
 
-def _all_in_sync(world: World) -> bool:
-    """And none is being moved."""
-    topics = world.judge.metadata.image.topics.values()
-    return all(
-        set(partition.isr) == set(partition.replicas)
-        and partition.leader
-        and not partition.adding_replicas
-        and not partition.removing_replicas
-        for topic in topics
+def _without_leader(world: World, *, by_force: bool) -> bool:
+    """Some partition has none; those that need force to get one count only with `by_force`."""
+    images = [world.partition_image(each) for each in world.ledgers]
+    return any(not image.leader and (by_force or not image.last_members) for image in images)
+
+
+def _out_of_sync(world: World) -> list[str]:
+    """Or without a leader, or being moved."""
+    metadata = world.judge.metadata
+    return [
+        f"{metadata.name_of(partition)} {partition[2:3]} {partition[4:]}"
+        for topic in metadata.image.topics.values()
         for partition in topic.partitions
-    )
+        if set(partition.isr) != set(partition.replicas)
+        or not partition.leader
+        or partition.adding_replicas
+        or partition.removing_replicas
+    ]
 
 
 def _all_read(world: World) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
 
+from streamkeep_broker.services import followed, push_session
+from streamkeep_common.limits import KIB
 from tests.sim.replication.counting import counting
 from tests.sim.replication.faults import FAULTS
 from tests.sim.replication.recovery import recover
@@ -12,6 +15,12 @@ from tests.sim.replication.watching import Watch
 from tests.sim.replication.world import World
 from tests.sim.seed_run import Result, run_story, trouble
 from tests.sim.simulation import Simulation
+
+SMALLER = (
+    (followed, "FAR_BEHIND_BYTES", 8 * KIB),
+    (followed, "CAUGHT_UP_BYTES", 2 * KIB),
+    (push_session, "CHUNK_BYTES", 4 * KIB),
+)
 
 
 async def story(simulation: Simulation, watch: Watch) -> Result:
@@ -30,6 +39,8 @@ def shortened(watch: Watch) -> Iterator[None]:
     """What is far, late or large in a real cluster is so sooner here; and all is watched."""
     with ExitStack() as stack:
         stack.enter_context(watch.watching())
+        for module, name, value in SMALLER:
+            stack.enter_context(patch.object(module, name, value))
         yield
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from streamkeep import Admin, Client, TopicPartition
 from streamkeep.errors import StreamkeepError
 from streamkeep_common.errors import StorageFailedError
+from streamkeep_common.image import PartitionImage
 from streamkeep_common.methods import EXCHANGE
 from tests.sim.faults import ROOM_BYTES, Victim, shuffled_sides
 from tests.sim.network_weather import MessageWeather
@@ -18,6 +19,7 @@ from tests.sim.quorum.cluster import CoordinatorHost, address_of
 from tests.sim.quorum.judge import Judge
 from tests.sim.quorum.sessions import Troubles
 from tests.sim.replication.clients import Reader, Writer, cancelled
+from tests.sim.replication.history import PartitionHistory
 from tests.sim.replication.hosts import BrokerHost
 from tests.sim.replication.judge import ReplicationJudge
 from tests.sim.replication.ledger import PartitionLedger
@@ -181,7 +183,14 @@ class World:
 
     def _start_reader(self, name: str, *, rack: str = "") -> None:
         machine = self.simulation.machine(name)
-        reader = Reader(machine, name, self.coordinator_addresses, self.ledgers, rack=rack)
+        reader = Reader(
+            machine,
+            name,
+            self.coordinator_addresses,
+            self.ledgers,
+            note=self.simulation.note,
+            rack=rack,
+        )
         self._reading.append(machine.spawn(reader.run()))
         self.judge.guard(self._reading[-1])
 
@@ -217,6 +226,15 @@ class World:
         for writer in self.writers:
             writer.stop()
         await until(lambda: all(task.done() for task in self._writing), 40, "all that is written is answered")
+
+    async def force_leaders(self) -> None:
+        """Where nobody is left who may lead: as an operator who knows that nothing more comes back."""
+        lost = [each for each in self.ledgers if self.partition_image(each).last_members]
+        for topic_partition in lost:
+            image = self.partition_image(topic_partition)
+            self.judge.metadata.forced.add((image.topic_id, image.partition))
+        if lost:
+            await self.as_operator(self.admin.elect_leaders(lost, unclean=True))
 
     def read_again(self) -> None:
         """One more reader, from the beginning of what is left."""
@@ -292,6 +310,16 @@ class World:
             ):
                 found = (inside.driver.term, host)
         return None if found is None else found[1]
+
+    def partition_image(self, topic_partition: TopicPartition) -> PartitionImage:
+        """As it was committed last."""
+        image = self.judge.metadata.image
+        topic_id = image.topic_ids[topic_partition.topic]
+        return image.topics[topic_id].partitions[topic_partition.partition]
+
+    def history(self, topic_partition: TopicPartition) -> PartitionHistory:
+        image = self.partition_image(topic_partition)
+        return self.judge.histories[image.topic_id, image.partition]
 
     # --- processes that end by themselves ---
 
