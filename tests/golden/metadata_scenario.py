@@ -1,7 +1,8 @@
 """Runs a scenario script of the metadata machine and writes down all that it does.
 
 A script is a list of steps: a comment or none, a command line, `----`, and the expected trace up to a blank
-line: the records that the command commits, and its answer. See `_COMMANDS` for the commands.
+line: the records that the command commits, and its answer. See `_COMMANDS` and `placement_commands` for
+the commands.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from streamkeep_proto.v1.coordinator_pb2 import (
 )
 from streamkeep_proto.v1.errors_pb2 import ErrorCode
 from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, QuorumMember, QuorumRecord
+from tests.golden import placement_commands
 from tests.unit.common.image.records import first_entry_at_level_1
 
 Options = dict[str, str]
@@ -103,7 +105,10 @@ class Scenario:
         options = dict(word.split("=", 1) for word in words if "=" in word)
         names = [word for word in words if "=" not in word]
         try:
-            lines = _COMMANDS[verb](self, names, options)
+            if verb in placement_commands.COMMANDS:
+                lines = self.commit(placement_commands.COMMANDS[verb](self.image, names, options))
+            else:
+                lines = _COMMANDS[verb](self, names, options)
         except StreamkeepError as error:
             lines = [f"{ErrorCode.Name(error.code)}: {error.message}"]
         return "".join(f"{line}\n" for line in lines)
@@ -316,6 +321,8 @@ class Scenario:
             return [f"{answer.first_producer_id} and {answer.count - 1} more"]
         if isinstance(answer, UpgradeFeaturesResponse):
             return [f"from level {answer.previous_level} to {answer.level}"]
+        if isinstance(answer, tuple):
+            return list(answer)
         outcomes = getattr(answer, "outcomes", None)
         return [str(answer)] if outcomes is None else [_outcome(each) for each in outcomes]
 

@@ -97,7 +97,7 @@ def cancel_reassignment(
     if dropped and not record.partition_placement.partition.leader:
         raise InvalidReplicaAssignmentError(
             f"it cannot be cancelled now: none of brokers {_ids(before.replicas)} is in sync and alive, "
-            f"and the copy of {_ids(dropped)}, which may have records that they lack, would go"
+            f"and the copy of {_ids(sorted(dropped))}, which may have records that they lack, would go"
         )
     return record
 
@@ -181,4 +181,4 @@ def _directory(partition: PartitionImage, broker_id: int) -> bytes:
 
 
 def _ids(brokers: Collection[int]) -> str:
-    return ", ".join(map(str, sorted(brokers))) or "none"
+    return ", ".join(map(str, brokers)) or "none"
