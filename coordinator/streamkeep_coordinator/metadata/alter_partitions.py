@@ -99,7 +99,6 @@ class _Altering:
             proposed,
             min_insync_replicas=min_insync_replicas(topic),
             unclean=is_unclean_allowed(topic),
-            leaving=self._leaving,
         )
 
     def _check_leader(self, name: str, current: PartitionImage, item: AlterPartition) -> None:
