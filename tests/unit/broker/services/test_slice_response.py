@@ -7,6 +7,7 @@ import pytest
 from streamkeep_broker.services.slice_response import RESPONSE_BYTES, ResponseBuilder
 from streamkeep_proto.v1.broker_pb2 import FetchedPartition, FetchResponse
 from streamkeep_proto.v1.records_pb2 import LogSegment, RecordBatch
+from streamkeep_proto.v1.replication_pb2 import FollowEnd, ReplicaPush, ReplicateResponse
 
 
 def header(subscription: int = 1) -> FetchedPartition:
@@ -48,3 +49,15 @@ def test_the_room_shrinks_as_slices_are_added() -> None:
     response = ResponseBuilder()
     response.add(header(), b"\0" * RESPONSE_BYTES)
     assert response.room_bytes <= 0
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 2_097_152])
+def test_a_push_to_a_follower_has_the_same_shape(size: int) -> None:
+    frames = LogSegment(batches=[RecordBatch(base_offset=7, records=b"x" * size)]).SerializeToString()
+    push = ReplicaPush(subscription=3, previous_end_offset=7, high_watermark=5, log_start_offset=1)
+    ended = ReplicaPush(subscription=4, end=FollowEnd(behind=True))
+    response = ResponseBuilder()
+    response.add(push, frames)
+    response.add(ended)
+    push.frames = frames
+    assert ReplicateResponse.FromString(response.finish()) == ReplicateResponse(pushes=[push, ended])
