@@ -54,7 +54,7 @@ def test_a_topic_is_created_altered_listed_and_deleted(streamctl: Streamctl) -> 
     assert unchanged["settings"]["segment_bytes"] == str(2**30)
     streamctl("topic", "delete", "life", "--dry-run")
     listed = streamctl("topic", "list", "-o", "json").json
-    assert {"name": "life", "id": created["id"], "partitions": 2, "replication_factor": 1} in listed
+    assert {"name": "life", "id": created["id"], "partitions": 2, "replication_factor": 3} in listed
     streamctl("topic", "delete", "life")
     assert "life" not in {topic["name"] for topic in streamctl("topic", "list", "-o", "json").json}
 
