@@ -171,9 +171,10 @@ class BrokerSession:
 
     async def _relocate(self) -> None:
         """Once a session, when the broker is up: its replicas that lost their directory get another one."""
-        while not self._relocated:
-            done = await self._controller.execute(self._command(relocate_replicas))
-            self._relocated = not done.answer
+        relocate = self._command(relocate_replicas)
+        while not self._relocated and relocate(self._controller.image).records:
+            await self._controller.execute(relocate)
+        self._relocated = True
 
     def _command(self, decide: Callable[..., Decision[R]], **arguments: object) -> Command[R]:
         return partial(decide, broker_id=self._broker_id, broker_epoch=self._broker_epoch, **arguments)

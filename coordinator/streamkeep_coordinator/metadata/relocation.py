@@ -19,19 +19,19 @@ from streamkeep_coordinator.metadata.placement import Placement
 from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, PartitionPlacementRecord
 
 
-def relocate_replicas(image: ClusterImage, broker_id: int, broker_epoch: int) -> Decision[bool]:
-    """For a broker that has registered; as many as fit into one entry. True if there were any: ask again.
+def relocate_replicas(image: ClusterImage, broker_id: int, broker_epoch: int) -> Decision[int]:
+    """For a broker that has registered; as many as fit into one entry. How many; ask until there are none.
 
-    Below feature level 3 none does.
+    Below feature level 3 there are none.
     """
     broker = current_broker(image, broker_id, broker_epoch)
     draft = Draft(image)
     if image.feature_level < REPLICATION_FEATURE_LEVEL or not broker.directory_ids:
-        return draft.decide(False)
+        return draft.decide(0)
     placement = Placement(image)
     lost = list(islice(_lost_replicas(image, broker_id), MAX_PLACEMENTS_PER_ENTRY))
     draft.write(*(_elsewhere(partition, broker_id, placement.directory(broker)) for partition in lost))
-    return draft.decide(bool(lost))
+    return draft.decide(len(lost))
 
 
 def _lost_replicas(image: ClusterImage, broker_id: int) -> Iterator[PartitionImage]:
