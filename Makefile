@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.synced
 SYNC   := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --no-cache --frozen --all-extras
 CODE   := client coordinator broker cli tests scripts
 
-.PHONY: setup demo test check protos bench flights metadata-scale memory crash sim mutants failover soak history damage docs fmt clean
+.PHONY: setup demo test check protos bench flights metadata-scale memory catch-up crash sim mutants failover soak history damage docs fmt clean
 
 setup: $(STAMP)
 
@@ -62,9 +62,13 @@ flights: setup
 metadata-scale: setup
 	$(BIN)/python -m tests.bench.metadata_scale
 
-# Resident sizes: idle, 2,000 partitions, 200 clients that send as fast as they can.
+# Sizes: a cluster that idles, 2,000 partitions, 200 clients that send as fast as they can.
 memory: setup
 	$(BIN)/python -m tests.acceptance.memory
+
+# A replica that is a GB behind catches up: how fast, and what producers notice.
+catch-up: setup
+	$(BIN)/python -m tests.acceptance.replication.catch_up
 
 # Real processes: how long metadata and record writes stop when one of them dies, hangs or leaves; PEER=kafka:
 # and those of a real Kafka. What a second of the metadata log holds.

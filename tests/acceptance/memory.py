@@ -2,9 +2,10 @@
 
     python -m tests.acceptance.memory
 
-Prints resident sizes in MiB beside their bounds; exit code 1 if one is passed. The flooding clients never
-read an answer, so that both promises are tried at once: what is under way is bounded for each connection
-and for the broker.
+Prints sizes in MiB beside their bounds; exit code 1 if one is passed. Of a whole cluster it is what all of
+them take together, pages that they share counted once (PSS); of one process what is resident. The flooding
+clients never read an answer, so that both promises are tried at once: what is under way is bounded for each
+connection and for the broker.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from streamkeep import Admin, Producer
@@ -22,6 +24,7 @@ from streamkeep_common.seams.real.network import GrpcNetwork
 from streamkeep_proto.v1.broker_pb2 import InitProducerRequest, PartitionBatch, ProduceRequest
 from tests.bench.peers.streamkeep import Streamkeep
 
+NODES, CLUSTER_MIB = 3, 230
 IDLE_MIB = 55
 PARTITIONS, PARTITIONS_MIB = 2_000, 150
 CLIENTS, FLOOD_MIB = 200, 768
@@ -30,7 +33,16 @@ BATCH_VALUES: list[bytes | None] = [b"x" * 1000] * 250
 
 
 def resident_mib(pid: int, field: str = "VmRSS") -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+    return _size_mib(pid, "status", field)
+
+
+def shared_once_mib(pids: Iterable[int]) -> float:
+    """The proportional set sizes of these processes, together."""
+    return sum(_size_mib(pid, "smaps_rollup", "Pss:") for pid in pids)
+
+
+def _size_mib(pid: int, file: str, field: str) -> float:
+    for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
         if line.startswith(field):
             return int(line.split()[1]) / 1024
     raise AssertionError(f"no {field} for process {pid}")
@@ -108,14 +120,27 @@ def run(cluster: Streamkeep) -> bool:
     return held & verdict(f"peak under {CLIENTS} clients ({sent:,} batches of 250 KB taken)", peak, FLOOD_MIB)
 
 
+def run_idle(cluster: Streamkeep) -> bool:
+    async def until_ready() -> None:
+        async with Admin(cluster.bootstrap) as admin:
+            await admin.create_topic("t", partitions=6)
+
+    asyncio.run(until_ready())
+    what = f"idle cluster of {NODES} coordinators and {NODES} brokers, PSS"
+    return verdict(what, shared_once_mib(cluster.pids()), CLUSTER_MIB)
+
+
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="streamkeep-memory-") as folder:
-        cluster = Streamkeep(Path(folder))
-        cluster.start()
-        try:
-            return 0 if run(cluster) else 1
-        finally:
-            cluster.stop()
+    held = True
+    for nodes, measured in ((NODES, run_idle), (1, run)):
+        with tempfile.TemporaryDirectory(prefix="streamkeep-memory-") as folder:
+            cluster = Streamkeep(Path(folder), nodes)
+            cluster.start()
+            try:
+                held &= measured(cluster)
+            finally:
+                cluster.stop()
+    return 0 if held else 1
 
 
 if __name__ == "__main__":
