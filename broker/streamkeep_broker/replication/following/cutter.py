@@ -33,13 +33,9 @@ class Cutter:
         """The log was deleted, or set aside: nothing is to be done to it any more."""
         return self._logs.get(self._log.topic_id, self._log.partition) is not self._log
 
-    @property
-    def is_torn(self) -> bool:
-        """Its files are being changed, or that failed halfway: only another cut puts that right."""
-        return self._log.is_suspended and not self.is_gone
-
     def begin(self, cut: CutTo | BeginAnew, then: Then) -> None:
-        """Call `then` when it is done, with what kept it from being done."""
+        """Call `then` when it is done, or with what kept it from being done; the log is whole then, or its
+        disk has failed for ever."""
         assert not self.is_busy
         self._task = run_for_ever(self._carry_out(cut, then), self._on_failure)
 

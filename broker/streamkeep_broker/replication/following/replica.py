@@ -121,12 +121,12 @@ class FollowedReplica:
         self._carry_out(state.follow(hint.leader_epoch))
 
     def leave(self, newer: LeaderHint | None) -> None:
-        """Follow nobody. A cut of the log is brought to its end all the same."""
+        """Follow nobody. A cut of the log that is under way goes on."""
         self._leave_stream(newer)
         self._state.leave()
         self._link = None
         if not self._cutter.is_busy:
-            self._go_on(None)
+            self._let_go()
 
     async def settled(self) -> None:
         """Return when the log is not being cut."""
@@ -137,12 +137,14 @@ class FollowedReplica:
     def start(self, subscription: int) -> FollowStart | None:
         """What to ask the leader for. None if the own log must be put right first."""
         log = self._log
-        if log.defects:
-            self._fail(CorruptLogError(str(log.defects[0])))
+        try:
+            self._logs.directory_of(log).check_readable()
+            if log.defects:
+                raise CorruptLogError(str(log.defects[0]))
+        except StreamkeepError as error:
+            self._fail(error)
             return None
-        if self._cutter.is_torn:
-            self._go_on(None)
-            return None
+        assert not log.is_suspended, "what changes files behind a log's back is waited for"
         self._state.start(subscription)
         return FollowStart(
             subscription=subscription,
@@ -249,31 +251,26 @@ class FollowedReplica:
 
     def _was_cut(self, error: StreamkeepError | None) -> None:
         self.partition.is_being_cut = False
-        self._go_on(self._state.cut() if error is None else self._state.failed(error))
-
-    def _go_on(self, instruction: Instruction | None) -> None:
-        """Carry it out. But a log that was cut halfway is mended first, and one whose partition follows
-        nobody any more is let go of."""
-        is_torn = self._cutter.is_torn
-        if is_torn and not isinstance(instruction, Wait | Damaged):
-            self._leave_stream(None)
-            self._carry_out(self._state.mend(self._log))
-        elif is_torn or self._state.follows:
+        instruction = self._state.cut() if error is None else self._state.failed(error)
+        if self._state.follows:
             self._carry_out(instruction)
         else:
-            self._on_idle(self.partition)
-            self.partition.take_office()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._on_idle(self.partition)
+        self.partition.take_office()
 
     def _retry(self) -> None:
         """The wait is over. A disk is asked first: the leader would send a whole window for nothing."""
         self._timer = None
-        if self._state.waits_for_disk and not self._cutter.is_gone:
+        if self._state.waits_for_disk:
             try:
                 self._logs.directory_of(self._log).check_appendable(self._log.settings.min_free_bytes)
             except StreamkeepError as error:
                 self._carry_out(self._state.failed(error))
                 return
-        self._go_on(self._state.retry() if self._state.follows else None)
+        self._carry_out(self._state.retry())
 
     def _say(self, reason: StreamkeepError) -> None:
         text = str(reason)

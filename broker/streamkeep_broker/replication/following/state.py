@@ -171,13 +171,6 @@ class FollowState:
 
     # --- what was carried out, and what went wrong ---
 
-    def mend(self, log: FollowerLog) -> CutTo:
-        """An earlier cut did not come to its end: nobody knows what the log holds before it is recovered."""
-        assert self.phase is not Phase.CUTTING
-        self._wait_for_stream()
-        self.phase = Phase.CUTTING
-        return CutTo(log.log_end_offset)
-
     def cut(self) -> Join | None:
         """The log is cut, or has begun anew."""
         assert self.phase is Phase.CUTTING
@@ -196,7 +189,7 @@ class FollowState:
         return wait
 
     def retry(self) -> Join:
-        """The wait is over, and the log is whole."""
+        """The wait is over."""
         assert self.follows and self.phase is Phase.BROKEN and not self.is_damaged
         self._wait_for_stream()
         return Join(self.lane)

@@ -199,10 +199,8 @@ def test_a_damaged_log_stays_as_it_is_until_it_is_followed_again() -> None:
     assert not state.is_damaged
 
 
-def test_a_log_that_was_cut_halfway_is_mended_before_anything_else() -> None:
+def test_a_cut_that_failed_is_asked_for_again() -> None:
     state = following()
     state.ended(diverged(2, 1), log_of(2, 2))
     assert isinstance(state.failed(DiskFullError("no room")), Wait)
-    assert state.mend(log_of(2, 2)) == CutTo(2)
-    assert state.phase is Phase.CUTTING
-    assert state.cut() == Join(Lane.LIVE)
+    assert state.retry() == Join(Lane.LIVE)

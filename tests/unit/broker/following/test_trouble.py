@@ -7,7 +7,7 @@ from typing import Any
 
 from streamkeep_broker.log.partition_log import PartitionLog
 from tests.sim.simulation import Simulation
-from tests.unit.broker.following.stacks import Stack, Stacks, simulated
+from tests.unit.broker.following.stacks import TOPIC_ID, Stack, Stacks, simulated
 
 SHARED = [b"shared %d" % number for number in range(5)]
 
@@ -155,7 +155,7 @@ async def test_a_new_leader_is_followed_when_the_cut_for_the_last_one_is_done(si
 
 
 @simulated
-async def test_a_log_that_was_cut_halfway_is_mended_first(sim: Simulation) -> None:
+async def test_a_log_is_not_led_before_there_is_room_to_end_its_cut(sim: Simulation) -> None:
     brokers = Stacks(sim)
     await brokers.start(leader=3)
     brokers[3].produce(*SHARED)
@@ -190,3 +190,41 @@ async def test_a_broker_that_stops_brings_a_cut_to_its_end(sim: Simulation) -> N
     await brokers[3].stop()
     await brokers.restart(3)
     await brokers.until_equal()
+
+
+@simulated
+async def test_a_log_that_is_deleted_while_it_is_cut_is_left_alone(sim: Simulation) -> None:
+    brokers = Stacks(sim)
+    await brokers.start(leader=3)
+    brokers[3].produce(*SHARED)
+    await brokers.until_equal()
+    await part(brokers, 3)
+    sim.fabric.heal()
+    stack = brokers[3]
+    brokers.tell()
+    await brokers.until(lambda: stack.partition.is_being_cut)
+    stack.machine.process.call(stack.followers.leave, stack.partition, None)
+    stack.machine.process.call(stack.logs.delete, TOPIC_ID, 0)
+    await brokers.until(lambda: len(stack.followers) == 0)
+    assert not stack.failures
+
+
+@simulated
+async def test_a_disk_that_fails_for_ever_while_a_log_is_cut_is_nobody_elses_trouble(sim: Simulation) -> None:
+    brokers = Stacks(sim)
+    await brokers.start(leader=3)
+    brokers[3].produce(*SHARED)
+    await brokers.until_equal()
+    await part(brokers, 3)
+    sim.fabric.heal()
+    stack = brokers[3]
+    stack.disk.fail("sync", under=stack.log.path)
+    brokers.tell()
+    await brokers.until(lambda: stack.logs.directories[0].is_offline)
+    await brokers.client.clock.sleep(2.0)
+    brokers.elect(2, isr=(1, 2))
+    brokers[2].produce(b"without broker 3")
+    await brokers.until_equal(1, 2)
+    brokers.elect(3, isr=(3,))
+    await brokers.client.clock.sleep(2.0)
+    assert not stack.partition.leads and not stack.failures
