@@ -141,9 +141,9 @@ class Leadership:
         )
         if stored is None:
             stored = self._logs.append(log, batch, payload, leader_epoch=self.leader_epoch, now_ms=now_ms)
-            self._logs.request_flush(log)
-            for subscription in self._followers:
+            for subscription in self._followers:  # before the own flush: theirs comes a journey later
                 subscription.appended()
+            self._logs.request_flush(log)
         pending.base_offset = stored.base_offset
         pending.append_time_ms = stored.append_time_ms
         return stored.next_offset
