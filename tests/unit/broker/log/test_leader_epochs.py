@@ -87,3 +87,36 @@ def test_a_changed_line_breaks_the_file(data: st.DataObject) -> None:
     changed[data.draw(st.integers(0, len(good) - 2))] ^= 1 << data.draw(st.integers(0, 7))
     with pytest.raises(BrokenEpochsError):
         LeaderEpochs.decode(bytes(changed))
+
+
+def test_an_epoch_that_was_led_without_a_record_gives_way_to_records_of_another_leader() -> None:
+    epochs = epochs_of((1, 0), (2, 10), (5, 20))
+    epochs.follow(2, 20)
+    assert list(epochs.starts) == [(1, 0), (2, 10)]
+    epochs.follow(4, 25)
+    assert list(epochs.starts) == [(1, 0), (2, 10), (4, 25)]
+    assert list(LeaderEpochs.decode(epochs.unsaved()).starts) == list(epochs.starts)
+
+
+def test_frames_that_are_met_again_change_nothing() -> None:
+    epochs = epochs_of((1, 0), (2, 10), (5, 20))
+    epochs.saved()
+    for offset in range(30):
+        epochs.follow(epochs.at(offset), offset)
+    assert list(epochs.starts) == [(1, 0), (2, 10), (5, 20)]
+    assert epochs.unsaved() == b""
+
+
+def test_records_below_the_first_known_epoch_are_of_no_interest() -> None:
+    epochs = epochs_of((4, 60), (5, 80))
+    epochs.follow(3, 50)
+    assert list(epochs.starts) == [(4, 60), (5, 80)]
+
+
+def test_where_an_epoch_ends_that_is_before_all_that_are_known() -> None:
+    epochs = epochs_of((4, 60), (5, 80))
+    assert epochs.end_of(3, log_start_offset=60, log_end_offset=90) == (0, 60)
+    assert epochs.end_of(3, log_start_offset=70, log_end_offset=90) == (0, 70)
+    assert epochs.end_of(4, log_start_offset=70, log_end_offset=90) == (4, 80)
+    assert epochs.end_of(9, log_start_offset=70, log_end_offset=90) == (5, 90)
+    assert LeaderEpochs().end_of(9, log_start_offset=70, log_end_offset=70) == (0, 70)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,12 @@ import pytest
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.read import ReadCursor
-from streamkeep_common.errors import CorruptLogError, OffsetOutOfRangeError, StorageFailedError
+from streamkeep_common.errors import (
+    CorruptLogError,
+    DiskFullError,
+    OffsetOutOfRangeError,
+    StorageFailedError,
+)
 from streamkeep_proto.v1 import broker_pb2
 from streamkeep_proto.v1.records_pb2 import LogSegment
 from tests.sim.simulation import Simulation, run_simulation
@@ -271,3 +277,70 @@ async def test_damaged_files_are_kept_and_the_log_begins_anew(sim: Simulation) -
     manager.delete(TOPIC_ID, 0)
     await host.machine.clock.sleep(100)
     assert len([name for name in host.disk.list_directory(ONE) if name.endswith(".damaged")]) == 2
+
+
+@simulated
+async def test_a_full_disk_keeps_the_log_as_it_is_and_in_use(sim: Simulation) -> None:
+    host = Host(sim)
+    manager = await host.start()
+    log = await filled(manager)
+    host.disk.set_capacity(0, mount=ONE.parent)
+    for change in (manager.truncate(log, 20), manager.begin_anew(log, 0)):
+        with pytest.raises(DiskFullError):
+            await change
+    assert not log.is_suspended
+    host.disk.set_capacity(64 * MIB, mount=ONE.parent)
+    await host.machine.clock.sleep(2)
+    assert append(manager, log, b"more") == 41
+    await manager.truncate(log, 20)
+    assert await offsets_of(log) == list(range(20))
+
+
+@simulated
+async def test_a_change_that_has_begun_is_done_when_the_disk_has_room_again(sim: Simulation) -> None:
+    host = Host(sim)
+    manager = await host.start()
+    log = await filled(manager)
+    write_file = host.disk.write_file
+
+    def fill_up_then_write(path: Path, data: bytes) -> None:
+        if path.name == "begin-anew":
+            host.disk.set_capacity(0, mount=ONE.parent)
+        write_file(path, data)
+
+    host.disk.write_file = fill_up_then_write  # type: ignore[method-assign]
+    changing = asyncio.ensure_future(manager.begin_anew(log, 7))
+    await host.machine.clock.sleep(3)
+    assert not changing.done()
+    host.disk.write_file = write_file  # type: ignore[method-assign]
+    host.disk.set_capacity(64 * MIB, mount=ONE.parent)
+    await changing
+    assert (log.log_start_offset, log.log_end_offset) == (7, 7)
+
+
+@simulated
+async def test_a_disk_that_fails_takes_the_directory_offline_as_ever(sim: Simulation) -> None:
+    host = Host(sim)
+    manager = await host.start()
+    log = await filled(manager)
+    host.disk.fail("sync", under=log.path)
+    with pytest.raises(StorageFailedError):
+        await manager.truncate(log, 20)
+    assert manager.directories[0].state == broker_pb2.OFFLINE
+    with pytest.raises(StorageFailedError):
+        append(manager, log, b"never")
+    with pytest.raises(StorageFailedError):
+        await manager.quarantine(log)
+
+
+@simulated
+async def test_a_watermark_that_went_ahead_of_the_disk_stays_where_it_was_told(sim: Simulation) -> None:
+    """Durability `os` acknowledges what is not flushed; a cut above the watermark takes none of it back."""
+    host = Host(sim)
+    manager = await host.start()
+    log = create(manager, durability="os")
+    for _ in range(10):
+        append(manager, log, b"x")
+    log.advance_high_watermark(8)
+    await manager.truncate(log, 9)
+    assert (log.high_watermark, log.log_end_offset) == (8, 9)
