@@ -27,7 +27,7 @@ def show_elections(invocation: Invocation, outcomes: Sequence[ElectionOutcome], 
     columns = ("TOPIC", "PARTITION", "FROM", "TO", "RESULT")
     done = "would be elected" if is_dry else "elected"
     rows = [(*list(item.values())[:4], item["error"] or done) for item in data]
-    if data or invocation.json:
+    if data or invocation.is_data:
         emit(invocation, data, Table(columns, rows))
     changed = errors.count(None)
     note(f"{'Would elect' if is_dry else 'Elected'} {changed} {'leader' if changed == 1 else 'leaders'}.")

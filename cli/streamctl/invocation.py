@@ -18,7 +18,7 @@ DEFAULT_BOOTSTRAP = "127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103"
 BOOTSTRAP_VARIABLE = "STREAMKEEP_BOOTSTRAP"
 REQUEST_TIMEOUT_S = 5.0
 STALL_TIMEOUT_S = 30.0
-OUTPUTS = ("table", "json")
+OUTPUTS = ("table", "json", "yaml")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,8 +43,9 @@ class Invocation:
         return self.timeout or STALL_TIMEOUT_S
 
     @property
-    def json(self) -> bool:
-        return self.output == "json"
+    def is_data(self) -> bool:
+        """For programs, not for people."""
+        return self.output != "table"
 
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

@@ -1,4 +1,4 @@
-"""Where words go: data to stdout as a table or JSON, notes to stderr, colour only on a terminal."""
+"""Where words go: data to stdout as a table, JSON or YAML, notes to stderr, colour only on a terminal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from uuid import UUID
 import click
 
 from streamctl.invocation import Invocation
+from streamctl.yaml_text import to_yaml
 
 Cell = str | int | float | None | Sequence[int]
 
@@ -26,11 +27,18 @@ class Table:
 
 
 def emit(invocation: Invocation, data: object, *tables: Table) -> None:
-    """Write `data` as JSON if that was asked for, else the tables, with an empty line between them."""
-    if invocation.json:
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    """Write `data` as JSON or YAML if that was asked for, else the tables, with an empty line between."""
+    if invocation.is_data:
+        is_yaml = invocation.output == "yaml"
+        click.echo(to_yaml(data) if is_yaml else json.dumps(data, indent=2, ensure_ascii=False))
         return
     click.echo("\n\n".join(render(table, bold=is_colourful(sys.stdout)) for table in tables))
+
+
+def emit_item(invocation: Invocation, item: object) -> None:
+    """Write one of many things as a line of JSON, or as an item of a list in YAML, while more may come."""
+    dash = "- " if invocation.output == "yaml" else ""
+    click.echo(dash + json.dumps(item, ensure_ascii=False))
 
 
 def render(table: Table, *, bold: bool = False) -> str:

@@ -87,7 +87,7 @@ async def resize(
 
 def show_plan(invocation: Invocation, moves: Sequence[PlannedMove], *, is_dry: bool) -> None:
     """The moves on stdout, and what they come to on stderr."""
-    if moves or invocation.json:
+    if moves or invocation.is_data:
         emit(invocation, [move.fields() for move in moves], plan_table(moves))
     note(plan_summary(moves, is_dry=is_dry))
 

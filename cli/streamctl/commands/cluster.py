@@ -121,7 +121,7 @@ def init(invocation: Invocation, /, *, members: tuple[str, ...]) -> None:
         invocation = replace(invocation, bootstrap=",".join(address for _, address in first))
     made = ask(invocation, lambda cluster: cluster.admin.initialize_cluster(first))
     note(f"Cluster {made.cluster_id} begins, with {_coordinators(len(first))}.")
-    if invocation.json:
+    if invocation.is_data:
         voters = [{"id": number, "address": address} for number, address in first]
         emit(invocation, {"cluster_id": made.cluster_id, "voters": voters})
 
@@ -160,7 +160,7 @@ def upgrade(invocation: Invocation, /, *, level: int | None, dry_run: bool) -> N
         invocation, lambda cluster: cluster.admin.upgrade_features(level=level or 0, validate_only=dry_run)
     )
     note(_upgraded(upgraded, is_dry=dry_run))
-    if invocation.json:
+    if invocation.is_data:
         emit(invocation, {"previous_level": upgraded.previous_level, "level": upgraded.level})
 
 

@@ -79,7 +79,7 @@ def consume(
 
     Starts at the end and waits for more unless told otherwise. Records of one partition come in order. A
     time is ms since 1970, 2013-01-31, 2013-01-31T08:00:00Z, or before now: @-90s, @-1h30m. A range stops by
-    itself. With -o json each record is a line of JSON.
+    itself. With -o json each record is a line of JSON; with -o yaml each is an item of a list.
 
     \b
     streamctl consume flights --from-beginning --exit-at-end -f '%p %o %k %s\\n'
@@ -90,8 +90,8 @@ def consume(
 
     if from_beginning and offset is not None:
         raise click.UsageError("--from-beginning and --offset both say where to start: give one")
-    if invocation.json and form is not None:
-        raise click.UsageError("-f and -o json both say how records look: give one")
+    if invocation.is_data and form is not None:
+        raise click.UsageError(f"-f and -o {invocation.output} both say how records look: give one")
     wanted = _parse_offset(offset or ("start" if from_beginning else "end"))
     reading = Reading(wanted, partitions, _formatter(invocation, form), exit_at_end, count)
     run(_consume(invocation, topic, reading), for_reader=True)
@@ -109,10 +109,10 @@ def _parse_offset(text: str) -> OffsetRange:
 
 def _formatter(invocation: Invocation, form: str | None) -> Formatter:
     from streamctl.records.format_string import FormatError, compile_format
-    from streamctl.records.json_text import json_lines
+    from streamctl.records.json_text import json_lines, yaml_items
 
-    if invocation.json:
-        return json_lines
+    if invocation.is_data:
+        return yaml_items if invocation.output == "yaml" else json_lines
     try:
         return compile_format(DEFAULT_FORMAT if form is None else form)
     except FormatError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 from streamctl.failures import CommandError
 from streamctl.groups import NounGroup
 from streamctl.invocation import Invocation, local_options, pass_invocation
-from streamctl.output import Table, confirm, emit, note
+from streamctl.output import Table, confirm, emit, emit_item, note
 
 if TYPE_CHECKING:
     from streamkeep_coordinator.storage.force import ForcedRecovery
@@ -60,8 +59,8 @@ def _write(invocation: Invocation, item: Item, *, with_records: bool) -> None:
 
     if item.kind is Kind.DAMAGE:
         note(item_line(item))
-    if invocation.json:
-        click.echo(json.dumps(item_fields(item, with_records=with_records), ensure_ascii=False))
+    if invocation.is_data:
+        emit_item(invocation, item_fields(item, with_records=with_records))
     elif item.kind is not Kind.DAMAGE:
         click.echo(item_line(item))
         for line in record_lines(item) if with_records else ():

@@ -62,7 +62,7 @@ def show(invocation: Invocation, outcome: Outcome) -> None:
     }
     rows = [tuple(fields.values()) for fields in carriers]
     emit(invocation, data, Table(("CARRIER", "DEPARTURES", "MEAN DELAY IN MINUTES"), rows))
-    if invocation.json:
+    if invocation.is_data:
         return
     click.echo(
         f"\nAfter {blow.sent_before:,} departures broker {blow.broker} was killed with -9;"

@@ -12,7 +12,7 @@ import click
 from streamctl.failures import CommandError
 from streamctl.groups import NounGroup
 from streamctl.invocation import Invocation, local_options, pass_invocation
-from streamctl.output import Table, emit, note
+from streamctl.output import Table, emit, emit_item, note
 
 if TYPE_CHECKING:
     from streamkeep_broker.log.verify import Finding, StoredBatch
@@ -64,11 +64,10 @@ def _items(file: Path) -> Iterator[StoredBatch | Finding]:
 def _write_batch(invocation: Invocation, stored: StoredBatch, *, with_records: bool) -> None:
     from streamctl.records.batch_text import batch_fields, batch_line, record_fields
 
-    if invocation.json:
+    if invocation.is_data:
         fields = batch_fields(stored.position, stored.batch)
-        click.echo(
-            json.dumps(fields | ({"content": list(record_fields(stored.batch))} if with_records else {}))
-        )
+        content = {"content": list(record_fields(stored.batch))} if with_records else {}
+        emit_item(invocation, fields | content)
         return
     click.echo(batch_line(stored.position, stored.batch))
     if with_records:
@@ -96,7 +95,7 @@ def verify(invocation: Invocation, /, *, path: Path) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     data = [finding._asdict() | {"path": str(finding.path)} for finding in findings]
-    if findings or invocation.json:
+    if findings or invocation.is_data:
         rows = [(f.position, f.offset, str(f.path), f.problem) for f in findings]
         emit(invocation, data, Table(("BYTE", "OFFSET", "FILE", "PROBLEM"), rows))
     if findings:

@@ -159,7 +159,7 @@ def cancel(invocation: Invocation, /, *, names: tuple[str, ...], everything: boo
         return await planned(cluster, await cluster.admin.cancel_reassignments(wanted, validate_only=dry_run))
 
     moves = ask(invocation, work)
-    if moves or invocation.json:
+    if moves or invocation.is_data:
         emit(invocation, [move.fields() for move in moves], plan_table(moves))
     stopped = sum(move.error is None for move in moves)
     note(f"{'Would stop' if dry_run else 'Stopped'} {stopped} {'move' if stopped == 1 else 'moves'}.")

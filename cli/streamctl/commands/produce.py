@@ -97,7 +97,7 @@ def produce(
     )
     with nullcontext(sys.stdin.buffer) if file is None else file.open("rb") as source:
         acknowledged = run(_produce(invocation, topic, form, source.fileno(), compression))
-    if invocation.json:
+    if invocation.is_data:
         emit(invocation, {"topic": topic, "acknowledged": acknowledged})
 
 

@@ -76,7 +76,7 @@ def add(invocation: Invocation, /, *, number: int, address: str, wait: bool) -> 
     found = ask(invocation, work)
     if wait:
         note(f"Coordinator {number} has everything and votes.")
-    if invocation.json:
+    if invocation.is_data:
         _show(invocation, found)
 
 
@@ -102,7 +102,7 @@ def remove(invocation: Invocation, /, *, number: int, yes: bool, dry_run: bool) 
     confirm(f"Remove {consequence}?", yes=yes)
     ask(invocation, lambda cluster: cluster.admin.remove_coordinator(number))
     note(f"Removed {consequence}.")
-    if invocation.json:
+    if invocation.is_data:
         _show(invocation, ask(invocation, lambda cluster: cluster.quorum()))
 
 
@@ -119,5 +119,5 @@ def transfer(invocation: Invocation, /, *, number: int | None) -> None:
     if number not in (None, changed.active_id):
         raise CommandError(f"{active} is active, and not {number}: try again", ExitCode.UNAVAILABLE)
     note(f"{active} is active.")
-    if invocation.json:
+    if invocation.is_data:
         _show(invocation, ask(invocation, lambda cluster: cluster.quorum()))

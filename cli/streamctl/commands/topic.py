@@ -79,7 +79,7 @@ def create(
         f"{done} topic '{name}': {count}, RF {outcome.replication_factor}, "
         f"min ISR {outcome.min_insync_replicas}."
     )
-    if invocation.json:
+    if invocation.is_data:
         emit(invocation, _outcome_fields(outcome))
 
 
@@ -200,7 +200,7 @@ def alter(
     if moves is not None:
         show_plan(invocation, moves, is_dry=dry_run)
         check_plan(moves)
-    elif invocation.json and outcome is not None:
+    elif invocation.is_data and outcome is not None:
         emit(invocation, _outcome_fields(outcome))
     if wait and moves and not dry_run:
         ask(invocation, lambda cluster: until_all_moved(invocation, cluster, moves))
@@ -221,7 +221,7 @@ def delete(invocation: Invocation, /, *, name: str, yes: bool, dry_run: bool) ->
     confirm(question, yes=yes or dry_run)
     outcome = ask(invocation, lambda cluster: cluster.admin.delete_topic(name, validate_only=dry_run))
     note(f"{'Would delete' if dry_run else 'Deleted'} topic '{name}'.")
-    if invocation.json:
+    if invocation.is_data:
         emit(invocation, _outcome_fields(outcome))
 
 

@@ -94,5 +94,5 @@ def _known(store: ClusterStore, role: str, number: int) -> ProcessRecord:
 
 def _show(invocation: Invocation, record: ProcessRecord, sentence: str) -> None:
     note(sentence)
-    if invocation.json:
+    if invocation.is_data:
         emit(invocation, process_fields(record, state_of(record)))

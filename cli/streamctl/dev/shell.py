@@ -177,5 +177,5 @@ async def stop(invocation: Invocation, stores: Sequence[ClusterStore]) -> None:
             report_killed(await stop_processes(ended))
             store.forget()
         note(f"Ended {len(ended)} processes. The data stay in {store.data_dir}.")
-    if invocation.json:
+    if invocation.is_data:
         emit_processes(invocation, [(record, state_of(record)) for record in ended])
