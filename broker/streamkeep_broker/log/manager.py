@@ -244,7 +244,8 @@ class LogManager:
 
         A power cut in the middle leaves the log as it was, or cut, or something between that ends above.
         While it runs, which goes on if the caller is cancelled, nothing can be appended. Raises
-        StorageFailedError, DiskFullError; CorruptLogError, from a log with defects too.
+        StorageFailedError, DiskFullError; CorruptLogError, from a log with defects too; OffsetOutOfRangeError
+        below the log start.
         """
         await self._rebuilding.truncate(self._homes[log], log, offset)
 

@@ -21,7 +21,7 @@ from streamkeep_broker.log.open_directory import OpenDirectory, checkpoint_of
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.partition_name import DAMAGED_SUFFIX
 from streamkeep_broker.log.recovery import RecoveredLog
-from streamkeep_common.errors import CorruptLogError, StorageFailedError
+from streamkeep_common.errors import CorruptLogError, OffsetOutOfRangeError, StorageFailedError
 from streamkeep_common.seams import Clock, Disk
 from streamkeep_common.settings import TopicSettings
 
@@ -100,7 +100,8 @@ class Rebuilding:
     async def _truncate(self, home: OpenDirectory, log: PartitionLog, offset: int) -> None:
         if log.defects:
             raise CorruptLogError(str(log.defects[0]))
-        assert offset >= log.log_start_offset, f"{log!r} is to be cut below its beginning, to {offset}"
+        if offset < log.log_start_offset:  # retention may have moved it meanwhile
+            raise OffsetOutOfRangeError(f"{log!r} cannot be cut below its beginning, at {offset}")
         if offset >= log.log_end_offset:
             return
         cut = await self._find_cut(home, log, offset)

@@ -108,6 +108,17 @@ async def test_a_cut_at_or_behind_the_end_changes_nothing(sim: Simulation) -> No
 
 
 @simulated
+async def test_a_log_is_not_cut_below_its_beginning(sim: Simulation) -> None:
+    host = Host(sim)
+    manager = await host.start()
+    log = await filled(manager)
+    log.delete_records(9)
+    with pytest.raises(OffsetOutOfRangeError):
+        await manager.truncate(log, 8)
+    assert (log.log_start_offset, log.log_end_offset, log.is_suspended) == (9, 40, False)
+
+
+@simulated
 async def test_what_is_known_of_producers_and_epochs_is_what_is_left_of_it(sim: Simulation) -> None:
     host = Host(sim)
     manager = await host.start()
