@@ -13,7 +13,13 @@ from streamkeep_broker.replication.leadership import Leadership
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_broker.replication.start_check import BeginIfFrame, Restart, check_start
-from streamkeep_common.errors import InvalidRequestError, StorageFailedError, StreamkeepError, to_proto
+from streamkeep_common.errors import (
+    InvalidRequestError,
+    StorageFailedError,
+    StreamkeepError,
+    UnavailableError,
+    to_proto,
+)
 from streamkeep_common.limits import MIB
 from streamkeep_common.records.frame import unpack_header
 from streamkeep_proto.v1.replication_pb2 import EpochEndOffset, FollowEnd, FollowerHello, FollowStart
@@ -34,8 +40,6 @@ class Stream(Protocol):
     def moved(self, subscription_id: int) -> None: ...
 
     def end(self, subscription_id: int, end: FollowEnd) -> None: ...
-
-    def drop(self, subscription_id: int) -> None: ...
 
 
 class FollowedPartition:
@@ -90,7 +94,9 @@ class FollowedPartition:
         self._stream.end(self._id, FollowEnd(error=to_proto(error)))
 
     def replaced(self) -> None:
-        self._stream.drop(self._id)
+        """What is newest here is what was heard last. If it was said earlier, on a stream that is gone by now,
+        the follower has to know that it must start again."""
+        self.ended(UnavailableError(f"{self.partition.name}: another start of this follower was heard since"))
 
 
 def find_leadership(

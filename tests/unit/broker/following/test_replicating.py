@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from streamkeep_common.methods import REPLICATE
-from streamkeep_proto.v1.replication_pb2 import FollowStart, ReplicateRequest
+from streamkeep_proto.v1.replication_pb2 import FollowerHello, FollowStart, ReplicateRequest
 from tests.sim.simulation import Simulation
-from tests.unit.broker.following.stacks import MIB, TOPIC_ID, Stacks, simulated
+from tests.unit.broker.following.stacks import CLUSTER_ID, MIB, TOPIC_ID, Stacks, simulated
 
 SHARED = [b"shared %d" % number for number in range(5)]
 
@@ -306,6 +306,33 @@ async def test_a_leader_that_stands_still_is_left_and_taken_up_again(sim: Simula
     pending = brokers[1].produce(b"awake")
     await brokers.until(lambda: pending.is_acknowledged, within_s=1.5)
     await brokers.until_equal()
+
+
+@simulated
+async def test_a_start_from_an_older_stream_that_is_heard_late_does_not_silence_the_newer_one(
+    sim: Simulation,
+) -> None:
+    """A leader that stood still finds what was said on several connections, in any order."""
+    brokers = Stacks(sim)
+    await brokers.start()
+    brokers[1].produce(*SHARED)
+    await brokers.until_equal()
+    older = brokers[3].machine.network.dial(brokers[1].address).open(REPLICATE)
+    hello = FollowerHello(broker_id=3, broker_epoch=brokers[3].epoch, cluster_id=CLUSTER_ID, leader_id=1)
+    await older.send(ReplicateRequest(hello=hello))
+    start = FollowStart(
+        subscription=1,
+        topic_id=TOPIC_ID,
+        leader_epoch=1,
+        log_end_offset=5,
+        flushed_end_offset=5,
+        last_epoch=1,
+    )
+    await older.send(ReplicateRequest(start=[start]))
+    await brokers.client.clock.sleep(0.1)
+    older.cancel()
+    pending = brokers[1].produce(b"a")
+    await brokers.until(lambda: pending.is_acknowledged, within_s=1.0)
 
 
 @simulated
