@@ -39,6 +39,10 @@ LEAVE_TIMEOUT_S = 0.5
 """Leaders move within some milliseconds and are served until they have moved, so nobody waits for this. It is
 for when no coordinator is active: writes then stall until one is, whatever this broker does."""
 
+MOVED_TIMEOUT_S = 0.1
+"""What a coordinator has moved is in the own image some milliseconds later. What is not by then it has not
+moved: those who could lead want to stop, too."""
+
 DAMAGE_PATIENCE_S = 2.0
 """For so long a broker with damaged replicas stays fenced until a coordinator has heard of them: else one of
 them might be elected meanwhile."""
@@ -184,7 +188,7 @@ class Broker:
             self._listener = await self._network.serve(self.settings.listen, self._services())
             self._started.push_async_callback(self._close_streams, self._listener)
             self.replicas.start()
-            self._started.push_async_callback(self.replicas.stop, self.settings.stop_timeout_ms / 1000)
+            self._started.push_async_callback(self.replicas.stop, self.settings.stop_timeout_ms / 2000)
             self.session.start()
             self._started.push_async_callback(self.session.stop)
             self._started.push_async_callback(self.watch.stop)
@@ -199,19 +203,17 @@ class Broker:
         await self._started.aclose()
 
     async def _leave(self) -> None:
-        """Have the leaders moved while they are served on; once the own image says that they have moved, who
-        writes here was told where to go. The session that ends next is fenced at once."""
+        """Have the leaders moved while they are served on. Once the own image says that they have, whoever
+        writes here was told where to go. The session ends next, and the broker is fenced at once."""
         try:
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
                 await self.session.ask_to_leave()
+            async with asyncio.timeout(MOVED_TIMEOUT_S):
                 while self.partitions.leaders_to_move:
                     await self._image_moves.wait()
         except TimeoutError:
-            _logger.warning(
-                "no coordinator has let this broker go within %s s: it stops with %d leaders that could move",
-                LEAVE_TIMEOUT_S,
-                self.partitions.leaders_to_move,
-            )
+            count = self.partitions.leaders_to_move
+            _logger.info("stopping with %d leaders that others in sync could take over", count)
 
     async def _close_streams(self, listener: Listener) -> None:
         """Answer what waits; when the disk takes too long, say so instead; then end every stream."""

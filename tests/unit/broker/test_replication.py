@@ -80,6 +80,19 @@ async def test_brokers_stop_one_after_another_and_come_back(cluster: Cluster) ->
 
 
 @replicated
+async def test_all_stop_at_the_same_time_and_none_waits_for_another_to_take_over(cluster: Cluster) -> None:
+    await cluster.start()
+    await cluster.produce(b"a")
+    stopping = [cluster.client.spawn(node.stop()) for node in cluster.nodes.values()]
+    await cluster.until(lambda: all(each.done() for each in stopping), within_s=0.5)
+    for node in cluster.nodes.values():
+        cluster.client.spawn(node.start())
+    await cluster.in_sync()
+    assert all(node.broker.logs.clean_start for node in cluster.nodes.values())
+    assert await cluster.consume() == [b"a"]
+
+
+@replicated
 async def test_without_a_coordinator_a_broker_stops_all_the_same(cluster: Cluster) -> None:
     await cluster.start()
     await cluster.produce(b"a")
