@@ -306,7 +306,9 @@ class FollowEnd(_message.Message):
 
     @_builtins.property
     def diverged(self) -> Global___EpochEndOffset:
-        """The logs part: cut back to the lesser of this and the own end of that epoch, then start again."""
+        """The logs part: cut back to the lesser of this and the own end of that epoch, then start again. With epoch 0
+        drop everything, and start again, empty, at this offset.
+        """
 
     def __init__(
         self,
