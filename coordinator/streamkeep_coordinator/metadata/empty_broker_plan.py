@@ -16,7 +16,7 @@ class Emptying:
     """See `plans.Plan`. UnknownBrokerError.
 
     Each topic is placed on what the moves of the topics before it lead to, so that all of them together are
-    spread.
+    spread. The draft is looked at once a topic: each look applies the records since the one before.
     """
 
     def __init__(self, draft: Draft, plan: EmptyBrokerPlan) -> None:
@@ -24,6 +24,7 @@ class Emptying:
             raise UnknownBrokerError(f"there is no broker {plan.broker_id}")
         self._broker_id = plan.broker_id
         self._draft = draft
+        self._brokers = draft.image.brokers
         self._placement = Placement(draft.image)
 
     def partitions(self) -> Iterator[tuple[str, int]]:
@@ -41,8 +42,8 @@ class Emptying:
         """
         check_idle(topic, partition)
         kept = [each for each in partition.replicas if each != self._broker_id]
-        brokers = self._draft.image.brokers
-        found = self._placement.extend([brokers[each] for each in kept], 1, without=self._broker_id)
+        brokers = [self._brokers[each] for each in kept]
+        found = self._placement.extend(brokers, 1, without=self._broker_id)
         if found is None:
             raise InvalidReplicaAssignmentError(
                 f"no broker without a replica of {topic.name}-{partition.partition} is live and has room: "
