@@ -44,7 +44,7 @@ def parse_target(text: str) -> tuple[tuple[str, int], Target]:
     if not all(broker.isdecimal() for broker, _, _ in named):
         raise click.BadParameter(f"'{brokers}' is not a list of broker ids, as in 1,2,3")
     replicas = tuple(int(broker) for broker, _, _ in named)
-    return parse_partition(name), Target(replicas, tuple(directory for _, _, directory in named))
+    return parse_partition(name), Target(replicas, _directories(directory for _, _, directory in named))
 
 
 def read_plan(path: Path) -> dict[tuple[str, int], Target]:
@@ -63,11 +63,14 @@ def read_plan(path: Path) -> dict[tuple[str, int], Target]:
 
 def _planned(item: Mapping[str, Any]) -> tuple[tuple[str, int], Target]:
     replicas = tuple(map(int, item["replicas"]))
-    named = [str(each) for each in item.get("log_dirs") or [ANY_DIRECTORY] * len(replicas)]
-    directories = tuple("" if each == ANY_DIRECTORY else each for each in named)
+    directories = _directories(map(str, item.get("log_dirs") or [ANY_DIRECTORY] * len(replicas)))
     if len(directories) != len(replicas):
         raise ValueError(f"{len(directories)} log_dirs for {len(replicas)} replicas")
     return (str(item["topic"]), int(item["partition"])), Target(replicas, directories)
+
+
+def _directories(named: Iterable[str]) -> tuple[str, ...]:
+    return tuple("" if each == ANY_DIRECTORY else each for each in named)
 
 
 def state_words(partition: PartitionInfo, required_isr: int) -> str:

@@ -90,6 +90,17 @@ def show_plan(invocation: Invocation, moves: Sequence[PlannedMove], *, is_dry: b
     if moves or invocation.is_data:
         emit(invocation, [move.fields() for move in moves], plan_table(moves))
     note(plan_summary(moves, is_dry=is_dry))
+    if changing := _changing_directories(moves):
+        note(
+            f"{changing} replicas change their log directory and are not in sync meanwhile. What their old "
+            "directories have of them stays there under names that end with .misplaced: remove it when they "
+            "are in sync again."
+        )
+
+
+def _changing_directories(moves: Sequence[PlannedMove]) -> int:
+    """Replicas that are copied within their broker."""
+    return sum(broker in move.outcome.from_replicas for move in moves for broker in move.outcome.copies)
 
 
 def plan_table(moves: Sequence[PlannedMove]) -> Table:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streamctl.completion import topics as complete_topic
 from streamctl.failures import CommandError, ExitCode
 from streamctl.invocation import Invocation, cluster_options, pass_invocation
 from streamctl.output import note
@@ -33,7 +34,7 @@ class Reading:
 
 
 @click.command()
-@click.argument("topic")
+@click.argument("topic", shell_complete=complete_topic)
 @click.option("--from-beginning", is_flag=True, help="The same as -O start.")
 @click.option(
     "-O",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streamctl.completion import topics as complete_topic
 from streamctl.invocation import Invocation, cluster_options, named_values, pass_invocation
 from streamctl.output import emit, note
 
@@ -33,7 +34,7 @@ def _separator(_context: click.Context, _parameter: click.Parameter, value: str 
 
 
 @click.command()
-@click.argument("topic")
+@click.argument("topic", shell_complete=complete_topic)
 @click.option(
     "--file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

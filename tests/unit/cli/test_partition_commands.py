@@ -108,6 +108,14 @@ def test_a_directory_that_a_broker_has_not_is_exit_3(admin: FakeAdmin) -> None:
     assert admin.asked[-1][2] == {("t", 0): [b"a" * 16, b""]}
 
 
+def test_a_change_of_directories_says_what_stays_behind(admin: FakeAdmin) -> None:
+    admin.dirs = [LogDir(path="/b", directory_id=b"b" * 16)]
+    admin.outcomes = [[outcome(before=[1, 2], after=[1, 2], copies=[2])]]
+    result = streamctl("partition", "reassign", "-p", "t:0=1@any,2@/b")
+    assert admin.asked[0][2] == {("t", 0): [b"", b"b" * 16]}
+    assert "1 replicas change their log directory" in result.stderr
+
+
 def test_a_throttle_is_set_before_the_move_begins_and_said(admin: FakeAdmin) -> None:
     admin.outcomes = [[outcome()]]
     result = streamctl("partition", "reassign", "-p", "t:0=1,3", "--throttle", "10MiB")
