@@ -169,14 +169,16 @@ class ReplicaReports:
             await self._clock.sleep(self._backoff.next_wait_s())
 
     def _describe(self, partition: Partition) -> ReplicaReport:
+        """How far a log goes is how far it is whole: an undamaged one of the same length is better."""
         log = partition.log
+        end_offset = min([log.log_end_offset, *(defect.offset for defect in log.defects)])
         return ReplicaReport(
             topic_id=log.topic_id,
             partition=log.partition,
             partition_epoch=partition.partition_epoch,
             damaged=self._subjects[partition].tells_damage,
-            last_epoch=log.last_epoch,
-            log_end_offset=log.log_end_offset,
+            last_epoch=log.leader_epochs.at(end_offset - 1),
+            log_end_offset=end_offset,
         )
 
     async def _call(self, reports: Sequence[ReplicaReport]) -> Sequence[ReportedReplica]:

@@ -104,6 +104,26 @@ async def test_a_broker_with_a_damaged_replica_is_not_elected_before_that_is_kno
 
 
 @replicated
+async def test_of_the_last_members_a_damaged_one_goes_as_far_as_it_is_whole(cluster: Cluster) -> None:
+    await cluster.start()
+    await three_batches(cluster)
+    damaged = cluster.leader
+    path = segment(damaged)
+    for node in cluster.nodes.values():
+        node.kill()
+    damaged.disk.flip_bit(path, PAYLOAD_BYTE, 3)
+    cluster.coordinator.stand(cluster.image, isr=(), elr=(), leader=0, last_members=BROKERS)
+    for node in cluster.nodes.values():
+        await node.start()
+    await cluster.until(lambda: cluster.image.leader != 0)
+    ends = {broker: (each.damaged, each.log_end_offset) for broker, each in cluster.coordinator.reports}
+    assert ends == {broker: (False, 1 if broker == damaged.id else 3) for broker in BROKERS}
+    assert cluster.image.leader != damaged.id
+    await whole(cluster, damaged)
+    assert await cluster.consume() == [b"a", b"b", b"c"]
+
+
+@replicated
 async def test_files_that_a_person_removed_are_copied_again_and_never_led(cluster: Cluster) -> None:
     await cluster.start()
     await three_batches(cluster)
