@@ -78,7 +78,8 @@ async def test_without_a_quorum_records_flow_and_metadata_is_marked_stale(tmp_pa
         assert answer.stale
         assert [topic.name for topic in answer.topics] == ["t"]
         await cluster.start(cluster.coordinators[1])
-        await admin.create_topic("they-agree-again", partitions=1)
+        async with Admin(cluster.bootstrap) as patient:
+            await patient.create_topic("they-agree-again", partitions=1)
 
 
 async def test_a_coordinator_that_was_stopped_serves_nothing_stale_when_it_wakes(tmp_path: Path) -> None:
