@@ -141,7 +141,9 @@ class PartitionHistory:
     def _lower_watermark(self, replica: Replica, offset: int) -> None:
         if replica.high_watermark > offset:
             require(
-                self._is_lost(offset) or offset >= self.committed_end,
+                offset >= self.committed_end
+                or replica.high_watermark <= self.log_start
+                or self._is_lost(offset),
                 MONOTONIC,
                 f"{replica.name} goes from high watermark {replica.high_watermark} back to {offset}",
             )
@@ -158,14 +160,14 @@ class PartitionHistory:
         """A process has opened what its predecessor left; that had acknowledged up to an offset."""
         promised = replica.frame_at(acknowledged_end - 1)
         kept = [frame for frame in frames if frame.next_offset == acknowledged_end]
-        if promised is not None and promised.next_offset > self.log_start and not replica.is_damaged:
+        if promised is not None and promised.next_offset > self.log_start and replica.is_trusted:
             require(
                 promised in kept,
                 DURABLE,
                 f"{replica.name} acknowledged {promised[:3]} and starts with "
                 f"{frames[-1][:3] if frames else 'nothing'}",
             )
-        if replica.is_damaged:
+        if replica.is_damaged or replica.is_retired:
             replica.acknowledged_end = 0
         replica.frames.clear()
         replica.high_watermark = 0
@@ -202,10 +204,12 @@ class PartitionHistory:
         """In which epoch the broker's process leads; 0 = in none."""
         return self._leading.get(broker_id, 0)
 
-    def retire(self, broker_id: int) -> None:
-        """The broker has no replica any more: its log goes."""
-        del self.replicas[broker_id]
-        self._leading.pop(broker_id, None)
+    def assign(self, broker_ids: Sequence[int]) -> None:
+        """These have a replica. The logs of others go; who gets one again begins it anew."""
+        for broker_id, replica in self.replicas.items():
+            if replica.is_retired and broker_id in broker_ids:
+                replica.acknowledged_end = 0
+            replica.is_retired = broker_id not in broker_ids
 
     def leads_no_more(self, broker_id: int) -> None:
         """Because it resigned, or because its process has died."""
@@ -300,7 +304,7 @@ class PartitionHistory:
         newest = self._committed[-1]
         for broker_id in members:
             replica = self.replica(broker_id)
-            if not replica.is_damaged and newest.next_offset > self.log_start and not replica.keeps(newest):
+            if replica.is_trusted and newest.next_offset > self.log_start and not replica.keeps(newest):
                 raise InvariantError(
                     CANDIDATES,
                     f"{replica.name} acknowledged {replica.acknowledged_end} of {replica.end_offset} and may "

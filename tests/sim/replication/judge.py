@@ -214,8 +214,7 @@ class ReplicationJudge:
         if election is not None:
             history.elect(partition.leader_epoch, election)
             is_clean = partition.leader in election.candidates and not election.forced
-        for broker_id in [each for each in history.replicas if each not in partition.replicas]:
-            history.retire(broker_id)
+        history.assign(partition.replicas)
         if is_clean:
             history.require_candidates((*partition.isr, *partition.elr))
         leader = self.leaders.get(key)

@@ -9,7 +9,7 @@ EPOCHS        leader and partition epochs never go back, and a change of the lea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
 from streamkeep_common.image import ClusterImage, ImageDelta, PartitionImage, apply
@@ -123,12 +123,17 @@ class CommittedMetadata:
 
     def _elected(self, before: PartitionImage, after: PartitionImage) -> Election:
         candidates = (*before.isr, *before.elr, *before.last_members)
+        if before.adding_replicas and not after.adding_replicas:
+            candidates = (
+                *candidates,
+                *after.isr,
+            )  # who comes into sync with the decision that completes a move
         topic = self.image.topics[after.topic_id]
         forced = (after.topic_id, after.partition) in self.forced
         forced = forced or TopicSettings.of(topic.settings).unclean_leader_election == "on"
-        is_last_resort = after.leader not in (*before.isr, *before.elr)
+        is_last_resort = after.leader in before.last_members or after.leader not in candidates
         if after.leader and after.leader != before.leader:
-            self._note(_kind_of_election(before, after, forced=forced), self.name_of(after))
+            self._note(_kind_of_election(before, after, candidates, forced=forced), self.name_of(after))
         return Election(after.leader, candidates, forced=is_last_resort and forced)
 
     def _count_changes(self, before: PartitionImage, after: PartitionImage) -> None:
@@ -150,11 +155,13 @@ class CommittedMetadata:
             self._note("reassignment completed" if done else "reassignment cancelled", name)
 
 
-def _kind_of_election(before: PartitionImage, after: PartitionImage, *, forced: bool) -> str:
-    if after.leader in before.isr:
-        return "elected"
+def _kind_of_election(
+    before: PartitionImage, after: PartitionImage, candidates: Collection[int], *, forced: bool
+) -> str:
     if after.leader in before.elr:
         return "elected from ELR"
+    if after.leader in candidates and after.leader not in before.last_members:
+        return "elected"
     return "elected by force" if forced else "elected as last resort"
 
 

@@ -38,12 +38,19 @@ class Replica:
         self.high_watermark = 0
         self.damages: list[str] = []
         self.is_damaged = False
+        self.is_retired = False
+        """The broker has no replica any more, though it may not know that yet."""
         self.reached_before_damage = 0
         """How far it acknowledged before it was damaged last."""
 
     @property
     def end_offset(self) -> int:
         return self.frames[-1].next_offset if self.frames else self.start_offset
+
+    @property
+    def is_trusted(self) -> bool:
+        """Its promises count."""
+        return not self.is_damaged and not self.is_retired
 
     @property
     def last(self) -> Frame | None:
