@@ -36,7 +36,8 @@ def show_verified(invocation: Invocation, verified: Sequence[VerifiedPartition])
     if silent:
         names = "; ".join(f"{each.topic_partition} on {id_list(each.unanswered)}" for each in silent)
         raise CommandError(f"not all replicas could be compared: {names}", ExitCode.UNAVAILABLE)
-    note(f"All replicas of {len(verified)} partitions are identical.")
+    partitions = "1 partition" if len(verified) == 1 else f"{len(verified)} partitions"
+    note(f"All replicas of {partitions} are identical.")
 
 
 def _verified_fields(verified: VerifiedPartition) -> dict[str, object]:
