@@ -78,15 +78,7 @@ class Broker:
         self._started = AsyncExitStack()
         self._begun_at: float | None = None
         self._image_moves = Bell()
-        self.logs = LogManager(
-            directories=settings.data_dirs,
-            settings=settings,
-            disk=disk,
-            workers=workers,
-            clock=clock,
-            rng=rng,
-            on_directory_change=self._directory_changed,
-        )
+        self.logs = self._make_logs(disk, workers)
         self.session = self._make_session()
         self.watch = self._make_watch()
         self.metrics = BrokerMetrics(metrics)
@@ -100,6 +92,17 @@ class Broker:
         self._produce = self._make_produce_service()
         self._fetch = self._make_fetch_service()
         self._replicate = self._make_replicate_service()
+
+    def _make_logs(self, disk: Disk, workers: Workers) -> LogManager:
+        return LogManager(
+            directories=self.settings.data_dirs,
+            settings=self.settings,
+            disk=disk,
+            workers=workers,
+            clock=self._clock,
+            rng=self._rng,
+            on_directory_change=self._directory_changed,
+        )
 
     def _make_session(self) -> Session:
         return Session(

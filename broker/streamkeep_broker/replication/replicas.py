@@ -49,15 +49,13 @@ class Replicas:
         on_heard: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
+        self._settings = settings
+        self._logs = logs
+        self._coordinator = coordinator
+        self._clock = clock
+        self._rng = rng
         self._on_failure = on_failure
-        self.reports = ReplicaReports(
-            broker_id=settings.id,
-            coordinator=coordinator,
-            clock=clock,
-            rng=rng,
-            on_may_copy_anew=self._may_copy_anew,
-            on_heard=on_heard,
-        )
+        self.reports = self._make_reports(on_heard)
         self.followers = Followers(
             logs=logs,
             network=network,
@@ -68,22 +66,38 @@ class Replicas:
             on_damaged=self.reports.damaged,
             on_failure=on_failure,
         )
-        self.partitions = Partitions(
-            logs=logs,
-            clock=clock,
-            broker_id=settings.id,
-            replica_lag_ms=settings.replica_lag_ms,
+        self.partitions = self._make_partitions()
+        self.proposer = self._make_proposer(observer)
+
+    def _make_reports(self, on_heard: Callable[[], None]) -> ReplicaReports:
+        return ReplicaReports(
+            broker_id=self._settings.id,
+            coordinator=self._coordinator,
+            clock=self._clock,
+            rng=self._rng,
+            on_may_copy_anew=self._may_copy_anew,
+            on_heard=on_heard,
+        )
+
+    def _make_partitions(self) -> Partitions:
+        return Partitions(
+            logs=self._logs,
+            clock=self._clock,
+            broker_id=self._settings.id,
+            replica_lag_ms=self._settings.replica_lag_ms,
             following=self.followers,
             reports=self.reports,
             on_isr_due=self._isr_due,
-            on_failure=on_failure,
+            on_failure=self._on_failure,
         )
-        self.proposer = IsrProposer(
+
+    def _make_proposer(self, observer: Observer) -> IsrProposer:
+        return IsrProposer(
             self.partitions,
-            broker_id=settings.id,
-            coordinator=coordinator,
-            clock=clock,
-            rng=rng,
+            broker_id=self._settings.id,
+            coordinator=self._coordinator,
+            clock=self._clock,
+            rng=self._rng,
             on_failed=observer.isr_updates_failed,
         )
 
