@@ -19,7 +19,7 @@ from streamkeep_broker.services.replicate import ReplicateService
 from streamkeep_common.errors import UnknownTopicError
 from streamkeep_common.image import BrokerImage, PartitionImage
 from streamkeep_common.methods import REPLICATE, REPLICATION_SERVICE
-from streamkeep_common.seams import Service
+from streamkeep_common.seams import Listener, Service
 from streamkeep_common.settings import BrokerSettings, TopicSettings
 from streamkeep_proto.v1.broker_pb2 import Closing
 from streamkeep_proto.v1.errors_pb2 import SHUTTING_DOWN, Error, LeaderHint
@@ -107,6 +107,7 @@ class Stack:
         self.logs: LogManager
         self.followers: Followers
         self.service: ReplicateService
+        self._listener: Listener
 
     @property
     def partition(self) -> Partition:
@@ -197,7 +198,7 @@ class Stack:
             observer=self.counts,
         )
         service = Service(name=REPLICATION_SERVICE, unary={}, streams={REPLICATE: self.service.handle})
-        await machine.network.serve(self.address, [service])
+        self._listener = await machine.network.serve(self.address, [service])
 
     def _host(self, number: int) -> Partition:
         log = self.logs.get(TOPIC_ID, number)
