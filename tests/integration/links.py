@@ -76,10 +76,13 @@ class Links:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _serve(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dialer = self._dialer(writer)
+        if dialer is None:
+            writer.close()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._tasks[task] = None
-        dialer = self._dialer(writer)
         try:
             await self._passable(dialer, name)
             host, _, port = self._targets[name].rpartition(":")
@@ -117,8 +120,8 @@ class Links:
         while (sender, receiver) in self._cut:
             await self._moved.wait()
 
-    def _dialer(self, writer: asyncio.StreamWriter) -> str:
-        """Who opened the connection; who is not known counts as a client."""
+    def _dialer(self, writer: asyncio.StreamWriter) -> str | None:
+        """Who opened the connection; None if it has hung up, or is nobody's."""
         remote_port = writer.get_extra_info("peername")[1]
         pid = self._owners.owner_of(remote_port, writer.get_extra_info("sockname")[1], self._pids)
-        return CLIENT if pid is None else self._pids[pid]
+        return None if pid is None else self._pids[pid]

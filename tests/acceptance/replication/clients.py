@@ -18,7 +18,7 @@ from tests.acceptance.replication.judge import Reading, Writing
 
 TOPIC = "history"
 VALUES_OF_ONE_PRODUCER = 1 << 40
-PAUSE_S = 0.08
+PAUSE_S = 0.12
 LIFE_S = (2.0, 30.0)
 VISIT_S = (1.0, 5.0)
 VISITED_RECORDS = 5_000
