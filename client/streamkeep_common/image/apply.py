@@ -110,7 +110,8 @@ def _quorum(edit: ImageEdit, record: QuorumRecord) -> None:
 def _broker(edit: ImageEdit, record: BrokerRecord) -> None:
     """A new epoch starts fenced; the same epoch says anew what is usable and leaves the fence as it is."""
     known = edit.broker(record.broker_id)
-    if known is not None and record.broker_epoch < known.broker_epoch:
+    least = known.broker_epoch if known is not None else edit.removed_brokers.get(record.broker_id, 0) + 1
+    if record.broker_epoch < least:
         raise DoesNotFitError(f"broker {record.broker_id} goes back to epoch {record.broker_epoch}")
     own = BrokerRecord()  # its own copy: a part of an entry would keep the whole entry in memory
     own.CopyFrom(record)

@@ -92,6 +92,7 @@ class ImageEdit:
         self._drafts: dict[bytes, TopicDraft] = {}
         self._removed: dict[bytes, None] = {}
         self._brokers: dict[int, BrokerImage | None] = {}
+        self.removed_brokers: Mapping[int, int] = image.removed_brokers
         self._counts = PartitionCounts(image)
 
     def draft(self, topic_id: bytes) -> TopicDraft:
@@ -129,6 +130,12 @@ class ImageEdit:
 
     def set_broker(self, broker: BrokerImage) -> None:
         self._brokers[broker.broker_id] = broker
+        if broker.broker_id in self.removed_brokers:
+            self.removed_brokers = {
+                broker_id: epoch
+                for broker_id, epoch in self.removed_brokers.items()
+                if broker_id != broker.broker_id
+            }
 
     def remove_broker(self, broker_id: int) -> None:
         """DoesNotFitError unless it is there, fenced, and had no replica before these changes."""
@@ -136,6 +143,7 @@ class ImageEdit:
         if broker is None or not broker.fenced or broker_id in self._image.hosted:
             raise DoesNotFitError(f"broker {broker_id} is not there, not fenced, or still has replicas")
         self._brokers[broker_id] = None
+        self.removed_brokers = {**self.removed_brokers, broker_id: broker.broker_epoch}
 
     def finish_topics(self, similar: ClusterImage, *, keep: int) -> None:
         """Put away the topics drafted so far but the newest `keep`. One that is equal to that of `similar`
@@ -164,6 +172,7 @@ class ImageEdit:
             quorum=self.quorum,
             next_producer_id=self.next_producer_id,
             brokers=brokers,
+            removed_brokers=self.removed_brokers,
             topics=self._topics.freeze(),
             topic_ids=self._topic_ids.freeze(),
             leader_counts=self._counts.leaders.freeze(),

@@ -132,6 +132,9 @@ class ClusterImage:
     `hosted` says for each broker in which topics (by id) it has how many replicas, so that what happens to a
     broker costs by its own topics. It stops at topics: naming each partition would take 60 MiB for 200,000
     partitions on 1,000 brokers, and to look through a topic's partitions costs less than that saves.
+
+    `removed_brokers` has the last epoch of each broker that was removed, by id: who takes the id later begins
+    above it, since the old one may only be stopped, and what it says then must not count for the new one.
     """
 
     index: int = 0
@@ -140,6 +143,7 @@ class ClusterImage:
     quorum: QuorumRecord | None = None
     next_producer_id: int = 1
     brokers: Mapping[int, BrokerImage] = field(default_factory=dict)
+    removed_brokers: Mapping[int, int] = field(default_factory=dict)
     topics: PersistentMap[bytes, TopicImage] = field(default_factory=PersistentMap)
     topic_ids: PersistentMap[str, bytes] = field(default_factory=PersistentMap)
     leader_counts: Mapping[int, int] = field(default_factory=dict)

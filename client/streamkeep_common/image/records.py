@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from streamkeep_common.image.model import BrokerImage, ClusterImage, PartitionImage, TopicImage
 from streamkeep_proto.v1.metadata_pb2 import (
     BrokerFencedRecord,
+    BrokerRecord,
+    BrokerRemovedRecord,
     ClusterRecord,
     FeatureLevelRecord,
     MetadataRecord,
@@ -32,6 +34,9 @@ def to_records(image: ClusterImage) -> Iterator[MetadataRecord]:
         yield MetadataRecord(producer_ids=ProducerIdsRecord(next_producer_id=image.next_producer_id))
     for broker in image.brokers.values():
         yield from _broker_records(broker)
+    for broker_id, broker_epoch in sorted(image.removed_brokers.items()):
+        yield MetadataRecord(broker=BrokerRecord(broker_id=broker_id, broker_epoch=broker_epoch))
+        yield MetadataRecord(broker_removed=BrokerRemovedRecord(broker_id=broker_id))
     for topic in image.topics.values():
         yield from _topic_records(topic)
 

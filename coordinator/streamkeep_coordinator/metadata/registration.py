@@ -22,7 +22,8 @@ def register_broker(image: ClusterImage, request: RegisterBroker) -> Decision[in
     _check(image, request)
     known = image.brokers.get(request.broker_id)
     is_same = known is not None and known.registration.incarnation_id == request.incarnation_id
-    registration = _registration(request, known, is_same=is_same)
+    last_epoch = known.broker_epoch if known else image.removed_brokers.get(request.broker_id, 0)
+    registration = _registration(request, known, broker_epoch=last_epoch + (not is_same))
     draft = Draft(image)
     if known is None or known.registration != registration:
         draft.write(MetadataRecord(broker=registration))
@@ -31,10 +32,10 @@ def register_broker(image: ClusterImage, request: RegisterBroker) -> Decision[in
     return draft.decide(registration.broker_epoch)
 
 
-def _registration(request: RegisterBroker, known: BrokerImage | None, *, is_same: bool) -> BrokerRecord:
+def _registration(request: RegisterBroker, known: BrokerImage | None, *, broker_epoch: int) -> BrokerRecord:
     registration = BrokerRecord(
         broker_id=request.broker_id,
-        broker_epoch=1 if known is None else known.broker_epoch + (not is_same),
+        broker_epoch=broker_epoch,
         incarnation_id=request.incarnation_id,
         address=request.address,
         rack=request.rack,
@@ -46,7 +47,7 @@ def _registration(request: RegisterBroker, known: BrokerImage | None, *, is_same
     )
     if known is not None:
         registration.draining = known.draining
-    if known is not None and is_same:
+    if known is not None and known.broker_epoch == broker_epoch:
         present = registration.directory_ids
         registration.stalled_directory_ids.extend(each for each in present if known.is_stalled(each))
         registration.full_directory_ids.extend(each for each in present if known.is_full(each))

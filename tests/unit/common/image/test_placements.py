@@ -90,13 +90,17 @@ def test_who_was_in_sync_last_is_kept_while_nobody_leads() -> None:
     assert rebuilt == image
 
 
-def test_a_removed_broker_is_forgotten() -> None:
+def test_a_removed_broker_is_forgotten_but_for_its_epoch() -> None:
     before = sample()
     after, delta = apply(before, [broker_removed(2)], 2)
     assert list(after.brokers) == [1, 3]
     assert delta.changed_brokers == difference(before, after).changed_brokers == (2,)
-    again, _ = apply(after, [broker(2)], 3)
-    assert list(again.brokers) == [1, 2, 3]
+    rebuilt, _ = apply(ClusterImage(), list(to_records(after)), after.index)
+    assert rebuilt == after
+    with pytest.raises(InconsistentMetadataError, match="goes back to epoch 1"):
+        apply(rebuilt, [broker(2, epoch=1)], 3)
+    again, _ = apply(rebuilt, [broker(2, epoch=2)], 3)
+    assert list(again.brokers) == [1, 2, 3] and not again.removed_brokers
 
 
 def without_directory() -> MetadataRecord:

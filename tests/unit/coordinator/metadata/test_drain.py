@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from streamkeep_common.errors import BrokerNotEmptyError, UnknownBrokerError, UnsupportedFeatureError
-from streamkeep_common.image import ClusterImage
+from streamkeep_common.image import ClusterImage, SnapshotBuilder, to_records
 from streamkeep_coordinator.metadata.drain import drain_broker, remove_broker
-from streamkeep_proto.v1.coordinator_pb2 import DrainBrokerRequest, RemoveBrokerRequest
+from streamkeep_coordinator.metadata.registration import register_broker
+from streamkeep_proto.v1.coordinator_pb2 import DrainBrokerRequest, RegisterBroker, RemoveBrokerRequest
 from tests.unit.coordinator.metadata.layout import Layout
 
 
@@ -70,3 +71,29 @@ def test_brokers_are_drained_and_removed_from_the_level_of_replication_on() -> N
         drain_broker(image, DrainBrokerRequest(broker_id=1, draining=True))
     with pytest.raises(UnsupportedFeatureError):
         remove_broker(image, RemoveBrokerRequest(broker_id=1))
+
+
+def test_who_takes_the_id_of_a_forgotten_broker_has_an_epoch_that_nobody_had() -> None:
+    """Else what the old one, stopped and not dead, still acknowledges would count for the new one."""
+    cluster = Layout(2)
+    cluster.fence(2)
+    cluster.commit(remove_broker(cluster.image, RemoveBrokerRequest(broker_id=2)))
+    request = RegisterBroker(
+        broker_id=2,
+        incarnation_id=b"n" * 16,
+        address="new:7201",
+        directory_ids=[b"d" * 16],
+        min_feature_level=3,
+        max_feature_level=3,
+    )
+    restored = rebuilt(cluster.image)
+    assert register_broker(restored, request).answer == 2
+    assert cluster.commit(register_broker(cluster.image, request)) == 2
+    assert rebuilt(cluster.image) == cluster.image
+
+
+def rebuilt(image: ClusterImage) -> ClusterImage:
+    """From a snapshot."""
+    builder = SnapshotBuilder()
+    builder.add(list(to_records(image)))
+    return builder.finish(image.index)
