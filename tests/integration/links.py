@@ -91,17 +91,17 @@ class Links:
             writer.close()
             del self._tasks[task]
             return
+        pumps = [
+            asyncio.ensure_future(self._pump(dialer, name, reader, upstream_writer)),
+            asyncio.ensure_future(self._pump(name, dialer, upstream_reader, writer)),
+        ]
         try:
-            await asyncio.wait(
-                [
-                    asyncio.ensure_future(self._pump(dialer, name, reader, upstream_writer)),
-                    asyncio.ensure_future(self._pump(name, dialer, upstream_reader, writer)),
-                ],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             pass
         finally:
+            for pump in pumps:
+                pump.cancel()
             writer.close()
             upstream_writer.close()
             del self._tasks[task]

@@ -17,7 +17,7 @@ from streamkeep.errors import StreamkeepError
 from tests.acceptance.replication.judge import Reading, Writing
 
 TOPIC = "history"
-VALUES_OF_ONE_PRODUCER = 1 << 40
+VALUES_OF_ONE_PRODUCER = 10**10
 PAUSE_S = 0.12
 LIFE_S = (2.0, 30.0)
 VISIT_S = (1.0, 5.0)
@@ -165,8 +165,8 @@ class Reader:
                 positions[batch.topic_partition.partition] = batch.next_offset
 
 
-def open_readings(run: Run, who: str) -> Sequence[Reading]:
-    readings = [Reading(who, number) for number in range(run.partitions)]
+def open_readings(run: Run, who: str, *, drains: bool = False) -> Sequence[Reading]:
+    readings = [Reading(who, number, drains=drains) for number in range(run.partitions)]
     run.readings.extend(readings)
     return readings
 
@@ -180,7 +180,7 @@ def take(run: Run, readings: Sequence[Reading], batch: ConsumedBatch) -> None:
 
 async def drain(run: Run) -> None:
     """Read everything that can be read now, from the beginning."""
-    readings = open_readings(run, "the last reader")
+    readings = open_readings(run, "the last reader", drains=True)
     topic_partitions = [(TOPIC, number) for number in range(run.partitions)]
     async with Consumer(run.bootstrap) as consumer:
         ends = await consumer.end_offsets(topic_partitions)

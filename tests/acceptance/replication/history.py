@@ -5,8 +5,8 @@
 Three coordinators and three brokers as real processes, with a proxy in front of each and a disk under each
 broker that can be broken. Producers write values of their own to six partitions of three replicas, consumers
 read them, and all of it is written down. FAULTS is `all`, `none`, or kinds with commas: kill, stop, term,
-cut, full, slow, hang, both (the active coordinator and a broker), majority (of the brokers), empty (a disk
-is lost).
+cut, alone (a leader with its clients), behind (the followers of a leader that dies), full, slow, hang, both
+(the active coordinator and a broker), majority (of the brokers), empty (a disk is lost).
 
 At the end everything is mended, all replicas come back in sync, the log is drained, the history is judged
 (`judge.py`) and the replicas are compared byte by byte. Exit code 1 if anything is amiss, or if too little
@@ -39,7 +39,8 @@ PARTITIONS = 6
 WRITERS = 4
 READERS = 2
 VISITORS = 1
-SHOWN_FINDINGS = 20
+SHOWN_FINDINGS = 5
+"""Of each kind."""
 LEAST_RECORDS_A_MINUTE = 1_000
 NEVER = ("read: OffsetOutOfRangeError", "read: CorruptDataError")
 """Nothing is deleted here and nothing damaged: whoever is told so was told less before, or more."""
@@ -101,8 +102,10 @@ class Soak:
         print(f"{self.nemesis.faults.total()} faults: {_counted(self.nemesis.faults)}")
         print(f"clients were told: {_counted(self.run.refusals)}")
         print("found: " + ", ".join(f"{verdict.counts[each]} {each.value}" for each in Anomaly))
-        for finding in verdict.findings[:SHOWN_FINDINGS]:
-            print(f"  {finding}")
+        for anomaly in verdict.counts:
+            of_its_kind = [finding for finding in verdict.findings if finding.anomaly is anomaly]
+            for finding in of_its_kind[:SHOWN_FINDINGS]:
+                print(f"  {finding}")
         for difference in differing:
             print(f"  replicas differ: {difference}")
         print(f"replicas: {'NOT identical' if differing else 'all identical'}")

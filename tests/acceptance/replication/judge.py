@@ -3,16 +3,16 @@
 Every record has a value of its own. A history is what producers were told of the records that they sent, and
 what consumers were handed, in the order in which it happened to each. Partitions are judged one by one:
 
-lost                 acknowledged, and not where readers have been since
-unseen               acknowledged, and never handed to anybody
+lost                 acknowledged, and not there any more when the log was drained up to beyond it
+unseen               acknowledged, and behind the end of what was drained
 duplicate            one record at two offsets
 inconsistent offset  two records at one offset: what was read there has changed, or two replicas differ
 reordered            of one producer, a record behind one that was sent later
 repeated, skipped    a reader was taken back, or past what somebody else has seen
 unsent               handed out, and never sent to that partition
 
-A record whose producer got no answer may be there or not. Retention and compaction must be off, and whoever
-drains the log at the end is one of the readers.
+A record whose producer got no answer may be there or not. Retention and compaction must be off. At the end,
+when nobody writes any more, one reader drains the log from its beginning.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -84,6 +84,8 @@ class Reading:
 
     who: str
     partition: int
+    drains: bool = False
+    """It read everything, after the last write."""
     offsets: array[int] = field(default_factory=lambda: array("q"))
     values: array[int] = field(default_factory=lambda: array("q"))
 
@@ -155,10 +157,14 @@ class _Partition:
         for offset, value, who in self._claims():
             yield from self._place(offset, value, who)
         yield from self._unsent()
-        seen = {value for reading in self.readings for value in reading.values}
-        end = max((max(reading.offsets, default=-1) for reading in self.readings), default=-1) + 1
+        drained = {
+            offset: value
+            for reading in self.readings
+            if reading.drains
+            for offset, value in zip(reading.offsets, reading.values, strict=True)
+        }
         for writing in self.writings:
-            yield from self._missing(writing, seen, end)
+            yield from _missing(writing, drained)
             yield from self._reordered(writing)
         known = sorted(self._at)
         for reading in self.readings:
@@ -189,18 +195,6 @@ class _Partition:
             if value not in sent:
                 yield Anomaly.UNSENT, f"{value} at offset {offset}, says {who}; nobody sent it here"
 
-    def _missing(self, writing: Writing, seen: set[int], end: int) -> Iterator[tuple[Anomaly, str]]:
-        last_seen = max((index for index, value in enumerate(writing.values) if value in seen), default=-1)
-        for index, (value, offset) in enumerate(zip(writing.values, writing.offsets, strict=True)):
-            if offset == UNKNOWN or value in seen:
-                continue
-            if 0 <= offset < end or (offset == STORED and index < last_seen):
-                instead = self._at[offset] if offset >= 0 else None
-                other = f"; there {instead[1]} found {instead[0]}" if instead and instead[0] != value else ""
-                yield Anomaly.LOST, f"{writing.described(index)}; read up to offset {end}{other}"
-            else:
-                yield Anomaly.UNSEEN, f"{writing.described(index)}; the last offset read is {end - 1}"
-
     def _reordered(self, writing: Writing) -> Iterator[tuple[Anomaly, str]]:
         highest, before = -1, -1
         for index, value in enumerate(writing.values):
@@ -226,3 +220,17 @@ class _Partition:
                     evidence = f"{reading.who} was handed offset {offset} after {previous}"
                     yield Anomaly.SKIPPED, f"{evidence}; between, {said_by} knows of {value} at {skipped[0]}"
             previous = offset
+
+
+def _missing(writing: Writing, drained: Mapping[int, int]) -> Iterator[tuple[Anomaly, str]]:
+    """What was acknowledged and is not among what was drained, by offset."""
+    there, end = set(drained.values()), max(drained, default=-1) + 1
+    last_there = max((index for index, value in enumerate(writing.values) if value in there), default=-1)
+    for index, (value, offset) in enumerate(zip(writing.values, writing.offsets, strict=True)):
+        if offset == UNKNOWN or value in there:
+            continue
+        if 0 <= offset < end or (offset == STORED and index < last_there):
+            instead = f"; there is {drained[offset]} now" if offset in drained else ""
+            yield Anomaly.LOST, f"{writing.described(index)}; drained up to offset {end}{instead}"
+        else:
+            yield Anomaly.UNSEEN, f"{writing.described(index)}; the last offset drained is {end - 1}"

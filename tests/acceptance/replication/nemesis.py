@@ -22,9 +22,24 @@ from tests.integration.server_process import ServerProcess
 
 LONGEST_S, SHORTEST_S = 8.0, 0.08
 CALM_S = 2.5
+SESSION_S = 3.0
+"""A broker that is not heard of for so long is replaced."""
 WELL_AGAIN_S = 120.0
 
-KINDS = ("kill", "stop", "term", "cut", "full", "slow", "hang", "both", "majority", "empty")
+KINDS = (
+    "kill",
+    "stop",
+    "term",
+    "cut",
+    "alone",
+    "behind",
+    "full",
+    "slow",
+    "hang",
+    "both",
+    "majority",
+    "empty",
+)
 
 Fault = Callable[[], Awaitable[str]]
 """Carries it out and mends it; says what it was."""
@@ -124,6 +139,21 @@ class Nemesis:
         server.resume()
         return f"{server.name} for {lasted}"
 
+    async def _behind(self) -> str:
+        """All other brokers are stopped, and what they have not heard of goes down with this one."""
+        broker = await self._broker()
+        others = [server for number, server in self._cluster.brokers.items() if number != broker]
+        for server in others:
+            server.pause()
+        await asyncio.sleep(self._rng.random() * SESSION_S)
+        server = self._cluster.brokers[broker]
+        await server.kill()
+        for other in others:
+            other.resume()
+        lasted = await self._wait()
+        await self._cluster.start(server)
+        return f"{server.name} for {lasted}"
+
     async def _both(self) -> str:
         """The active coordinator and a broker, killed or stopped at once."""
         servers = [
@@ -192,6 +222,17 @@ class Nemesis:
         way = "one way, " if cut == self._links.cut_one_way else ""
         name = f" ({others[0]})" if what == "one other" else ""
         return f"{victim} from {what}{name} {way}for {lasted}"
+
+    async def _alone(self) -> str:
+        """With its clients, for as long as it takes that somebody else leads."""
+        server = self._cluster.brokers[await self._broker()]
+        for other in self._cluster.servers:
+            if other is not server:
+                self._links.cut(server.name, other.name)
+        await asyncio.sleep(SESSION_S)
+        lasted = await self._wait()
+        self._links.heal()
+        return f"{server.name} for {SESSION_S} s and {lasted}"
 
     # --- disks ---
 

@@ -19,9 +19,11 @@ def wrote(*told: tuple[int, int], who: str = "producer-1", partition: int = 0) -
     return writing
 
 
-def read(*handed: tuple[int, int], who: str = "consumer-1", partition: int = 0) -> Reading:
+def read(
+    *handed: tuple[int, int], who: str = "consumer-1", partition: int = 0, drains: bool = True
+) -> Reading:
     """(offset, value) in the order of reading."""
-    reading = Reading(who, partition)
+    reading = Reading(who, partition, drains=drains)
     reading.read([offset for offset, _ in handed], [value for _, value in handed])
     return reading
 
@@ -47,8 +49,14 @@ def test_an_acknowledged_record_that_readers_have_passed_is_lost() -> None:
     assert kinds(verdict) == [Anomaly.INCONSISTENT_OFFSET, Anomaly.LOST]
     assert str(verdict.findings[1]) == (
         "lost: partition 0: 2 of producer-1, sent at 1.000 s, acknowledged at 1 at 1.500 s;"
-        " read up to offset 2; there consumer-1 found 3"
+        " drained up to offset 2; there is 3 now"
     )
+
+
+def test_what_was_read_once_and_is_not_there_when_the_log_is_drained_is_lost() -> None:
+    early = read((0, A), (1, B), (2, C), drains=False)
+    verdict = judge([wrote((A, 0), (B, 1), (C, 2))], [early, read((0, A), (2, C), who="the last")])
+    assert kinds(verdict) == [Anomaly.LOST, Anomaly.SKIPPED]
 
 
 def test_a_gap_where_an_acknowledged_record_should_be_is_lost_and_skipped() -> None:
@@ -64,7 +72,7 @@ def test_a_record_that_is_stored_nobody_knows_where_is_lost_if_a_later_one_was_r
 def test_an_acknowledged_record_at_the_end_that_nobody_was_handed_is_unseen(offset: int) -> None:
     verdict = judge([wrote((A, 0), (B, offset))], [read((0, A))])
     assert kinds(verdict) == [Anomaly.UNSEEN]
-    assert "the last offset read is 0" in verdict.findings[0].evidence
+    assert "the last offset drained is 0" in verdict.findings[0].evidence
 
 
 def test_one_record_at_two_offsets_is_a_duplicate() -> None:
