@@ -25,6 +25,10 @@ class BrokerMetrics:
         self._produced_bytes = metrics.counter("produced_bytes", "Record bytes received from producers")
         self._produced_batches = metrics.counter("produced_batches", "Batches received from producers")
         self._fetched_bytes = metrics.counter("fetched_bytes", "Log bytes sent to consumers")
+        self._follower_fetched_bytes = metrics.counter(
+            "follower_fetched_bytes",
+            "Of fetched_bytes, those of partitions that this broker follows: their readers are in its rack",
+        )
         self._fetch_streams = metrics.gauge("fetch_streams", "Open fetch streams")
         self._produce_streams = metrics.gauge("produce_streams", "Open produce streams")
         self._produce_latency = metrics.histogram(
@@ -56,6 +60,10 @@ class BrokerMetrics:
     def fetched(self, size_bytes: int) -> None:
         """Slices were read for a response."""
         self._fetched_bytes.inc(size_bytes)
+
+    def fetched_from_follower(self, size_bytes: int) -> None:
+        """Of what was read, that of partitions which this broker does not lead."""
+        self._follower_fetched_bytes.inc(size_bytes)
 
     def fetch_streams(self, count: int) -> None:
         """So many fetch streams are open."""

@@ -42,6 +42,10 @@ class Reader(Protocol):
         """This broker serves the partition no more; the reader has been removed."""
         ...
 
+    def image_changed(self) -> None:
+        """There is news of the partition that this broker leads, or of a broker with a replica of it."""
+        ...
+
 
 class Partition:
     """A replica of one partition on this broker. It refuses everything until an image gives it a part.
@@ -73,6 +77,7 @@ class Partition:
         self._resigned_epoch = 0
         self._elected: tuple[PartitionImage, Mapping[int, BrokerImage]] | None = None
         self._leaders_watermark = self._leaders_log_start = 0
+        self._follows_in_sync = False
         self._failure: StorageFailedError | None = None
         self._readers: dict[Reader, None] = {}
         log.on_progress = self._flushed
@@ -123,11 +128,15 @@ class Partition:
         assert image.leader_epoch >= self.leader_epoch, "leader epochs never go back"
         self._hint = hint
         self._elected = None
-        if image.leader_epoch != self.leader_epoch:
+        is_new_epoch = image.leader_epoch != self.leader_epoch
+        if is_new_epoch:
             self._leaders_watermark = self._leaders_log_start = 0
         self.leader = image.leader
         self.leader_epoch = image.leader_epoch
         self.partition_epoch = image.partition_epoch
+        self._follows_in_sync = self.follows and self._is_in_sync(image, brokers)
+        if self.leadership is None and (is_new_epoch or not self._follows_in_sync):
+            self.end_readers(self._not_leader())
         if image.leader != self._broker_id:
             self.resign(self._not_leader())
         elif self.leadership is not None and self.leadership.leader_epoch == image.leader_epoch:
@@ -135,6 +144,12 @@ class Partition:
         elif image.leader_epoch > self._resigned_epoch:
             self._elected = (image, brokers)
             self.take_office()
+        if self.leads:
+            self._tell_readers_of_image()
+
+    def _is_in_sync(self, image: PartitionImage, brokers: Mapping[int, BrokerImage]) -> bool:
+        own = brokers.get(self._broker_id)
+        return own is not None and not own.fenced and self._broker_id in image.isr
 
     def take_office(self) -> None:
         """Lead, if the image has said so, now that the log is whole. Followers are measured by where it ends,
@@ -223,6 +238,15 @@ class Partition:
             self._check_epoch(claimed_epoch)
         return self.leadership
 
+    def check_serves(self, claimed_epoch: int, *, from_follower: bool) -> None:
+        """As `check_leads`; but a reader that the leader has sent here is served by a follower in sync, too,
+        under the same epoch and up to its own high watermark (KIP-392)."""
+        if from_follower and self._follows_in_sync and not self.is_being_cut:
+            if claimed_epoch:
+                self._check_epoch(claimed_epoch)
+        else:
+            self.check_leads(claimed_epoch)
+
     def check_leads_in(self, leader_epoch: int) -> Leadership:
         """As `check_leads`, for a follower, who knows the epoch and may know it before this broker does."""
         self._check_epoch(leader_epoch)
@@ -267,6 +291,11 @@ class Partition:
         self._leaders_watermark = max(self._leaders_watermark, high_watermark)
         self._leaders_log_start = max(self._leaders_log_start, log_start_offset)
         self._catch_up_with_leader()
+
+    def begin_cut(self) -> None:
+        """Whoever follows for this replica is about to cut its log back: nobody reads its files meanwhile."""
+        self.is_being_cut = True
+        self.end_readers(self._not_leader())
 
     def _catch_up_with_leader(self) -> None:
         """As far as what is acknowledged here allows; the log start waits for the watermark."""
@@ -339,6 +368,10 @@ class Partition:
     def _tell_readers(self) -> None:
         for reader in self._readers:
             reader.moved()
+
+    def _tell_readers_of_image(self) -> None:
+        for reader in list(self._readers):
+            reader.image_changed()
 
     def _not_leader(self) -> NotLeaderError:
         return NotLeaderError(f"broker {self._broker_id} does not lead {self.name}", leader=self._hint)

@@ -16,6 +16,7 @@ from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.replication.hints import leader_hint, why_absent
 from streamkeep_broker.replication.hosting import Hosting
+from streamkeep_broker.replication.near_replicas import near_replica
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.renewals import Renewals
 from streamkeep_broker.replication.reports import ReplicaReports
@@ -104,6 +105,11 @@ class Partitions:
             raise failed or why_absent(self._image, topic_id, partition, broker_id=self._broker_id)
         return found
 
+    def near_replica(self, partition: Partition, rack: str) -> LeaderHint | None:
+        """Where a reader in `rack` should read instead of from this leader; None = here."""
+        image = self._image.partition(partition.log.topic_id, partition.log.partition)
+        return None if image is None else near_replica(self._image, image, rack)
+
     def images(self) -> Iterator[tuple[Partition, PartitionImage]]:
         """Each hosted partition, and how the image says that it stands."""
         for key, partition in self._partitions.items():
@@ -163,9 +169,11 @@ class Partitions:
             self._host(image)
 
     def _concerned(self, delta: ImageDelta) -> Mapping[Key, PartitionImage]:
-        """The replicas here of which there is news: of the partition itself, or of a broker that has another
-        replica of it: its epoch, its fence and its address count."""
-        news = frozenset(delta.changed_brokers) - {self._broker_id}
+        """The replicas here of which there is news: of the partition itself, or of a broker that has one of
+        its replicas: epoch, fence, address and rack count, and of this broker the fence."""
+        news = frozenset(delta.changed_brokers)
+        if not self._is_fence_changed(delta):
+            news -= {self._broker_id}
         concerned = {}
         for key in self._partitions if news else ():
             image = delta.after.partition(*key)
@@ -173,6 +181,9 @@ class Partitions:
                 concerned[key] = image
         concerned.update((_key(image), image) for image in delta.changed_partitions)
         return {key: image for key, image in concerned.items() if self._broker_id in image.replicas}
+
+    def _is_fence_changed(self, delta: ImageDelta) -> bool:
+        return delta.before.is_live(self._broker_id) != delta.after.is_live(self._broker_id)
 
     def _host(self, image: PartitionImage) -> None:
         """Have the replica, in the role that the image gives it."""

@@ -43,6 +43,8 @@ class Observer(Protocol):
 
     def fetched(self, size_bytes: int) -> None: ...
 
+    def fetched_from_follower(self, size_bytes: int) -> None: ...
+
     def fetch_streams(self, count: int) -> None: ...
 
 
@@ -71,12 +73,13 @@ class FetchService(StreamService):
 class ReadingAlong:
     """One subscription's tie to its partition: hears of moves, keeps the reader's place in the files."""
 
-    __slots__ = ("cursor", "partition", "stream", "subscription_id")
+    __slots__ = ("cursor", "partition", "rack", "stream", "subscription_id")
 
-    def __init__(self, stream: FetchStream, subscription_id: int, partition: Partition) -> None:
+    def __init__(self, stream: FetchStream, subscription_id: int, partition: Partition, rack: str) -> None:
         self.stream = stream
         self.subscription_id = subscription_id
         self.partition = partition
+        self.rack = rack
         self.cursor = ReadCursor()
 
     @property
@@ -88,6 +91,11 @@ class ReadingAlong:
 
     def ended(self, error: StreamkeepError) -> None:
         self.stream.end(self.subscription_id, error)
+
+    def image_changed(self) -> None:
+        """A replica in the reader's rack may be in sync now."""
+        if self.rack:
+            self.stream.send_near(self)
 
 
 class FetchStream:
@@ -125,8 +133,17 @@ class FetchStream:
 
     def end(self, subscription_id: int, error: StreamkeepError) -> None:
         """End a subscription and say why."""
-        self._stop(subscription_id)
-        self._endings.append(FetchedPartition(subscription=subscription_id, error=to_proto(error)))
+        self._end(FetchedPartition(subscription=subscription_id, error=to_proto(error)))
+
+    def send_near(self, reader: ReadingAlong) -> None:
+        """End a subscription if its reader has a replica nearer than this leader, and name that."""
+        replica = self._service.partitions.near_replica(reader.partition, reader.rack)
+        if replica is not None:
+            self._end(FetchedPartition(subscription=reader.subscription_id, preferred_replica=replica))
+
+    def _end(self, ending: FetchedPartition) -> None:
+        self._stop(ending.subscription)
+        self._endings.append(ending)
         self._to_write.ring()
 
     # --- what the client asks ---
@@ -161,17 +178,19 @@ class FetchStream:
             raise InvalidRequestError("offset and credit are never negative")
         try:
             partition = self._service.partitions.find(start.topic_id, start.partition)
-            partition.check_leads(start.leader_epoch)
+            partition.check_serves(start.leader_epoch, from_follower=start.from_follower)
             partition.check_position(start.offset, start.last_read_epoch)
         except StreamkeepError as error:
             self.end(start.subscription, error)
             return
-        reader = ReadingAlong(self, start.subscription, partition)
+        reader = ReadingAlong(self, start.subscription, partition, start.rack)
         partition.add_reader(reader)
         self._session.start(
             start.subscription, reader, next_offset=start.offset, credit_bytes=start.credit_bytes
         )
         self._news_due = 0.0
+        if partition.leads:
+            reader.image_changed()
 
     def _stop(self, subscription_id: int) -> None:
         subscription = self._session.stop(subscription_id)
@@ -205,15 +224,18 @@ class FetchStream:
 
     async def _add_slices(self, response: ResponseBuilder) -> None:
         """Fill the response from those whose turn it is."""
-        sent_bytes = 0
+        sent_bytes = follower_bytes = 0
         while response.room_bytes > 0 and (subscription := self._session.take()) is not None:
             slice_ = await self._read_slice(subscription, response.room_bytes)
             if slice_ is not None and slice_.data and subscription.active:
                 response.add(_header(subscription), slice_.data)
                 self._session.sent(subscription, len(slice_.data), slice_.next_offset)
                 sent_bytes += len(slice_.data)
+                follower_bytes += 0 if subscription.source.partition.leads else len(slice_.data)
         if sent_bytes:
             self._service.observer.fetched(sent_bytes)
+        if follower_bytes:
+            self._service.observer.fetched_from_follower(follower_bytes)
 
     async def _read_slice(self, subscription: Subscription[ReadingAlong], room_bytes: int) -> LogSlice | None:
         reader = subscription.source

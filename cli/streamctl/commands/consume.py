@@ -31,6 +31,7 @@ class Reading:
     form: Formatter
     until_end: bool
     count: int | None
+    rack: str
 
 
 @click.command()
@@ -62,6 +63,13 @@ class Reading:
     help="%s value, %k key, %t topic, %p partition, %o offset, %T timestamp in ms, %h headers, %S and %K"
     " sizes; \\n \\t \\xHH.  [default: %s\\n]",
 )
+@click.option(
+    "--rack",
+    default="",
+    metavar="NAME",
+    help="Where this runs: partitions with an in-sync replica on a broker of that rack are read from there."
+    "  [default: from their leaders]",
+)
 @cluster_options
 @pass_invocation
 def consume(
@@ -75,6 +83,7 @@ def consume(
     count: int | None,
     partitions: tuple[int, ...],
     form: str | None,
+    rack: str,
 ) -> None:
     """Print the records of a topic.
 
@@ -94,7 +103,7 @@ def consume(
     if invocation.is_data and form is not None:
         raise click.UsageError(f"-f and -o {invocation.output} both say how records look: give one")
     wanted = _parse_offset(offset or ("start" if from_beginning else "end"))
-    reading = Reading(wanted, partitions, _formatter(invocation, form), exit_at_end, count)
+    reading = Reading(wanted, partitions, _formatter(invocation, form), exit_at_end, count, rack)
     run(_consume(invocation, topic, reading), for_reader=True)
 
 
@@ -127,7 +136,7 @@ async def _consume(invocation: Invocation, topic: str, reading: Reading) -> None
 
     async with connected(invocation) as cluster:
         topic_partitions = _places(await cluster.topic(topic), reading.partitions)
-        async with Consumer(cluster.client) as consumer:
+        async with Consumer(cluster.client, rack=reading.rack) as consumer:
             spans = await find_spans(consumer, topic_partitions, reading.wanted, until_end=reading.until_end)
             written = await copy_records(
                 consumer,

@@ -14,9 +14,9 @@ from typing import Literal
 from streamkeep.client import Client
 from streamkeep.cluster_view import NO_ADDRESS
 from streamkeep.consumer.fetch_link import FetchLink, Place
-from streamkeep.consumer.partition_reader import PartitionReader
+from streamkeep.consumer.partition_reader import NOT_SUBSCRIBED, PartitionReader
 from streamkeep.consumer.records import ConsumedBatch
-from streamkeep.consumer.route import Route
+from streamkeep.consumer.route import SHUN_S, Route
 from streamkeep.offsets import list_offsets
 from streamkeep.topic_partition import TopicPartition
 from streamkeep_common.errors import (
@@ -124,7 +124,7 @@ class Fetcher:
         return self._last_subscription
 
     def place(self, reader: PartitionReader) -> Place:
-        return self._routes[reader].place(self._client.clock.monotonic())
+        return self._routes[reader].place()
 
     def on_data(self, reader: PartitionReader) -> None:
         self._routes[reader].backoff.reset()
@@ -136,8 +136,7 @@ class Fetcher:
             route.read_from(fetched.preferred_replica.address)
             self._move(reader)
         elif route.replica_address != NO_ADDRESS:  # what a follower refuses, the leader may have
-            route.come_back(self._client.clock.monotonic())
-            self._move(reader)
+            self._come_back(reader)
         else:
             self._refused(reader, from_proto(fetched.error))
 
@@ -162,8 +161,7 @@ class Fetcher:
         self._client.metadata.refresh_soon()
         for reader, route in list(self._routes.items()):
             if route.replica_address == address:
-                route.come_back(self._client.clock.monotonic())
-                self._move(reader)
+                self._come_back(reader)
 
     # --- when and where to read ---
 
@@ -237,6 +235,18 @@ class Fetcher:
         route.link = self._link(route.address) if route.address != NO_ADDRESS else None
         self._restart(reader)
 
+    def _come_back(self, reader: PartitionReader) -> None:
+        """From a replica that could not be read from to the leader."""
+        later = asyncio.get_running_loop().call_later(SHUN_S, self._ask_for_replica, reader)
+        self._routes[reader].come_back(later)
+        self._move(reader)
+
+    def _ask_for_replica(self, reader: PartitionReader) -> None:
+        """The replica may be in sync again; the leader, once it knows our rack, says so whenever one is."""
+        self._routes[reader].shun_no_more()
+        if reader.subscription != NOT_SUBSCRIBED:
+            self._restart(reader)
+
     def _link(self, address: str) -> FetchLink:
         link = self._links.get(address)
         if link is None:
@@ -246,6 +256,7 @@ class Fetcher:
     def _let_go(self, reader: PartitionReader) -> None:
         route = self._routes.pop(reader)
         route.stop_waiting()
+        route.shun_no_more()
         if route.link is not None:
             route.link.stop(reader)
         del self.readers[reader.topic_partition]

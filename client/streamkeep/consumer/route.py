@@ -1,7 +1,7 @@
 """Where one partition is read: from its leader, or from a replica in the reader's rack (KIP-392).
 
 The leader knows who is in sync, so it says whom to read from; whatever goes wrong there, the reader comes
-back to the leader, and asks to be sent elsewhere only after a while. Knows no streams of its own.
+back to the leader, and asks to be sent elsewhere again only after a while. Knows no streams of its own.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ SHUN_S = 10.0
 
 
 class Route:
-    """Where one partition is read at present. Times are seconds of the monotonic clock."""
+    """Where one partition is read at present."""
 
     __slots__ = (
         "_rack",
-        "_shunned_until_s",
         "backoff",
         "leader_address",
         "leader_epoch",
         "link",
         "replica_address",
         "resetting",
+        "shunning",
         "timer",
     )
 
@@ -39,18 +39,19 @@ class Route:
         self.link: FetchLink | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.resetting: asyncio.Task[None] | None = None
+        self.shunning: asyncio.TimerHandle | None = None
+        """While it runs, the leader is to name no replica."""
         self._rack = rack
-        self._shunned_until_s = float("-inf")
 
     @property
     def address(self) -> str:
         """The broker to read from; empty while none is known."""
         return self.replica_address or self.leader_address
 
-    def place(self, now_s: float) -> Place:
+    def place(self) -> Place:
         """What the broker is told of the reader."""
         from_follower = self.replica_address != NO_ADDRESS
-        rack = "" if from_follower or now_s < self._shunned_until_s else self._rack
+        rack = "" if from_follower or self.shunning is not None else self._rack
         return Place(self.leader_epoch, rack, from_follower)
 
     def follow_leader(self, address: str, leader_epoch: int) -> bool:
@@ -65,10 +66,17 @@ class Route:
         """The leader named a replica."""
         self.replica_address = replica_address
 
-    def come_back(self, now_s: float) -> None:
-        """The replica could not be read from: the leader serves for a while."""
+    def come_back(self, shunning: asyncio.TimerHandle) -> None:
+        """The replica could not be read from: the leader serves until `shunning` ends it."""
         self.replica_address = NO_ADDRESS
-        self._shunned_until_s = now_s + SHUN_S
+        self.shun_no_more()
+        self.shunning = shunning
+
+    def shun_no_more(self) -> None:
+        """The leader may name a replica again."""
+        if self.shunning is not None:
+            self.shunning.cancel()
+            self.shunning = None
 
     def stop_waiting(self) -> None:
         """Forget a restart or a reset that was under way."""

@@ -19,6 +19,7 @@ from streamkeep_proto.v1.broker_pb2 import (
     ProduceResponse,
     ProduceResult,
 )
+from streamkeep_proto.v1.errors_pb2 import LeaderHint
 from streamkeep_proto.v1.records_pb2 import RecordBatch
 
 NOW_MS = 1_700_000_000_000
@@ -114,6 +115,8 @@ class Fetcher:
         credit: int = MIB,
         leader_epoch: int = 0,
         last_read_epoch: int = 0,
+        rack: str = "",
+        from_follower: bool = False,
     ) -> None:
         start = FetchStart(
             subscription=subscription,
@@ -123,6 +126,8 @@ class Fetcher:
             leader_epoch=leader_epoch,
             last_read_epoch=last_read_epoch,
             credit_bytes=credit,
+            rack=rack,
+            from_follower=from_follower,
         )
         await self.stream.send(FetchRequest(start=[start]))
 
@@ -154,6 +159,14 @@ class Fetcher:
                 if partition.subscription == subscription and partition.HasField("error"):
                     return partition
             assert await self.receive() is not None, "the stream ended before the error came"
+
+    async def until_sent_away(self, *, subscription: int = 1) -> LeaderHint:
+        """The replica that a subscription ended for."""
+        while True:
+            for partition in self.partitions:
+                if partition.subscription == subscription and partition.HasField("preferred_replica"):
+                    return partition.preferred_replica
+            assert await self.receive() is not None, "the stream ended before a replica was named"
 
     def values(self, subscription: int = 1) -> list[bytes]:
         return [

@@ -120,11 +120,18 @@ class Cluster:
         self.values: list[bytes] = []
         """What was acknowledged, in order."""
 
-    async def start(self, *, partitions: int = 1, broker: dict[str, str] | None = None, **topic: str) -> None:
+    async def start(
+        self,
+        *,
+        partitions: int = 1,
+        broker: dict[str, str] | None = None,
+        racks: Sequence[str] = ("", "", ""),
+        **topic: str,
+    ) -> None:
         """A coordinator, three brokers, and the topic `flights` with three replicas."""
         await self.coordinator.start(COORDINATOR)
-        for node in self.nodes.values():
-            await node.start(**(broker or {}))
+        for node, rack in zip(self.nodes.values(), racks, strict=True):
+            await node.start(rack=rack, **(broker or {}))
         self.coordinator.create_replicated(TOPIC, "flights", BROKERS, partitions=partitions, **topic)
         await self.until(
             lambda: all(len(each.broker.partitions) == partitions for each in self.nodes.values())

@@ -203,6 +203,7 @@ class FakeCoordinator:
                     broker_epoch=epoch,
                     incarnation_id=registration.incarnation_id,
                     address=registration.address,
+                    rack=registration.rack,
                     directory_ids=registration.directory_ids,
                 )
             )

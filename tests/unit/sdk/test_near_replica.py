@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from streamkeep import Consumer, Producer
+from streamkeep.consumer.route import SHUN_S
 from streamkeep_common.errors import NotLeaderError, OffsetOutOfRangeError, StreamkeepError
 from tests.unit.sdk.world import World, in_world
 
@@ -84,6 +85,25 @@ def test_a_replica_that_dies_is_left_for_the_leader() -> None:
             await produce(world, b"b")
             assert await read(consumer, 1) == [b"b"]
         assert world.cluster.fetch_starts[-1][0] == LEADER
+
+    in_world(scenario, brokers=2)
+
+
+def test_after_a_while_the_leader_is_asked_for_a_near_replica_again() -> None:
+    async def scenario(world: World) -> None:
+        world.cluster.create_topic("t")
+        world.cluster.racks["east"] = FOLLOWER
+        world.cluster.follower_errors.append(NotLeaderError("it has left the in-sync replicas"))
+        await produce(world, b"a")
+        async with Consumer(world.client(), rack="east") as consumer:
+            await consumer.assign([("t", 0)], start="earliest")
+            assert await read(consumer, 1) == [b"a"]
+            await world.sleep(SHUN_S - 1)
+            assert world.cluster.fetch_starts[2:] == [(LEADER, "", False)]
+            await world.until(lambda: len(world.cluster.fetch_starts) == 5)
+            await produce(world, b"b")
+            assert await read(consumer, 1) == [b"b"]
+        assert world.cluster.fetch_starts[3:] == [(LEADER, "east", False), (FOLLOWER, "", True)]
 
     in_world(scenario, brokers=2)
 

@@ -50,6 +50,10 @@ _EXPECTED = (
 )
 """One side's image is a moment behind the other's: nothing to tell a person."""
 
+EARLY_ACK_BYTES = 1024 * 1024
+"""What is in the log is acknowledged together with the flush that makes it count; before that only after so
+much of it, lest a slow disk use up the leader's window."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -95,6 +99,7 @@ class FollowedReplica:
         self._link: LeaderLink | None = None
         self._stream: FollowerStream | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._unacknowledged_bytes = 0
         self._said = ""
 
     @property
@@ -177,6 +182,7 @@ class FollowedReplica:
     def acknowledge(self) -> FollowerAck:
         """Up to where the log goes now, and up to where on disk."""
         log = self._log
+        self._unacknowledged_bytes = 0
         return FollowerAck(
             subscription=self._state.subscription,
             log_end_offset=log.log_end_offset,
@@ -188,18 +194,21 @@ class FollowedReplica:
         self._state.lost()
 
     def _append(self, frames: bytes, previous_end_offset: int) -> None:
+        log = self._log
         self._logs.append_frames(
-            self._log,
+            log,
             frames,
             previous_end_offset=previous_end_offset,
             leader_epoch=self._state.leader_epoch,
         )
-        self._logs.request_flush(self._log)
+        self._logs.request_flush(log)
         self._observer.followed(len(frames))
-        self._moved()
+        self._unacknowledged_bytes += len(frames)
+        if log.settings.durability == "os" or self._unacknowledged_bytes >= EARLY_ACK_BYTES:
+            self._moved()
 
     def _moved(self) -> None:
-        """The log end or the flushed end is not where it was."""
+        """There is something to acknowledge."""
         if self._stream is not None and self._state.subscription:
             self._stream.moved(self)
 
@@ -240,7 +249,7 @@ class FollowedReplica:
                 self._stream.join(self)
             case CutTo() | BeginAnew():
                 self._observer.cut()
-                self.partition.is_being_cut = True
+                self.partition.begin_cut()
                 self._cutter.begin(instruction, self._was_cut)
             case Wait(wait_s, reason):
                 self._say(reason)

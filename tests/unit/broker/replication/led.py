@@ -96,6 +96,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.moves = 0
+        self.images = 0
         self.error: StreamkeepError | None = None
 
     def moved(self) -> None:
@@ -103,6 +104,9 @@ class Reader:
 
     def ended(self, error: StreamkeepError) -> None:
         self.error = error
+
+    def image_changed(self) -> None:
+        self.images += 1
 
 
 def image(
