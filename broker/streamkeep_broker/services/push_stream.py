@@ -7,6 +7,7 @@ of its own. Here too a peer that does not read blocks only its own writing task.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from itertools import islice
@@ -54,6 +55,9 @@ SILENCE_S = 1.0
 CATCH_UP_PAUSE_S = 0.005
 """After each response of a catch-up stream, which carries up to 1 MiB: live streams have their turns."""
 
+NEWS_LINGER_S = 0.002
+"""How long a moved watermark waits for frames to go with: while records come, one message does for two."""
+
 ENDINGS_PER_RESPONSE = 10_000
 """Each may carry a sentence or two, and all of them must fit into a message."""
 
@@ -94,6 +98,8 @@ class PushStream:
         self._session: PushSession[FollowedPartition] = PushSession(window_bytes)
         self._endings: dict[int, FollowEnd] = {}
         self._to_write = Bell()
+        self._news_timer: asyncio.TimerHandle | None = None
+        self._news_is_due = False
         self._reading = True
         self._heard_at = clock.monotonic()
         self._sent_at = self._look_at = self._heard_at
@@ -103,6 +109,8 @@ class PushStream:
         try:
             await run_halves(self._read(), self._write())
         finally:
+            if self._news_timer is not None:
+                self._news_timer.cancel()
             for subscription in self._session.clear():
                 subscription.source.leadership.remove_follower(subscription.source)
 
@@ -125,6 +133,13 @@ class PushStream:
         subscription = self._session.get(subscription_id)
         if subscription is not None:
             self._session.moved(subscription)
+            if self._news_timer is None:
+                self._news_timer = asyncio.get_running_loop().call_later(NEWS_LINGER_S, self._tell_news)
+
+    def _tell_news(self) -> None:
+        self._news_timer = None
+        if self._session.has_news:
+            self._news_is_due = True
             self._to_write.ring()
 
     def end(self, subscription_id: int, end: FollowEnd) -> None:
@@ -189,6 +204,7 @@ class PushStream:
         leadership.add_follower(
             followed, log_end_offset=start.log_end_offset, flushed_end_offset=start.flushed_end_offset
         )
+        self._news_is_due = True
         self._to_write.ring()
         return None
 
@@ -223,7 +239,8 @@ class PushStream:
             response = ResponseBuilder()
             self._add_endings(response)
             await self._add_frames(response)
-            self._add_news(response)
+            if self._news_is_due or response.size_bytes:
+                self._add_news(response)
             beat_s = self._sent_at + HEARTBEAT_S - now_s
             if response.size_bytes or beat_s <= 0:
                 await self._send(response)
@@ -288,7 +305,8 @@ class PushStream:
             self.end(subscription.id, end)
 
     def _add_news(self, response: ResponseBuilder) -> None:
-        """Tell of moved watermarks where no frames do, at once: readers of followers wait for them."""
+        """Tell of moved watermarks where no frames do, and soon: readers of followers wait for them."""
+        self._news_is_due = False
         for subscription in self._session.take_news():
             response.add(_header(subscription))
 

@@ -104,6 +104,11 @@ class Turns(Generic[T]):
         """The watermark has just been told along with something else."""
         self._news.pop(subscription.id, None)
 
+    @property
+    def has_news(self) -> bool:
+        """Some reader has not been told of the watermark."""
+        return bool(self._news)
+
     def take_news(self) -> list[T]:
         """Those whose reader has not been told of the watermark and will not be by data at once."""
         told = [subscription for subscription in self._news.values() if not self._may_be_read(subscription)]
