@@ -15,9 +15,8 @@ import hashlib
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -33,27 +32,16 @@ from streamkeep_coordinator.storage.storage import Storage
 from streamkeep_proto.v1.raft_pb2 import AppendRequest, RaftMessage
 from tests.property import raft_chaos, test_raft_core
 from tests.sim.disk import SimFile
+from tests.sim.mutant import Mutant, StumbledError, look_with
 from tests.sim.quorum.story import run_seed
-from tests.sim.seed_run import SeedFailedError
-from tests.sim.violation import InvariantError
+from tests.sim.replication import mutants as replication_mutants
 
 MAX_SEEDS = 400
 """A mutant that so many seeds do not see has survived."""
 
 
-class StumbledError(Exception):
-    """A run ended, but not because a checker saw something."""
-
-
-def in_the_whole_simulation(seed: int) -> str:
-    """Which promise a checker finds broken; empty = none. StumbledError."""
-    try:
-        run_seed(seed)
-    except SeedFailedError as failure:
-        if isinstance(failure.reason, InvariantError):
-            return str(failure.reason)
-        raise StumbledError(str(failure)) from failure
-    return ""
+def in_the_simulated_quorum(seed: int) -> str:
+    return look_with(run_seed, seed)
 
 
 def in_the_chaos_of_the_core(seed: int) -> str:
@@ -68,16 +56,6 @@ def in_the_chaos_of_the_core(seed: int) -> str:
     except RaftInvariantError as failure:
         raise StumbledError(repr(failure)) from failure
     return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """`break_it` patches the code for as long as it is entered; `look` runs a seed, and says what it saw."""
-
-    name: str
-    mistake: str
-    break_it: Callable[[], Any]
-    look: Callable[[int], str] = in_the_whole_simulation
 
 
 @contextmanager
@@ -163,13 +141,24 @@ def truncate_below_the_commit_index() -> Iterator[None]:
 
 
 MUTANTS = (
-    Mutant("vote-without-fsync", "the fsync before a vote is skipped", vote_without_fsync),
+    Mutant(
+        "vote-without-fsync",
+        "the fsync before a vote is skipped",
+        vote_without_fsync,
+        in_the_simulated_quorum,
+    ),
     Mutant(
         "commit-older-term",
         "an entry of an older term is committed by counting",
         commit_older_terms_by_counting,
+        in_the_simulated_quorum,
     ),
-    Mutant("wiped-node-votes", "an emptied node votes under its old identity", wiped_node_keeps_its_identity),
+    Mutant(
+        "wiped-node-votes",
+        "an emptied node votes under its old identity",
+        wiped_node_keeps_its_identity,
+        in_the_simulated_quorum,
+    ),
     Mutant(
         "older-snapshot",
         "a snapshot older than the log is applied",
@@ -177,8 +166,12 @@ MUTANTS = (
         in_the_chaos_of_the_core,
     ),
     Mutant(
-        "truncate-committed", "a follower truncates below its commit index", truncate_below_the_commit_index
+        "truncate-committed",
+        "a follower truncates below its commit index",
+        truncate_below_the_commit_index,
+        in_the_simulated_quorum,
     ),
+    *replication_mutants.MUTANTS,
 )
 
 

@@ -4,6 +4,7 @@ VALID_SETS    in-sync and eligible replicas are replicas, apart from each other,
               the in-sync set or none at all; eligible ones only while too few are in sync, last members
               only while there is nobody else
 NOT_FENCED    who is in sync is not fenced, and has the replica's directory
+ELECTED       who leads was in sync, eligible or among the last of these, unless an operator forced it
 EPOCHS        leader and partition epochs never go back, and a change of the leader is a new epoch
 """
 
@@ -20,6 +21,7 @@ from tests.sim.violation import require
 
 VALID_SETS = "in-sync and eligible replicas are valid"
 NOT_FENCED = "nobody fenced is in sync"
+ELECTED = "only who may have all that is committed is elected"
 EPOCHS = "epochs rise with changes"
 
 
@@ -132,6 +134,11 @@ class CommittedMetadata:
         forced = (after.topic_id, after.partition) in self.forced
         forced = forced or TopicSettings.of(topic.settings).unclean_leader_election == "on"
         is_last_resort = after.leader in before.last_members or after.leader not in candidates
+        require(
+            not after.leader or after.leader in candidates or forced,
+            ELECTED,
+            f"{self.name_of(after)}: {after.leader}, not one of {candidates}",
+        )
         if after.leader and after.leader != before.leader:
             self._note(_kind_of_election(before, after, candidates, forced=forced), self.name_of(after))
         return Election(after.leader, candidates, forced=is_last_resort and forced)

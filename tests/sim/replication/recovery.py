@@ -28,8 +28,12 @@ async def recover(world: World) -> None:
     )
     await world.stop_writers()
     world.read_again()
-    await until(lambda: _all_read(world), 30, "readers have read everything")
-    await until(lambda: _identical(world), 10, "all replicas are the same")
+    await until(
+        lambda: not _unread(world), 30, "readers have read everything", instead=lambda: _unread(world)
+    )
+    await until(
+        lambda: not _different(world), 10, "all replicas are the same", instead=lambda: _different(world)
+    )
     await world.stop_readers()
     for ledger in world.ledgers.values():
         ledger.settle()
@@ -60,22 +64,23 @@ def _out_of_sync(world: World) -> list[str]:
     ]
 
 
-def _all_read(world: World) -> bool:
-    for history in world.judge.histories.values():
-        ledger = next(each for each in world.ledgers.values() if each.name == history.name)
-        for reader in ("reader-1", "reader-2", FINAL_READER):
-            if ledger.position(reader) < history.committed_end:
-                return False
-    return True
+def _unread(world: World) -> list[str]:
+    """Readers that have not come to the end of what is committed."""
+    return [
+        f"{reader} at {ledger.position(reader)} of {ledger.name}, {world.history(each).committed_end}"
+        for each, ledger in world.ledgers.items()
+        for reader in ("reader-1", "reader-2", FINAL_READER)
+        if ledger.position(reader) < world.history(each).committed_end
+    ]
 
 
-def _identical(world: World) -> bool:
-    """Nothing is written any more, so replicas end where what is committed ends."""
-    for (topic_id, number), history in world.judge.histories.items():
-        image = world.judge.metadata.image.partition(topic_id, number)
-        assert image is not None
-        for broker_id in image.replicas:
-            replica = history.replicas[broker_id]
-            if replica.end_offset != history.committed_end or replica.high_watermark != history.committed_end:
-                return False
-    return True
+def _different(world: World) -> list[str]:
+    """Replicas that do not end where what is committed ends, now that nothing is written any more."""
+    return [
+        f"{replica.name} ends at {replica.end_offset}, high watermark {replica.high_watermark}, "
+        f"committed {history.committed_end}"
+        for each in world.ledgers
+        for history in (world.history(each),)
+        for replica in map(history.replica, world.partition_image(each).replicas)
+        if not replica.end_offset == replica.high_watermark == history.committed_end
+    ]

@@ -43,7 +43,10 @@ class Topic:
     settings: Mapping[str, str]
 
 
-SMALL = {"segment_bytes": "4096", "retention_bytes": "12000"}
+ANY_TIME = {"timestamp_after_max_ms": "-1"}
+"""Clocks jump."""
+
+SMALL = {**ANY_TIME, "segment_bytes": "4096", "retention_bytes": "12000"}
 """So that logs roll, and begin later and later."""
 
 
@@ -60,14 +63,14 @@ class Plan:
     @classmethod
     def draw(cls, simulation: Simulation) -> Plan:
         rng = simulation.rng("plan")
-        topics = [Topic("three", 2, 3, {}), Topic("short", 1, 3, SMALL)]
+        topics = [Topic("three", 2, 3, ANY_TIME), Topic("short", 1, 3, SMALL)]
         if rng.random() < 0.5:
-            topics.append(Topic("two", 1, 2, {}))
+            topics.append(Topic("two", 1, 2, ANY_TIME))
         if rng.random() < 0.3:
-            topics.append(Topic("one", 1, 1, {}))
+            topics.append(Topic("one", 1, 1, ANY_TIME))
         trusting = rng.random() < 0.3
         if trusting:
-            topics.append(Topic("trusting", 1, 3, {"durability": "os"}))
+            topics.append(Topic("trusting", 1, 3, {**ANY_TIME, "durability": "os"}))
         return cls(
             brokers=rng.choice((3, 3, 4, 5)),
             topics=tuple(topics),
