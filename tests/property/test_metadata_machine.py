@@ -54,6 +54,13 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     UpgradeFeaturesRequest,
 )
 from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, QuorumMember, QuorumRecord
+from tests.property.placement_steps import (
+    PLACEMENT_STEPS,
+    check_move,
+    check_nothing_is_lost,
+    is_dropped,
+    placement_command,
+)
 from tests.unit.common.image.records import first_entry_at_level_1
 
 Step = tuple[str, int, int, int]
@@ -64,7 +71,8 @@ broker_steps = st.sampled_from(
 )
 replica_steps = st.sampled_from(["isr", "isr", "damaged", "last", "preferred", "unclean"])
 small = st.integers(0, 5)
-kinds = st.one_of(broker_steps, topic_steps, replica_steps)
+placement_steps = st.sampled_from(PLACEMENT_STEPS)
+kinds = st.one_of(broker_steps, topic_steps, replica_steps, placement_steps)
 steps = st.lists(st.tuples(kinds, small, small, small), max_size=60)
 
 # Without brokers and topics most commands would be refused.
@@ -129,6 +137,8 @@ def command(step: Step, at: int, image: ClusterImage) -> Command[object]:
         return partial(brokers.report_directories, offline=offline, stalled=stalled, full=full, **key)
     if kind in REPLICA_STEPS:
         return replica_command(step, image)
+    if kind in PLACEMENT_STEPS:
+        return placement_command(*step, image)
     act = {
         "unfence": brokers.unfence_broker,
         "fence": brokers.fence_broker,
@@ -205,6 +215,7 @@ def check_partition(image: ClusterImage, topic: TopicImage, partition: Partition
         assert not broker.fenced
         assert partition.directory_of(member) in broker.registration.directory_ids
     assert len(partition.directory_ids) == len(partition.replicas) == len(set(partition.replicas))
+    check_move(partition)
 
 
 def check_eligible(image: ClusterImage) -> None:
@@ -260,7 +271,7 @@ def check_progress(before: ClusterImage, after: ClusterImage) -> None:
             if old is not None and old != new:
                 assert new.partition_epoch == old.partition_epoch + 1
                 assert new.leader_epoch - old.leader_epoch in (0, 1)
-                if new.leader != old.leader or new.directory_ids != old.directory_ids:
+                if new.leader != old.leader or is_dropped(old, new):
                     assert new.leader_epoch > old.leader_epoch
 
 
@@ -307,6 +318,8 @@ def test_any_commands_leave_a_valid_image_that_its_log_rebuilds(
             check_progress(before, image)
             check_new_incarnations(before, image)
             check_delta(delta)
+            if step[0] in PLACEMENT_STEPS:
+                check_nothing_is_lost(before, image)
         if at == snapshot_at:
             snapshot = image
     assert rebuilt(ClusterImage(), log) == image

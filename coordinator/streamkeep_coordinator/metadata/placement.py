@@ -131,7 +131,8 @@ class Placement:
         """In a rack that has none of the chosen, if there is one; without a rack a broker has its own."""
         taken = {without, *(broker.broker_id for broker in chosen)}
         racks = {broker.rack for broker in chosen if broker.rack}
-        found = self._least_of(self._as_followers.keys() - racks, taken) or self._least_of(racks, taken)
+        known = self._as_followers.keys()
+        found = self._least_of(known - racks, taken) or self._least_of(known & racks, taken)
         return None if found is None else found.broker
 
     def _least_of(self, racks: Collection[str], taken: Collection[int]) -> _Loaded | None:

@@ -245,3 +245,16 @@ def test_one_request_moves_so_many_and_the_next_one_the_rest() -> None:
     assert len(cluster.resize(2)) == MAX_MOVES_PER_REQUEST
     assert len(cluster.resize(2)) == 5
     assert cluster.resize(2) == []
+
+
+def test_a_replica_that_stays_may_be_in_a_rack_where_nobody_can_take_one() -> None:
+    cluster = Layout(4, racks=["a", "b", "c", "c"])
+    cluster.topic("t", [1, 2, 3])
+    cluster.fence(2)
+    cluster.stand([1, 3])
+    (outcome,) = cluster.empty(1)
+    assert set(outcome.to_replicas) == {2, 3, 4}
+    cluster.fence(4)
+    cluster.cancel()
+    (refused,) = cluster.empty(1)
+    assert refused.error.code == errors_pb2.INVALID_REPLICA_ASSIGNMENT
