@@ -22,6 +22,10 @@ from typing import Any, NoReturn
 from tests.sim.processes import PROCESS, SimProcess
 
 
+SHORTEST_S = 1e-6
+"""No timer is shorter; those of real loops are coarser."""
+
+
 class SimDeadlockError(AssertionError):
     """Every task waits for something that can never happen."""
 
@@ -81,6 +85,12 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def run_in_executor(self, *_arguments: Any) -> NoReturn:  # type: ignore[override]
         raise RuntimeError("a simulation has no threads: use the Workers seam")
+
+    def call_later(self, delay: float, callback: Any, *arguments: Any, context: Any = None) -> Any:
+        """Time passes: what waits for less than a moment, again and again, would never see the end of it."""
+        if 0 < delay < SHORTEST_S:
+            delay = SHORTEST_S
+        return super().call_later(delay, callback, *arguments, context=context)
 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Any, *arguments: Any, context: Any = None

@@ -469,3 +469,15 @@ def test_connections_can_be_broken_by_hand_and_made_again() -> None:
         assert await channel.call(ASK, BytesValue(), timeout_s=5) == BytesValue()
 
     run_simulation(1, break_them)
+
+
+def test_who_waits_for_less_than_a_moment_sees_time_pass() -> None:
+    async def story(simulation: Simulation) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(100)
+        deadline = loop.time() + 1e-5
+        for _ in range(20):
+            await asyncio.sleep(1e-30)
+        assert loop.time() >= deadline
+
+    run_simulation(0, story)
