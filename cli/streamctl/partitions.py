@@ -7,7 +7,7 @@ its log directories. Kafka's plan files are read as they are.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 ANY_DIRECTORY = "any"
 """As in Kafka's plan files."""
+
+MAX_NUMBER = 2**31 - 1
+"""Of a partition, a broker, or replicas: what fits into a message."""
 
 
 class Target(NamedTuple):
@@ -30,7 +33,7 @@ class Target(NamedTuple):
 def parse_partition(text: str) -> tuple[str, int]:
     """`TOPIC:NUMBER`. Raises BadParameter."""
     topic, colon, number = text.rpartition(":")
-    if not colon or not topic or not number.isdecimal():
+    if not colon or not topic or not _is_number(number):
         raise click.BadParameter(f"'{text}' is not TOPIC:PARTITION, as in flights:0")
     return topic, int(number)
 
@@ -41,19 +44,36 @@ def parse_target(text: str) -> tuple[tuple[str, int], Target]:
     if not equals:
         raise click.BadParameter(f"'{text}' is not TOPIC:PARTITION=BROKER,..., as in flights:0=1,2,3")
     named = [each.partition("@") for each in brokers.split(",")]
-    if not all(broker.isdecimal() for broker, _, _ in named):
+    if not all(_is_number(broker) for broker, _, _ in named):
         raise click.BadParameter(f"'{brokers}' is not a list of broker ids, as in 1,2,3")
     replicas = tuple(int(broker) for broker, _, _ in named)
     return parse_partition(name), Target(replicas, _directories(directory for _, _, directory in named))
 
 
-def read_plan(path: Path) -> dict[tuple[str, int], Target]:
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and int(text) <= MAX_NUMBER
+
+
+def by_partition(targets: Iterable[tuple[tuple[str, int], Target]]) -> dict[tuple[str, int], Target]:
+    """Each partition's only target. Raises UsageError for one that is named twice: nobody knows which was
+    meant."""
+    named: dict[tuple[str, int], Target] = {}
+    for (topic, partition), target in targets:
+        if (topic, partition) in named:
+            raise click.UsageError(
+                f"{topic}:{partition} is named twice; say once where it shall be"
+            )
+        named[topic, partition] = target
+    return named
+
+
+def read_plan(path: Path) -> Sequence[tuple[tuple[str, int], Target]]:
     """Kafka's format: {"partitions": [{"topic": "t", "partition": 0, "replicas": [1, 2, 3]}, ...]}, where
     "log_dirs" may name a directory for each replica, or "any". Raises UsageError.
     """
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
-        return dict(_planned(item) for item in plan["partitions"])
+        return [_planned(item) for item in plan["partitions"]]
     except (ValueError, KeyError, TypeError) as error:
         raise click.UsageError(
             f"{path} is not a plan: {type(error).__name__} {error}; it looks like "
@@ -62,11 +82,23 @@ def read_plan(path: Path) -> dict[tuple[str, int], Target]:
 
 
 def _planned(item: Mapping[str, Any]) -> tuple[tuple[str, int], Target]:
-    replicas = tuple(map(int, item["replicas"]))
-    directories = _directories(map(str, item.get("log_dirs") or [ANY_DIRECTORY] * len(replicas)))
+    replicas = tuple(map(_number, item["replicas"]))
+    directories = _directories(map(_text, item.get("log_dirs") or [ANY_DIRECTORY] * len(replicas)))
     if len(directories) != len(replicas):
         raise ValueError(f"{len(directories)} log_dirs for {len(replicas)} replicas")
-    return (str(item["topic"]), int(item["partition"])), Target(replicas, directories)
+    return (_text(item["topic"]), _number(item["partition"])), Target(replicas, directories)
+
+
+def _number(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
+        raise ValueError(f"{json.dumps(value)} is not a number of a partition or broker")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{json.dumps(value)} is not a name")
+    return value
 
 
 def _directories(named: Iterable[str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from streamctl.completion import topics as complete_topic
 from streamctl.groups import NounGroup
 from streamctl.invocation import Invocation, cluster_options, pass_invocation
 from streamctl.output import confirm, emit, note
-from streamctl.partitions import Target, parse_partition, parse_target, read_plan
+from streamctl.partitions import Target, by_partition, parse_partition, parse_target, read_plan
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
@@ -36,7 +36,7 @@ def partition() -> None:
 def _targets(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[tuple[str, int], Target]:
-    return dict(parse_target(value) for value in values)
+    return by_partition(parse_target(value) for value in values)
 
 
 @partition.command()
@@ -85,7 +85,7 @@ def reassign(
     from streamctl.moves import until_all_moved
     from streamctl.planned import check_plan, show_plan
 
-    targets = dict(named) | (read_plan(plan) if plan is not None else {})
+    targets = by_partition([*named.items(), *(read_plan(plan) if plan is not None else ())])
     if not targets:
         raise click.UsageError("nothing to move: give --partition or --plan")
 

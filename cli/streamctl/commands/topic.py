@@ -11,6 +11,7 @@ from streamctl.completion import topics as complete_topic
 from streamctl.groups import NounGroup
 from streamctl.invocation import Invocation, cluster_options, named_values, pass_invocation
 from streamctl.output import Cell, Table, confirm, emit, id_text, note
+from streamctl.partitions import MAX_NUMBER
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
@@ -35,9 +36,13 @@ def topic() -> None:
 
 @topic.command()
 @_new_topic
-@click.option("--partitions", type=click.IntRange(1), help="How many.  [default: the cluster's, 6]")
 @click.option(
-    "--replication-factor", type=click.IntRange(1), help="Replicas of each.  [default: the cluster's]"
+    "--partitions", type=click.IntRange(1, MAX_NUMBER), help="How many.  [default: the cluster's, 6]"
+)
+@click.option(
+    "--replication-factor",
+    type=click.IntRange(1, MAX_NUMBER),
+    help="Replicas of each.  [default: the cluster's]",
 )
 @click.option(
     "--set",
@@ -145,9 +150,11 @@ def describe(invocation: Invocation, /, *, name: str) -> None:
     help="Change it; may repeat.",
 )
 @click.option("--unset", multiple=True, metavar="NAME", help="Return it to its default; may repeat.")
-@click.option("--partitions", type=click.IntRange(1), help="Add partitions up to this number.")
+@click.option("--partitions", type=click.IntRange(1, MAX_NUMBER), help="Add partitions up to this number.")
 @click.option(
-    "--replication-factor", type=click.IntRange(1), help="Replicas of each partition; new ones are copied."
+    "--replication-factor",
+    type=click.IntRange(1, MAX_NUMBER),
+    help="Replicas of each partition; new ones are copied.",
 )
 @click.option("--wait", is_flag=True, help="Return when new replicas are copied.")
 @_dry_run

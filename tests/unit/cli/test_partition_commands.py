@@ -82,7 +82,23 @@ def test_a_plan_file_of_kafka_s_is_read(admin: FakeAdmin, tmp_path: Path) -> Non
     assert directories == {("t", 0): [b"", b"b" * 16]}
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"partitions": [{"topic": "t"}]}', '{"partitions": 1}'])
+def planned(**changed: object) -> str:
+    return json.dumps({"partitions": [{"topic": "t", "partition": 0, "replicas": [1, 2]} | changed]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", '{"partitions": [{"topic": "t"}]}', '{"partitions": 1}'),
+        *(
+            planned(replicas="12"),
+            planned(replicas=[1.9]),
+            planned(replicas=[2**31]),
+            planned(replicas=[None]),
+        ),
+        *(planned(partition=True), planned(partition=-1), planned(topic=None), planned(log_dirs=[1, 2])),
+    ],
+)
 def test_a_file_that_is_no_plan_is_refused(admin: FakeAdmin, tmp_path: Path, text: str) -> None:
     path = tmp_path / "plan.json"
     path.write_text(text)
@@ -90,10 +106,29 @@ def test_a_file_that_is_no_plan_is_refused(admin: FakeAdmin, tmp_path: Path, tex
     assert result.exit_code == ExitCode.USAGE and "is not a plan" in result.stderr and not admin.asked
 
 
-@pytest.mark.parametrize("text", ["t:0", "t=1", "t:x=1", "t:0=", "t:0=a", ":0=1"])
+@pytest.mark.parametrize(
+    "text", ["t:0", "t=1", "t:x=1", "t:0=", "t:0=a", ":0=1", "t:2147483648=1", "t:0=2147483648", "t:0=\u0663"]
+)
 def test_a_target_that_cannot_be_read_is_refused(admin: FakeAdmin, text: str) -> None:
     assert streamctl("partition", "reassign", "-p", text).exit_code == ExitCode.USAGE
     assert not admin.asked
+
+
+def test_of_two_targets_for_one_partition_none_is_taken(admin: FakeAdmin, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(planned())
+    for arguments in (["-p", "t:0=1", "-p", "t:0=2"], ["-p", "t:0=1", "--plan", str(path)]):
+        result = streamctl("partition", "reassign", *arguments)
+        assert result.exit_code == ExitCode.USAGE and "t:0 is named twice" in result.stderr
+    path.write_text(json.dumps({"partitions": json.loads(planned())["partitions"] * 2}))
+    assert "named twice" in streamctl("partition", "reassign", "--plan", str(path)).stderr
+    assert not admin.asked
+
+
+@pytest.mark.parametrize("option", ["--partitions", "--replication-factor"])
+@pytest.mark.parametrize("verb", ["create", "alter"])
+def test_more_than_fits_into_a_message_is_a_usage_error(admin: FakeAdmin, verb: str, option: str) -> None:
+    assert streamctl("topic", verb, "t", option, "2147483648").exit_code == ExitCode.USAGE
 
 
 def test_nothing_to_move_is_a_usage_error(admin: FakeAdmin) -> None:
