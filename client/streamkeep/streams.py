@@ -30,8 +30,9 @@ DOUBT_INTERVAL_S = 1.0
 _BROKEN = (Status.INTERNAL, Status.UNKNOWN)
 """gRPC and proxies report some broken connections so; to open the stream again tells."""
 
-RECONNECT = RetryPolicy(first_wait_ms=20, max_wait_ms=250)
-"""How to wait before a stream that ended is opened again. There is always a next try: no budget counts."""
+RECONNECT = RetryPolicy(first_wait_ms=20, max_wait_ms=80)
+"""How to wait before a stream that ended is opened again. There is always a next try: no budget counts. A
+broker that is down costs little, and each attempt in vain has a coordinator asked who leads by now."""
 
 _logger = logging.getLogger(__name__)
 

@@ -93,11 +93,12 @@ def test_a_storm_of_trouble_becomes_a_few_questions() -> None:
         world.cluster.create_topic("t")
         async with world.client() as client:
             await client.metadata.topic("t", timeout_s=10)
-            world.cluster.metadata_calls = 0
-            for _ in range(1_000):
-                client.metadata.refresh_soon()
-                await world.sleep(0.001)
-            assert world.cluster.metadata_calls <= 12
+            for most in (22, 9, 9):  # a crash is over within the first second; what lasts is asked about less
+                world.cluster.metadata_calls = 0
+                for _ in range(1_000):
+                    client.metadata.refresh_soon()
+                    await world.sleep(0.001)
+                assert world.cluster.metadata_calls <= most
             waits = [asyncio.ensure_future(client.metadata.refresh()) for _ in range(50)]
             world.cluster.metadata_calls = 0
             await asyncio.gather(*waits)
