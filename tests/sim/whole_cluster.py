@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 from streamkeep import Client
@@ -47,9 +48,19 @@ class SimHost:
 
 
 class WholeCluster:
-    """Coordinators, brokers, and a machine for clients; coordinators and brokers are numbered from 1."""
+    """Coordinators, brokers, and a machine for clients; coordinators and brokers are numbered from 1.
 
-    def __init__(self, simulation: Simulation, *, coordinators: int = 1, brokers: int = 1) -> None:
+    Broker 2 is in the rack "rack-2", and so on.
+    """
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        *,
+        coordinators: int = 1,
+        brokers: int = 1,
+        broker_settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.simulation = simulation
         self.fabric = simulation.fabric
         self.rng: random.Random = simulation.rng("test")
@@ -57,6 +68,7 @@ class WholeCluster:
         self.coordinators = {number: SimHost(simulation, f"coordinator-{number}") for number in numbers}
         self.brokers = {number: SimHost(simulation, f"broker-{number}") for number in range(1, brokers + 1)}
         self.failures: list[Exception] = []
+        self._broker_settings = broker_settings or {}
         self._client_machine = simulation.machine("client")
 
     @property
@@ -106,6 +118,8 @@ class WholeCluster:
                 "coordinators": ",".join(self.coordinator_addresses),
                 "data_dirs": str(Path(DATA)),
                 "min_free_bytes": "0",
+                "rack": host.name.replace("broker", "rack"),
+                **self._broker_settings,
             }
         )
 
@@ -123,8 +137,9 @@ class WholeCluster:
 
         await machine.spawn(machine.process.call(make).start())
 
-    def client(self) -> Client:
-        machine = self._client_machine
+    def client(self, machine: Machine | None = None) -> Client:
+        """On a machine of its own, or on the one that all others share."""
+        machine = machine or self._client_machine
         addresses = self.coordinator_addresses
         return Client(addresses, network=machine.network, clock=machine.clock, rng=machine.rng)
 

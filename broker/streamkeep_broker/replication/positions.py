@@ -13,18 +13,24 @@ def check_position(log: PartitionLog, offset: int, last_read_epoch: int, *, lead
     epoch ends below `offset`, what the reader saw was cut from the log: it must hear of it (KIP-320).
     UnknownLeaderEpochError if that epoch is newer than `leader_epoch`.
     """
-    name = f"{log.topic}-{log.partition}"
+    if last_read_epoch and offset >= log.log_start_offset:
+        _check_last_read(log, offset, last_read_epoch, leader_epoch)
     if not log.log_start_offset <= offset <= log.log_end_offset:
         raise OffsetOutOfRangeError(
-            f"offset {offset} of {name} is outside {log.log_start_offset} to {log.log_end_offset}"
+            f"offset {offset} of {log.topic}-{log.partition} is outside {log.log_start_offset} to "
+            f"{log.log_end_offset}"
         )
-    if not last_read_epoch:
-        return
+
+
+def _check_last_read(log: PartitionLog, offset: int, last_read_epoch: int, leader_epoch: int) -> None:
+    name = f"{log.topic}-{log.partition}"
     if last_read_epoch > leader_epoch:
         raise UnknownLeaderEpochError(
             f"{name} is at leader epoch {leader_epoch}, the reader at {last_read_epoch}"
         )
-    end_offset = _epoch_end(log, last_read_epoch)
+    _, end_offset = log.leader_epochs.end_of(
+        last_read_epoch, log_start_offset=log.log_start_offset, log_end_offset=log.log_end_offset
+    )
     if end_offset < offset:
         raise OffsetOutOfRangeError(
             f"{name} was cut at offset {end_offset}: records of leader epoch {last_read_epoch} "
@@ -39,9 +45,3 @@ def check_watermark_known(log: PartitionLog, epoch_start_offset: int, leader_epo
             f"{log.topic}-{log.partition} has just been given leader epoch {leader_epoch} and its high "
             f"watermark has not reached offset {epoch_start_offset}"
         )
-
-
-def _epoch_end(log: PartitionLog, leader_epoch: int) -> int:
-    """Where the log's part of an epoch ends; of one before all it knows, where those begin."""
-    known = log.leader_epochs.end_offset(leader_epoch, log.log_end_offset)
-    return known.end_offset if known is not None else log.leader_epochs.starts[0].start_offset

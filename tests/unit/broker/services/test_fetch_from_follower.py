@@ -146,6 +146,15 @@ async def test_a_follower_checks_epoch_and_position_as_a_leader_does(cluster: Cl
 
 
 @replicated
+async def test_a_follower_without_records_serves_who_has_read_others_before(cluster: Cluster) -> None:
+    await cluster.start(racks=RACKS)
+    reader = reader_of(cluster, FOLLOWER)
+    await reader.start(TOPIC, last_read_epoch=1, from_follower=True)
+    await cluster.produce(b"a")
+    assert await reader.until_values(1) == [b"a"]
+
+
+@replicated
 async def test_a_follower_shows_nothing_above_its_own_high_watermark(cluster: Cluster) -> None:
     """It has the record, and whoever stands behind its watermark waits there for it."""
     await cluster.start(racks=RACKS)
