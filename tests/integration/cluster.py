@@ -16,8 +16,8 @@ Each process has a data directory of its own and keeps its address over restarts
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,22 +50,14 @@ class Cluster:
         self.folder = folder
         self.links = links
         self.coordinators = {
-            number: _server(
-                "streamkeep_coordinator",
-                folder,
-                f"coordinator-{number}",
-                {"id": str(number), "data-dir": str(folder / f"coordinator-{number}")},
-                coordinator_flags or {},
+            number: self._server(
+                "coordinator", number, "data-dir", coordinator_flags or {}, faults=links is not None
             )
             for number in range(1, coordinators + 1)
         }
         self.brokers = {
-            number: _server(
-                "tests.integration.broker_with_disk_faults" if disk_faults else "streamkeep_broker",
-                folder,
-                f"broker-{number}",
-                {"id": str(number), "data-dirs": str(self.data_dir(number))},
-                broker_flags or {},
+            number: self._server(
+                "broker", number, "data-dirs", broker_flags or {}, faults=disk_faults or links is not None
             )
             for number in range(1, brokers + 1)
         }
@@ -97,11 +89,10 @@ class Cluster:
 
     async def __aenter__(self) -> Self:
         try:
+            await self._open_links()
             await self._start_coordinators()
             for broker in self.brokers.values():
                 broker.flags["coordinators"] = self.bootstrap
-                if self.links is not None:
-                    broker.flags["advertised"] = await self.links.open(broker.name)
             await self._start_all(self.brokers.values())
         except BaseException:
             await self.close()
@@ -114,9 +105,7 @@ class Cluster:
         await self.close()
 
     async def start(self, server: ServerProcess) -> None:
-        """Start or restart one process; its links know it before it dials anybody."""
-        if self.links is not None:
-            server.on_spawned = partial(self.links.register, server.name)
+        """Start or restart one process."""
         await server.start()
         if self.links is not None:
             self.links.forward(server.name, server.address)
@@ -134,10 +123,20 @@ class Cluster:
             for server in servers:
                 group.create_task(self.start(server))
 
+    async def _open_links(self) -> None:
+        if self.links is not None:
+            await self.links.open([server.name for server in self.servers])
+        for server in self.servers:
+            routes: Mapping[str, str] = {}
+            if self.links is not None:
+                server.flags["advertised"] = self.links.address(server.name)
+                routes = self.links.routes(server.name)
+            self._routes(server.name).write_text(json.dumps(routes))
+
     async def _start_coordinators(self) -> None:
         if self.links is not None:
             for number, server in self.coordinators.items():
-                self._addresses[number] = server.flags["advertised"] = await self.links.open(server.name)
+                self._addresses[number] = self.links.address(server.name)
             members = ",".join(f"{number}@{address}" for number, address in self._addresses.items())
             for server in self.coordinators.values():
                 server.flags["initial-members"] = members
@@ -150,8 +149,14 @@ class Cluster:
             async with Admin(self.bootstrap) as admin:
                 await admin.initialize_cluster(list(self._addresses.items()))
 
+    def _routes(self, name: str) -> Path:
+        return self.folder / f"{name}.routes"
 
-def _server(
-    module: str, folder: Path, name: str, own: Mapping[str, str], flags: Mapping[str, str]
-) -> ServerProcess:
-    return ServerProcess(module, name, folder, {**own, **flags})
+    def _server(
+        self, role: str, number: int, directory_flag: str, flags: Mapping[str, str], *, faults: bool
+    ) -> ServerProcess:
+        name = f"{role}-{number}"
+        shipping = ["-m", f"streamkeep_{role}"]
+        breakable = ["-m", "tests.integration.server_with_faults", role, str(self._routes(name))]
+        own = {"id": str(number), directory_flag: str(self.folder / name)}
+        return ServerProcess(breakable if faults else shipping, name, self.folder, {**own, **flags})

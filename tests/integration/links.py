@@ -1,22 +1,21 @@
-"""Links between processes of one machine that can be cut: a proxy in front of each server.
+"""Links between processes of one machine that can be cut: a proxy for each pair of who dials and who listens.
 
     links = Links()
-    address = await links.open("coordinator-1")      # what the server advertises
-    links.forward("coordinator-1", real_address)     # once it listens
-    links.cut("coordinator-1", "coordinator-2")      # both directions; "client" is this process
+    await links.open(["coordinator-1", "broker-1"])
+    links.address("broker-1")                  # what the server advertises; who dials it is the "client"
+    links.routes("coordinator-1")              # where that process has to dial instead of what is advertised
+    links.forward("broker-1", real_address)    # once it listens
+    links.cut("coordinator-1", "broker-1")     # both directions
 
-Every connection of the loopback comes from the same address, so a proxy finds out who dialed by whose the
-socket is (`socket_owner`). A cut link is silent: connections stay open and carry nothing, as behind a pulled
-cable.
+A cut link is silent: connections stay open and carry nothing, as behind a pulled cable.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-
-from tests.integration.socket_owner import SocketOwners
+from functools import partial
 
 CHUNK_BYTES = 256 * 1024
 CLIENT = "client"
@@ -26,28 +25,35 @@ class Links:
     """All proxies of one cluster."""
 
     def __init__(self) -> None:
-        self._pids: dict[int, str] = {os.getpid(): CLIENT}
-        self._owners = SocketOwners()
         self._servers: list[asyncio.Server] = []
+        self._addresses: dict[tuple[str, str], str] = {}
         self._targets: dict[str, str] = {}
         self._cut: set[tuple[str, str]] = set()
         self._moved = asyncio.Event()
         self._tasks: dict[asyncio.Task[None], None] = {}
 
-    async def open(self, name: str) -> str:
-        """Listen for the server of that name; host:port."""
+    async def open(self, names: Sequence[str]) -> None:
+        """Listen for the servers of these names, apart for each other one and for clients."""
+        for target in names:
+            for dialer in (CLIENT, *names):
+                if dialer != target:
+                    serve = partial(self._serve, dialer, target)
+                    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=CHUNK_BYTES)
+                    self._servers.append(server)
+                    host, port = server.sockets[0].getsockname()
+                    self._addresses[dialer, target] = f"{host}:{port}"
 
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._serve(name, reader, writer)
+    def address(self, target: str) -> str:
+        """host:port that the server of that name advertises."""
+        return self._addresses[CLIENT, target]
 
-        server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=CHUNK_BYTES)
-        self._servers.append(server)
-        host, port = server.sockets[0].getsockname()
-        return f"{host}:{port}"
-
-    def register(self, name: str, pid: int) -> None:
-        """The process of that name has this pid now."""
-        self._pids = {each: known for each, known in self._pids.items() if known != name} | {pid: name}
+    def routes(self, dialer: str) -> Mapping[str, str]:
+        """By advertised address, where that server dials."""
+        return {
+            self.address(target): address
+            for (each, target), address in self._addresses.items()
+            if each == dialer
+        }
 
     def forward(self, name: str, address: str) -> None:
         """The server of that name listens there now."""
@@ -70,16 +76,13 @@ class Links:
     async def close(self) -> None:
         for server in self._servers:
             server.close()
-        self._owners.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        dialer = self._dialer(writer)
-        if dialer is None:
-            writer.close()
-            return
+    async def _serve(
+        self, dialer: str, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks[task] = None
@@ -119,9 +122,3 @@ class Links:
     async def _passable(self, sender: str, receiver: str) -> None:
         while (sender, receiver) in self._cut:
             await self._moved.wait()
-
-    def _dialer(self, writer: asyncio.StreamWriter) -> str | None:
-        """Who opened the connection; None if it has hung up, or is nobody's."""
-        remote_port = writer.get_extra_info("peername")[1]
-        pid = self._owners.owner_of(remote_port, writer.get_extra_info("sockname")[1], self._pids)
-        return None if pid is None else self._pids[pid]

@@ -10,7 +10,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,15 @@ ANY_PORT = "127.0.0.1:0"
 
 
 class ServerProcess:
-    """It keeps its address over restarts."""
+    """It keeps its address over restarts. `program` is what comes after the interpreter, before the flags."""
 
-    def __init__(self, module: str, name: str, folder: Path, flags: Mapping[str, str]) -> None:
+    def __init__(self, program: Sequence[str], name: str, folder: Path, flags: Mapping[str, str]) -> None:
         self.name = name
         self.folder = folder
         self.flags = dict(flags)
         self.address = ANY_PORT
         self.ready: dict[str, Any] = {}
-        self.on_spawned: Callable[[int], None] = lambda pid: None
-        self._module = module
+        self._program = program
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -48,9 +47,8 @@ class ServerProcess:
         arguments = [item for name, value in flags.items() for item in (f"--{name}", value)]
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", self._module, *arguments, stdout=subprocess.PIPE, stderr=log, cwd=ROOT
+                sys.executable, *self._program, *arguments, stdout=subprocess.PIPE, stderr=log, cwd=ROOT
             )
-        self.on_spawned(self.pid)
         assert self._process.stdout is not None
         async with asyncio.timeout(READY_TIMEOUT_S):
             line = await self._process.stdout.readline()
