@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from streamkeep import TopicPartition
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_common.image import PartitionImage
+from streamkeep_common.methods import ALTER_PARTITIONS
+from streamkeep_proto.v1.coordinator_pb2 import AlterPartitionsRequest
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry
 from tests.sim.processes import SimProcess
 from tests.sim.quorum.judge import Judge
@@ -52,6 +56,7 @@ class ReplicationJudge:
         self._ledgers = ledgers
         self._files: dict[SimProcess, dict[PartitionLog, LogFiles]] = {}
         quorum.on_entry = self._committed
+        simulation.fabric.taps[ALTER_PARTITIONS.path] = self._overhear_proposals
         simulation.loop.after_step = self._after_step
 
     def guard(self, task: asyncio.Task[Any]) -> None:
@@ -194,6 +199,14 @@ class ReplicationJudge:
             history.require_candidates((*image.isr, *image.elr))
 
     # --- what was committed ---
+
+    def _overhear_proposals(self, _source: str, _target: str, data: bytes) -> None:
+        try:
+            request = AlterPartitionsRequest.FromString(data)
+        except DecodeError:
+            return  # a refusal, on its way back
+        for item in request.partitions:
+            self.metadata.proposed(item)
 
     def _committed(self, entry: MetadataEntry) -> None:
         self.metadata.apply(entry)

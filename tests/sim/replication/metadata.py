@@ -15,6 +15,7 @@ from typing import Protocol
 
 from streamkeep_common.image import ClusterImage, ImageDelta, PartitionImage, apply
 from streamkeep_common.settings import TopicSettings
+from streamkeep_proto.v1.coordinator_pb2 import AlterPartition
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry
 from tests.sim.replication.history import Election
 from tests.sim.violation import require
@@ -44,6 +45,9 @@ class CommittedMetadata:
         self.image = ClusterImage()
         self.forced: set[tuple[bytes, int]] = set()
         """Partitions for which an operator has asked for a leader that may lack records."""
+        self._proposed: dict[tuple[bytes, int, int], dict[int, None]] = {}
+        """Whom leaders have proposed, by partition and partition epoch: with the decision that lets one into
+        the in-sync set the leader may leave it."""
         self._note = note
         self._follower = follower
 
@@ -56,6 +60,11 @@ class CommittedMetadata:
         for partition in delta.changed_partitions:
             before = delta.before.partition(partition.topic_id, partition.partition)
             self._changed(before, partition)
+
+    def proposed(self, item: AlterPartition) -> None:
+        """A leader has sent this to the coordinators."""
+        known = self._proposed.setdefault((item.topic_id, item.partition, item.partition_epoch), {})
+        known.update(dict.fromkeys(member.broker_id for member in item.isr))
 
     def name_of(self, partition: PartitionImage) -> str:
         return f"{self.image.topics[partition.topic_id].name}-{partition.partition}"
@@ -124,12 +133,8 @@ class CommittedMetadata:
         self._follower.partition_changed(after, election)
 
     def _elected(self, before: PartitionImage, after: PartitionImage) -> Election:
-        candidates = (*before.isr, *before.elr, *before.last_members)
-        if before.adding_replicas and not after.adding_replicas:
-            candidates = (
-                *candidates,
-                *after.isr,
-            )  # who comes into sync with the decision that completes a move
+        proposed = self._proposed.get((before.topic_id, before.partition, before.partition_epoch), {})
+        candidates = (*before.isr, *before.elr, *before.last_members, *proposed)
         topic = self.image.topics[after.topic_id]
         forced = (after.topic_id, after.partition) in self.forced
         forced = forced or TopicSettings.of(topic.settings).unclean_leader_election == "on"

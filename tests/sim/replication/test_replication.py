@@ -1,6 +1,6 @@
 """Whole clusters with replicas through everything that can go wrong, seed by seed.
 
-make sim WORLD=replication SEEDS=200 FROM=0        make sim WORLD=replication SEED=17 (one, with its whole trace)
+make sim WORLD=replication SEEDS=200 FROM=0        make sim WORLD=replication SEED=17 (with its trace)
 """
 
 from __future__ import annotations
