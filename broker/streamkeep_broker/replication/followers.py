@@ -5,7 +5,7 @@ It holds what each has acknowledged, and which subscription is the newest of eac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from streamkeep_broker.replication.isr_changes import Candidate
@@ -48,7 +48,7 @@ class Followers:
     def __init__(self, leader_id: int, *, since_s: float) -> None:
         self._leader_id = leader_id
         self._since_s = since_s
-        self._replicas: Sequence[int] = ()
+        self._directories: Mapping[int, bytes] = {}
         self._brokers: Mapping[int, BrokerImage] = {}
         self._progress: dict[int, FollowerProgress] = {}
         self._subscriptions: dict[int, Subscription] = {}
@@ -61,9 +61,12 @@ class Followers:
 
     # --- what the image says ---
 
-    def update(self, replicas: Sequence[int], brokers: Mapping[int, BrokerImage]) -> None:
-        """Forget whoever is no replica any more or has registered anew: it may have lost what it had."""
-        self._replicas = replicas
+    def update(self, directories: Mapping[int, bytes], brokers: Mapping[int, BrokerImage]) -> None:
+        """Forget whoever is no replica any more or has registered anew: it may have lost what it had.
+
+        `directories` are those of the replicas, by broker, in the replicas' order.
+        """
+        self._directories = directories
         self._brokers = brokers
         for follower_id, progress in list(self._progress.items()):
             try:
@@ -76,7 +79,7 @@ class Followers:
 
     def check(self, follower_id: int, broker_epoch: int) -> None:
         """Raise ReplicaNotAvailableError or StaleBrokerEpochError unless the image knows this follower so."""
-        if follower_id == self._leader_id or follower_id not in self._replicas:
+        if follower_id == self._leader_id or follower_id not in self._directories:
             raise ReplicaNotAvailableError(f"broker {follower_id} has no replica that could follow")
         current = self.broker_epoch(follower_id)
         if not current or broker_epoch != current:
@@ -157,7 +160,7 @@ class Followers:
 
     def candidates(self, durability: Durability) -> list[Candidate]:
         """All replicas but the leader's, in the replicas' order."""
-        return [self._candidate(each, durability) for each in self._replicas if each != self._leader_id]
+        return [self._candidate(each, durability) for each in self._directories if each != self._leader_id]
 
     def _candidate(self, follower_id: int, durability: Durability) -> Candidate:
         progress = self._progress.get(follower_id)
@@ -165,7 +168,14 @@ class Followers:
         return Candidate(
             broker_id=follower_id,
             live=broker is not None and not broker.fenced,
+            has_good_directory=broker is not None and _is_good(broker, self._directories[follower_id]),
             follows=follower_id in self._subscriptions,
             acknowledged_end=None if progress is None else progress.acknowledged_end(durability),
             caught_up_s=self._since_s if progress is None else progress.caught_up_s,
         )
+
+
+def _is_good(broker: BrokerImage, directory_id: bytes) -> bool:
+    """The directory is there, takes appends, and flushes them in time."""
+    bad = broker.is_stalled(directory_id) or broker.is_full(directory_id)
+    return directory_id in broker.directory_ids and not bad

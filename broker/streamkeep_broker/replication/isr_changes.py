@@ -16,6 +16,9 @@ class Candidate(NamedTuple):
     broker_id: int
     live: bool
     """Registered and not fenced, as far as the leader's image knows."""
+    has_good_directory: bool
+    """By the image it is neither gone nor stalled nor full. The coordinator refuses a proposal as a whole, so
+    one that it would not let in must not keep others from joining, or from leaving."""
     follows: bool
     """It has a subscription here, under the current registration of its broker."""
     acknowledged_end: int | None
@@ -43,7 +46,8 @@ class IsrRules(NamedTuple):
     def may_join(self, candidate: Candidate) -> bool:
         """It has all that was acknowledged. Counted from now on, nothing is acknowledged that it lacks."""
         end = candidate.acknowledged_end
-        return candidate.live and candidate.follows and end is not None and end >= self.joining_end
+        is_fit = candidate.live and candidate.has_good_directory and candidate.follows
+        return is_fit and end is not None and end >= self.joining_end
 
 
 class IsrChanges:

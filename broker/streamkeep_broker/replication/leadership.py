@@ -58,7 +58,7 @@ class Leadership:
         self._failure: StorageFailedError | None = None
         self._isr = IsrChanges(image.leader, image.isr, image.partition_epoch)
         self._followers = Followers(image.leader, since_s=clock.monotonic())
-        self._followers.update(image.replicas, brokers)
+        self._followers.update(_directories(image), brokers)
         log.leader_epochs.assign(self.leader_epoch, self.epoch_start_offset)
         logs.request_flush(log)
 
@@ -85,7 +85,7 @@ class Leadership:
         joined = [each for each in image.isr if each not in self._isr.committed]
         self._image = image
         self._isr.commit(image.isr, image.partition_epoch)
-        self._followers.update(image.replicas, brokers)
+        self._followers.update(_directories(image), brokers)
         for follower_id in joined:
             self._followers.give_time(follower_id, self._clock.monotonic())
         self.check_waiters()
@@ -271,3 +271,8 @@ class Leadership:
             f"{self.name} needs {self._required} replicas in sync (min_insync_replicas), and of brokers "
             f"{', '.join(str(each) for each in sorted(self._image.replicas))} only these are: {in_sync}"
         )
+
+
+def _directories(image: PartitionImage) -> dict[int, bytes]:
+    """The log directory of each replica, by broker."""
+    return dict(zip(image.replicas, image.directory_ids, strict=True))

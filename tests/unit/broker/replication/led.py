@@ -122,7 +122,7 @@ def image(
         topic_id=TOPIC_ID,
         partition=0,
         replicas=tuple(replicas),
-        directory_ids=tuple(bytes(16) for _ in replicas),
+        directory_ids=tuple(DIRECTORY_ID for _ in replicas),
         isr=tuple(isr),
         elr=(),
         leader=leader,
@@ -132,11 +132,25 @@ def image(
     )
 
 
-def brokers(*, epochs: Mapping[int, int] | None = None, fenced: Sequence[int] = ()) -> dict[int, BrokerImage]:
-    """Brokers 1 to 4, of epoch 1 unless told otherwise."""
+DIRECTORY_ID = bytes(16)
+"""Each broker's only one."""
+
+
+def brokers(
+    *, epochs: Mapping[int, int] | None = None, fenced: Sequence[int] = (), full: Sequence[int] = ()
+) -> dict[int, BrokerImage]:
+    """Brokers 1 to 4, of epoch 1 unless told otherwise; `full` are those whose disk is."""
     known = dict.fromkeys(range(1, 5), 1) | dict(epochs or {})
     return {
-        broker_id: BrokerImage(BrokerRecord(broker_id=broker_id, broker_epoch=epoch), broker_id in fenced)
+        broker_id: BrokerImage(
+            BrokerRecord(
+                broker_id=broker_id,
+                broker_epoch=epoch,
+                directory_ids=[DIRECTORY_ID],
+                full_directory_ids=[DIRECTORY_ID] if broker_id in full else [],
+            ),
+            broker_id in fenced,
+        )
         for broker_id, epoch in known.items()
     }
 
@@ -173,9 +187,14 @@ class Led:
         return self.log.high_watermark
 
     def apply(
-        self, new: PartitionImage, *, epochs: Mapping[int, int] | None = None, fenced: Sequence[int] = ()
+        self,
+        new: PartitionImage,
+        *,
+        epochs: Mapping[int, int] | None = None,
+        fenced: Sequence[int] = (),
+        full: Sequence[int] = (),
     ) -> None:
-        self.partition.apply(new, NOBODY, brokers=brokers(epochs=epochs, fenced=fenced))
+        self.partition.apply(new, NOBODY, brokers=brokers(epochs=epochs, fenced=fenced, full=full))
 
     def append(self, count: int = 1, *, leader_epoch: int = 0) -> Pending:
         """One batch of so many records."""

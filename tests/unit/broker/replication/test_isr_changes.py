@@ -16,8 +16,16 @@ def candidate(
     caught_up_s: float = 50.0,
     live: bool = True,
     follows: bool = True,
+    has_good_directory: bool = True,
 ) -> Candidate:
-    return Candidate(broker_id, live=live, follows=follows, acknowledged_end=end, caught_up_s=caught_up_s)
+    return Candidate(
+        broker_id,
+        live=live,
+        has_good_directory=has_good_directory,
+        follows=follows,
+        acknowledged_end=end,
+        caught_up_s=caught_up_s,
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,6 +63,12 @@ def test_a_replica_joins_once_it_has_all_that_is_acknowledged(
     end: int | None, live: bool, follows: bool, joins: bool
 ) -> None:
     assert RULES.may_join(candidate(3, end=end, live=live, follows=follows)) is joins
+
+
+def test_trouble_with_its_directory_speaks_against_who_joins_and_not_against_a_member() -> None:
+    full = candidate(3, has_good_directory=False)
+    assert not RULES.may_join(full)
+    assert RULES.may_stay(full)
 
 
 def test_nothing_is_proposed_while_all_is_as_it_should_be() -> None:

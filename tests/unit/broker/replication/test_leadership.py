@@ -345,6 +345,18 @@ def test_a_replica_that_is_fenced_is_not_proposed_and_is_as_soon_as_it_is_not() 
     assert world.wanted() == [1, 2, 3]
 
 
+def test_a_replica_on_a_full_disk_does_not_keep_another_one_from_coming_back() -> None:
+    """An idle partition: it has all that is acknowledged, and would be refused with whoever comes with it."""
+    world = Led()
+    world.apply(image(isr=(1,)), full=(3,))
+    world.follow(3)
+    assert (world.wanted(), world.due) == (None, 0)
+    world.follow(2)
+    assert world.wanted() == [1, 2]
+    world.apply(image(isr=(1,)))
+    assert world.wanted() == [1, 2, 3]
+
+
 def test_a_replica_whose_stream_is_gone_is_not_proposed() -> None:
     world = led(isr=(1, 2))
     world.follow(2)
