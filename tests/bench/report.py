@@ -68,11 +68,18 @@ LATENCIES = [
     Latency("sync-os/p99", "sync/p99", None),
     Latency("paced/p50", "paced/p50", None),
     Latency("paced/p99", "paced/p99", 0.5),
+    Latency("paced-os/p50", "paced/p50", None),
+    Latency("paced-os/p99", "paced/p99", None),
 ]
 """`sync`: one record, its acknowledgement, the next. `paced`: from producer to consumer, at 1,000 a second.
 `os`: acknowledged when the page caches of all replicas in sync have it, as Kafka does."""
 
-LATENCY_TOPICS: Mapping[str, Mapping[str, str]] = {"sync": {}, "sync-os": {"durability": "os"}, "paced": {}}
+LATENCY_TOPICS: Mapping[str, Mapping[str, str]] = {
+    "sync": {},
+    "sync-os": {"durability": "os"},
+    "paced": {},
+    "paced-os": {"durability": "os"},
+}
 CALLERS_GOAL = 20_000
 
 
