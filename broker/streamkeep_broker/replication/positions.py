@@ -10,7 +10,8 @@ def check_position(log: PartitionLog, offset: int, last_read_epoch: int, *, lead
     """Raise OffsetOutOfRangeError unless a reader may stand at `offset`.
 
     `last_read_epoch` is the leader epoch of the record before it, 0 = none. If the log's part of that
-    epoch ends below `offset`, what the reader saw was cut from the log: it must hear of it (KIP-320).
+    epoch ends below `offset`, what the reader saw was cut from the log: it must hear of it (KIP-320). So it
+    must if that epoch never wrote here, while an older one did.
     UnknownLeaderEpochError if that epoch is newer than `leader_epoch`.
     """
     if last_read_epoch and offset >= log.log_start_offset:
@@ -28,13 +29,16 @@ def _check_last_read(log: PartitionLog, offset: int, last_read_epoch: int, leade
         raise UnknownLeaderEpochError(
             f"{name} is at leader epoch {leader_epoch}, the reader at {last_read_epoch}"
         )
-    _, end_offset = log.leader_epochs.end_of(
-        last_read_epoch, log_start_offset=log.log_start_offset, log_end_offset=log.log_end_offset
-    )
+    epoch, end_offset = log.epoch_end(last_read_epoch)
     if end_offset < offset:
         raise OffsetOutOfRangeError(
             f"{name} was cut at offset {end_offset}: records of leader epoch {last_read_epoch} "
             f"from there to {offset - 1} are gone and others may stand in their place"
+        )
+    if 0 < epoch < last_read_epoch:
+        raise OffsetOutOfRangeError(
+            f"{name} has nothing of leader epoch {last_read_epoch}: its record before offset {offset} is gone "
+            f"and another stands in its place"
         )
 
 

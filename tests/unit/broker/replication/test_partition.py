@@ -8,6 +8,7 @@ from streamkeep_common.errors import (
     FencedLeaderEpochError,
     NotLeaderError,
     OffsetNotAvailableError,
+    OffsetOutOfRangeError,
     UnknownLeaderEpochError,
 )
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
@@ -160,6 +161,17 @@ def test_a_new_leader_does_not_tell_its_watermark_before_it_knows_it() -> None:
         world.partition.check_watermark_known()
     world.follow(2)
     world.partition.check_watermark_known()
+
+
+def test_who_has_read_in_an_epoch_that_never_wrote_here_is_told_however_long_the_log_is() -> None:
+    """KIP-320: the longer log of an older epoch was elected, so nothing was cut from it; the record that the
+    reader has seen is another one here all the same."""
+    world = Led()
+    append_values(world.log, [b"a", b"b", b"c"])
+    world.apply(image(isr=(1,), leader_epoch=6, partition_epoch=2))
+    world.partition.check_position(2, 1)
+    with pytest.raises(OffsetOutOfRangeError, match="leader epoch 5"):
+        world.partition.check_position(2, 5)
 
 
 def test_deleted_records_are_told_to_followers_and_readers() -> None:
