@@ -37,8 +37,8 @@ def _check_last_read(log: PartitionLog, offset: int, last_read_epoch: int, leade
         )
     if 0 < epoch < last_read_epoch:
         raise OffsetOutOfRangeError(
-            f"{name} has nothing of leader epoch {last_read_epoch}: its record before offset {offset} is gone "
-            f"and another stands in its place"
+            f"{name} has nothing of leader epoch {last_read_epoch}: what it wrote before offset {offset} is "
+            f"gone and something else stands in its place"
         )
 
 
