@@ -1,7 +1,8 @@
 """Reads slices of whole frames. Cached bytes are read on the event loop, cold ones on a worker.
 
 A slice is found by the offset index; where the index is too coarse, by walking frames, whose headers are
-verified. Records are not: whoever uses them checks them.
+verified. Records are not: whoever uses them checks them. Except what a reader begins with: whoever was given
+damaged records asks again from there, and finds out whether they are damaged on this disk.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from streamkeep_broker.log.segment import Segment
 from streamkeep_broker.log.segment_files import load_index
 from streamkeep_broker.log.segment_index import SegmentIndex
 from streamkeep_common.errors import CorruptBatchError, CorruptLogError
-from streamkeep_common.records.frame import FRAME_HEADER_BYTES, FrameHeader, unpack_header
+from streamkeep_common.records.frame import FRAME_HEADER_BYTES, FrameHeader, unpack_header, verify_records
 from streamkeep_common.seams import Disk, Worker
 
 T = TypeVar("T")
@@ -33,17 +34,26 @@ class LogSlice(NamedTuple):
 
 
 class ReadCursor:
-    """Where one reader's last slice ended, so that the next needs no search. Give it to every read."""
+    """Where one reader's last slice ended, so that the next needs no search. Give it to every read.
 
-    __slots__ = ("index", "indexed", "next_offset", "position", "segment")
+    The records of the first slice are verified, or with `verifies_all` those of every slice.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_verifies_all", "index", "indexed", "next_offset", "position", "segment")
+
+    def __init__(self, *, verifies_all: bool = False) -> None:
+        self._verifies_all = verifies_all
         self.segment: Segment | None = None
         self.indexed: Segment | None = None
         self.index: SegmentIndex | None = None
         """Of the segment `indexed`: readers of old segments do not evict each other's."""
         self.position = 0
         self.next_offset = -1
+
+    @property
+    def verifies(self) -> bool:
+        """The next slice's records are to be verified."""
+        return self._verifies_all or self.segment is None
 
     def position_of(self, segment: Segment, offset: int) -> int | None:
         """Where the frame that begins at `offset` stands, if it is the one after the last slice."""
@@ -106,9 +116,13 @@ class LogReader:
         else:
             index = await self._index_for(cursor, segment, interval_bytes)
             size, next_offset = _fit(segment, data, position, bound, first=first, index=index)
+        if size < len(data):
+            data = data[:size]
         if cursor is not None:
+            if cursor.verifies:
+                await self._verify(segment, position, data)
             cursor.move(segment, position + size, next_offset)
-        return LogSlice(data if size == len(data) else data[:size], next_offset)
+        return LogSlice(data, next_offset)
 
     async def index_of(self, segment: Segment, interval_bytes: int) -> SegmentIndex:
         """The segment's index, read from its files if it is not in memory. Raises CorruptLogError."""
@@ -161,6 +175,14 @@ class LogReader:
                     return position + at
                 at += header.frame_bytes
             position += at
+
+    async def _verify(self, segment: Segment, position: int, data: bytes) -> None:
+        """Raise CorruptLogError if records of these frames are not what was written."""
+        check = partial(_verify_frames, segment, position, data)
+        if len(data) <= LOCATE_BYTES:
+            check()
+        else:
+            await self._worker.run(check)
 
     async def _read(self, segment: Segment, position: int, size: int) -> bytes:
         data = segment.file.read_cached(position, size)
@@ -220,6 +242,19 @@ def _header(segment: Segment, data: bytes, at: int, position: int) -> FrameHeade
         return unpack_header(data, at)
     except CorruptBatchError as error:
         raise corrupt(segment, position + at, error.message) from error
+
+
+def _verify_frames(segment: Segment, position: int, data: bytes) -> None:
+    view = memoryview(data)
+    at = 0
+    while at < len(data):
+        header = _header(segment, data, at, position)
+        end = at + header.frame_bytes
+        try:
+            verify_records(header, view[at + FRAME_HEADER_BYTES : end])
+        except CorruptBatchError as error:
+            raise corrupt(segment, position + at, error.message) from error
+        at = end
 
 
 def _base_offset(segment: Segment) -> int:

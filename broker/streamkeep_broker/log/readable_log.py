@@ -126,6 +126,7 @@ class ReadableLog:
         """Whole frames from the one that contains `offset` on: at least one, none at or past `end_offset`.
 
         More than `max_bytes` only if the first frame is larger. Empty if there is nothing below `end_offset`.
+        Headers are verified; records only of what a new `cursor` begins with.
         Raises OffsetOutOfRangeError below the log start or past the log end; CorruptLogError, which
         names file and byte, where a frame is not what it should be; StorageFailedError if the log was deleted
         meanwhile.
@@ -184,10 +185,10 @@ class ReadableLog:
 
     async def hash_frames(self, from_offset: int, to_offset: int) -> HashedFrames:
         """Hash the bytes of the frames from the one that contains `from_offset` up to the last that ends at
-        or below `to_offset`. Raises as `read`.
+        or below `to_offset`, whose records are verified. Raises as `read`.
         """
         digest, size = hashlib.sha256(), 0
-        offset, cursor = from_offset, ReadCursor()
+        offset, cursor = from_offset, ReadCursor(verifies_all=True)
         while offset < to_offset:
             piece = await self.read(
                 offset, max_bytes=HASHED_AT_ONCE_BYTES, end_offset=to_offset, cursor=cursor

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_broker.log.readable_log import HashedFrames
+from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
-from streamkeep_common.errors import InvalidRequestError, StorageFailedError, StreamkeepError, to_proto
+from streamkeep_common.errors import (
+    CorruptLogError,
+    InvalidRequestError,
+    StorageFailedError,
+    StreamkeepError,
+    to_proto,
+)
 from streamkeep_common.seams import CallInfo, RpcError, Status
 from streamkeep_proto.v1.replication_pb2 import (
     HashReplica,
@@ -14,6 +23,8 @@ from streamkeep_proto.v1.replication_pb2 import (
     HashReplicasResponse,
     ReplicaHash,
 )
+
+_logger = logging.getLogger(__name__)
 
 MAX_REPLICAS_PER_REQUEST = 1_000
 
@@ -39,9 +50,9 @@ class ReplicaHashesService:
     async def _hash(self, item: HashReplica) -> ReplicaHash:
         answer = ReplicaHash(topic_id=item.topic_id, partition=item.partition)
         try:
-            log = self._partitions.find(item.topic_id, item.partition).log
-            from_offset, to_offset = _range(log, item)
-            hashed = await log.hash_frames(from_offset, to_offset)
+            partition = self._partitions.find(item.topic_id, item.partition)
+            log = partition.log
+            hashed = await _hashed(partition, item)
         except StreamkeepError as error:
             answer.error.CopyFrom(to_proto(error))
             return answer
@@ -56,6 +67,17 @@ class ReplicaHashesService:
         answer.high_watermark = log.high_watermark
         answer.log_end_offset = log.log_end_offset
         return answer
+
+
+async def _hashed(partition: Partition, item: HashReplica) -> HashedFrames:
+    """Whoever finds the replica damaged tells it: it is copied anew."""
+    from_offset, to_offset = _range(partition.log, item)
+    try:
+        return await partition.log.hash_frames(from_offset, to_offset)
+    except CorruptLogError as error:
+        _logger.error("%s cannot be compared: %s", partition.name, error.message)
+        partition.on_damaged(partition)
+        raise
 
 
 def _range(log: PartitionLog, item: HashReplica) -> tuple[int, int]:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from streamkeep_common.errors import UnavailableError
 from streamkeep_common.image import PartitionImage
+from streamkeep_common.methods import HASH_REPLICAS
 from streamkeep_proto.v1 import errors_pb2
+from streamkeep_proto.v1.replication_pb2 import HashReplica, HashReplicasRequest
 from tests.unit.broker.clients import Fetcher, Producer, item, make_batch
 from tests.unit.broker.cluster import BROKERS, COORDINATOR, TOPIC, Cluster, Node, replicated
 
@@ -63,6 +65,58 @@ async def test_a_leader_whose_data_is_damaged_hands_over_and_copies_it_anew(clus
     assert await cluster.produce(b"d") < 0.2
     await whole(cluster, node)
     assert await cluster.consume() == [b"a", b"b", b"c", b"d"]
+
+
+@replicated
+async def test_a_leader_whose_records_are_damaged_is_found_out_when_somebody_begins_there(
+    cluster: Cluster,
+) -> None:
+    """No header is wrong, so the bytes may be given out once; whoever refuses them asks again from there."""
+    await cluster.start()
+    await three_batches(cluster)
+    node = cluster.leader
+    node.disk.flip_bit(segment(node), PAYLOAD_BYTE, 3)
+    fetcher = Fetcher(cluster.channel(node))
+    await fetcher.start(TOPIC)
+    assert (await fetcher.until_error()).error.code == errors_pb2.CORRUPT_LOG
+    await cluster.until(lambda: cluster.image.leader != node.id)
+    await whole(cluster, node)
+    assert await cluster.consume() == [b"a", b"b", b"c"]
+
+
+@replicated
+async def test_whoever_compares_replicas_finds_damaged_records_and_has_them_copied_anew(
+    cluster: Cluster,
+) -> None:
+    await cluster.start()
+    await three_batches(cluster)
+    node = cluster.followers[0]
+    node.disk.flip_bit(segment(node), PAYLOAD_BYTE, 3)
+    request = HashReplicasRequest(
+        replicas=[HashReplica(topic_id=node.partition.log.topic_id, from_offset=-1, to_offset=-1)]
+    )
+    answer = await cluster.channel(node).call(HASH_REPLICAS, request, timeout_s=5)
+    assert answer.replicas[0].error.code == errors_pb2.CORRUPT_LOG
+    await cluster.until(lambda: bool(put_aside(node, ".damaged")))
+    await whole(cluster, node)
+
+
+@replicated
+async def test_a_damaged_replica_that_is_back_in_sync_before_the_answer_to_its_report_is_copied_anew_all_the_same(
+    cluster: Cluster,
+) -> None:
+    """By its end it is equal to its leader's: only its own word keeps it from being counted on."""
+    await cluster.start()
+    await three_batches(cluster)
+    node = cluster.leader
+    node.disk.flip_bit(segment(node), PAYLOAD_BYTE)
+    cluster.coordinator.answers_reports.clear()
+    node.partition.on_damaged(node.partition)
+    await cluster.until(lambda: cluster.image.leader != node.id)
+    await cluster.in_sync()
+    cluster.coordinator.answers_reports.set()
+    await cluster.until(lambda: bool(put_aside(node, ".damaged")))
+    await whole(cluster, node)
 
 
 @replicated

@@ -9,7 +9,9 @@ import pytest
 
 from streamkeep_broker.log.begin_anew import order_to_begin_anew
 from streamkeep_broker.log.checkpoints import Checkpoint
-from streamkeep_common.errors import OffsetOutOfRangeError
+from streamkeep_broker.log.read import ReadCursor
+from streamkeep_common.errors import CorruptLogError, OffsetOutOfRangeError
+from streamkeep_common.records.frame import FRAME_HEADER_BYTES
 from tests.unit.broker.log.logs import (
     PATH,
     HeldWorker,
@@ -65,6 +67,24 @@ async def test_the_same_frames_hash_the_same_whatever_the_segments() -> None:
     assert await log.hash_frames(7, 7) == (hashlib.sha256(b"").digest(), 7, 7, 0)
     with pytest.raises(OffsetOutOfRangeError):
         await log.hash_frames(41, 50)
+
+
+async def test_damaged_records_have_no_hash_and_nobody_begins_with_them() -> None:
+    """The frame's header is as it was. A reader that comes by gets it, and refuses it itself."""
+    disk = make_disk()
+    log = open_log(disk)
+    append_values(log, VALUES[:3])
+    publish(disk, log)
+    (path,) = segment_files(disk)
+    first = (await log.read(0, max_bytes=1, end_offset=1)).data
+    disk.flip_bit(path, len(first) + FRAME_HEADER_BYTES + 3, 0)
+    with pytest.raises(CorruptLogError, match=f"{path}, byte {len(first)}: the records"):
+        await log.hash_frames(0, 3)
+    cursor = ReadCursor()
+    await log.read(0, max_bytes=1, end_offset=3, cursor=cursor)
+    assert (await log.read(1, max_bytes=1, end_offset=3, cursor=cursor)).next_offset == 2
+    with pytest.raises(CorruptLogError, match=f"byte {len(first)}: the records"):
+        await log.read(1, max_bytes=1, end_offset=3, cursor=ReadCursor())
 
 
 async def test_cold_frames_are_hashed_on_the_worker() -> None:
