@@ -21,7 +21,6 @@ from typing import Any, NoReturn
 
 from tests.sim.processes import PROCESS, SimProcess
 
-
 SHORTEST_S = 1e-6
 """No timer is shorter; those of real loops are coarser."""
 
