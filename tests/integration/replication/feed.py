@@ -10,7 +10,7 @@ from typing import Self
 from streamkeep import Consumer, Delivery, Producer
 
 PAUSE_S = 0.002
-DEADLINE_S = 40.0
+DEADLINE_S = 90.0
 TOPIC = "t"
 
 
