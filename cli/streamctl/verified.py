@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from streamctl.failures import CommandError, ExitCode
 from streamctl.invocation import Invocation
@@ -10,6 +10,7 @@ from streamctl.output import Table, emit, note
 from streamctl.partitions import id_list
 from streamkeep import StreamkeepError
 from streamkeep.admin.replicas import VerifiedPartition
+from streamkeep.errors import CorruptLogError, UnknownPartitionError, UnknownTopicError
 
 
 def show_verified(invocation: Invocation, verified: Sequence[VerifiedPartition]) -> None:
@@ -28,14 +29,15 @@ def show_verified(invocation: Invocation, verified: Sequence[VerifiedPartition])
         for each in verified
     ]
     emit(invocation, data, Table(columns, rows))
-    differing = [each for each in verified if each.differing]
-    if differing:
-        names = "; ".join(f"{each.topic_partition} on {id_list(each.differing)}" for each in differing)
-        raise CommandError(f"replicas differ: {names}")
-    silent = [each for each in verified if each.unanswered]
-    if silent:
-        names = "; ".join(f"{each.topic_partition} on {id_list(each.unanswered)}" for each in silent)
-        raise CommandError(f"not all replicas could be compared: {names}", ExitCode.UNAVAILABLE)
+    if differing := [each for each in verified if each.differing]:
+        raise CommandError(f"replicas differ: {_names(differing, lambda each: each.differing)}")
+    if damaged := [each for each in verified if _damaged(each)]:
+        names = _names(damaged, _damaged)
+        raise CommandError(f"replicas are damaged, and are copied anew where others have the same: {names}")
+    if silent := [each for each in verified if each.unanswered]:
+        names = _names(silent, lambda each: each.unanswered)
+        last = silent[-1].replicas[silent[-1].unanswered[-1]]
+        raise CommandError(f"not all replicas could be compared: {names}: {last}", ExitCode.UNAVAILABLE)
     partitions = "1 partition" if len(verified) == 1 else f"{len(verified)} partitions"
     note(f"All replicas of {partitions} are identical.")
 
@@ -57,10 +59,27 @@ def _verified_fields(verified: VerifiedPartition) -> dict[str, object]:
     }
 
 
+def _names(
+    verified: Sequence[VerifiedPartition], brokers: Callable[[VerifiedPartition], Sequence[int]]
+) -> str:
+    return "; ".join(f"{each.topic_partition} on {id_list(brokers(each))}" for each in verified)
+
+
+def _damaged(verified: VerifiedPartition) -> list[int]:
+    return [broker for broker, answer in verified.replicas.items() if isinstance(answer, CorruptLogError)]
+
+
 def _result(verified: VerifiedPartition) -> str:
-    troubles = []
-    if verified.differing:
-        troubles.append(f"{id_list(verified.differing)} differ")
-    if verified.unanswered:
-        troubles.append(f"{id_list(verified.unanswered)} did not answer")
+    troubles = [f"{id_list(verified.differing)} differ"] if verified.differing else []
+    for broker, answer in verified.replicas.items():
+        if isinstance(answer, StreamkeepError):
+            troubles.append(f"{broker} {_trouble(answer)}")
     return ", ".join(troubles) or "identical"
+
+
+def _trouble(error: StreamkeepError) -> str:
+    if isinstance(error, CorruptLogError):
+        return "is damaged"
+    if isinstance(error, UnknownTopicError | UnknownPartitionError):
+        return "has none"
+    return "did not answer" if error.retriable else "cannot be compared"

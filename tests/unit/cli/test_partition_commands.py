@@ -14,10 +14,12 @@ from streamctl.partitions import size_text, state_words
 from streamkeep import TopicPartition
 from streamkeep.admin.replicas import Digest, ReplicaAnswer, VerifiedPartition
 from streamkeep_common.errors import (
+    CorruptLogError,
     ElectionNotNeededError,
     EligibleLeadersNotAvailableError,
     InvalidReplicaAssignmentError,
     UnavailableError,
+    UnknownPartitionError,
     to_proto,
 )
 from streamkeep_proto.v1.broker_pb2 import LogDir
@@ -273,6 +275,19 @@ def test_a_broker_that_does_not_answer_is_exit_4(admin: FakeAdmin) -> None:
     admin.verified = [compared({1: digest(b"a"), 2: UnavailableError("refused")})]
     result = streamctl("partition", "verify")
     assert result.exit_code == ExitCode.UNAVAILABLE and "t-0 on 2" in result.stderr
+
+
+def test_a_broker_that_answers_is_not_called_silent(admin: FakeAdmin) -> None:
+    """A damaged replica is found out by being compared, and copied anew."""
+    damaged, absent = CorruptLogError("0.log, byte 7: wrong"), UnknownPartitionError("no t-0 here")
+    admin.verified = [compared({1: digest(b"a"), 2: damaged, 3: absent})]
+    result = streamctl("partition", "verify")
+    assert result.exit_code == ExitCode.FAILED
+    assert "2 is damaged, 3 has none" in result.stdout
+    assert "damaged, and are copied anew where others have the same: t-0 on 2" in result.stderr
+    admin.verified = [compared({1: digest(b"a"), 3: absent})]
+    result = streamctl("partition", "verify")
+    assert result.exit_code == ExitCode.UNAVAILABLE and "t-0 on 3: no t-0 here" in result.stderr
 
 
 # --- words ---
