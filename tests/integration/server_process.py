@@ -17,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
+LOG_TAIL = 4_000
 ANY_PORT = "127.0.0.1:0"
 
 
@@ -50,10 +51,13 @@ class ServerProcess:
                 sys.executable, *self._program, *arguments, stdout=subprocess.PIPE, stderr=log, cwd=ROOT
             )
         assert self._process.stdout is not None
-        async with asyncio.timeout(READY_TIMEOUT_S):
-            line = await self._process.stdout.readline()
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                line = await self._process.stdout.readline()
+        except TimeoutError:
+            line = b""
         if not line:
-            raise AssertionError(f"{self.name} did not start:\n{self.log_path.read_text()}")
+            raise AssertionError(f"{self.name} is not ready:\n{self.log_path.read_text()[-LOG_TAIL:]}")
         self.ready = json.loads(line)
         self.address = self.ready["address"]
 
