@@ -39,6 +39,8 @@ class _Subject:
     damaged: bool = False
     waits: bool = False
     may_copy_anew: bool = False
+    is_counted_on: bool = True
+    """The image has it among those in sync or eligible."""
     heard_in: tuple[int, int] = (0, 0)
 
     @property
@@ -48,9 +50,11 @@ class _Subject:
         return self.damaged and not self.waits
 
     def is_heard(self, session: int, partition_epoch: int) -> bool:
-        """There is nothing to tell now. Who may copy a replica anew has been heard for good: the leader epoch
-        rises with each such report."""
-        return self.heard_in == (session, partition_epoch) or (self.may_copy_anew and not self.waits)
+        """There is nothing to tell now. Who may copy a replica anew has been heard for good (the leader epoch
+        rises with each such report), unless it is counted on again: what it lacks does not show at its end."""
+        if self.may_copy_anew and not self.waits and not self.is_counted_on:
+            return True
+        return self.heard_in == (session, partition_epoch)
 
 
 class ReplicaReports:
@@ -122,6 +126,7 @@ class ReplicaReports:
             self._subjects[partition].waits = False
             self._drop_if_silent(partition)
         if partition in self._subjects:
+            self._subjects[partition].is_counted_on = self._broker_id in (*image.isr, *image.elr)
             self._bell.ring()
 
     def forget(self, partition: Partition) -> None:

@@ -65,6 +65,9 @@ class ReplicatedCoordinator(FakeCoordinator):
         self.holds = asyncio.Event()
         """Cleared, no proposal is carried out until it is set."""
         self.holds.set()
+        self.answers_reports = asyncio.Event()
+        """Cleared, reports are heard and not answered until it is set."""
+        self.answers_reports.set()
         self.elects = True
         """Whether leaders change by themselves when brokers come and go."""
         self._ends: dict[tuple[bytes, int], dict[int, tuple[int, int]]] = {}
@@ -238,7 +241,9 @@ class ReplicatedCoordinator(FakeCoordinator):
         self.reports.extend((asked.broker_id, each) for each in asked.replicas)
         if (error := self._refusal(asked.broker_id, asked.broker_epoch)) is not None:
             return ReportReplicasResponse(error=to_proto(error))
-        return ReportReplicasResponse(outcomes=[self._hear(asked.broker_id, each) for each in asked.replicas])
+        outcomes = [self._hear(asked.broker_id, each) for each in asked.replicas]
+        await self.answers_reports.wait()
+        return ReportReplicasResponse(outcomes=outcomes)
 
     def _hear(self, broker_id: int, report: ReplicaReport) -> ReportedReplica:
         partition = self.image.partition(report.topic_id, report.partition)

@@ -109,7 +109,7 @@ async def test_a_damaged_replica_that_is_back_in_sync_before_the_answer_to_its_r
     await cluster.start()
     await three_batches(cluster)
     node = cluster.leader
-    node.disk.flip_bit(segment(node), PAYLOAD_BYTE)
+    node.disk.flip_bit(segment(node), PAYLOAD_BYTE, 3)
     cluster.coordinator.answers_reports.clear()
     node.partition.on_damaged(node.partition)
     await cluster.until(lambda: cluster.image.leader != node.id)
