@@ -51,7 +51,7 @@ class _Subject:
 
     def is_heard(self, session: int, partition_epoch: int) -> bool:
         """There is nothing to tell now. Who may copy a replica anew has been heard for good (the leader epoch
-        rises with each such report), unless it is counted on again: what it lacks does not show at its end."""
+        rises with each such report), unless it is counted on again: its damage does not show at its end."""
         if self.may_copy_anew and not self.waits and not self.is_counted_on:
             return True
         return self.heard_in == (session, partition_epoch)

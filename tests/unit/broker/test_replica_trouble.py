@@ -102,7 +102,7 @@ async def test_whoever_compares_replicas_finds_damaged_records_and_has_them_copi
 
 
 @replicated
-async def test_a_damaged_replica_that_is_back_in_sync_before_the_answer_to_its_report_is_copied_anew_all_the_same(
+async def test_a_damaged_replica_that_is_back_in_sync_before_its_report_is_answered_is_copied_anew(
     cluster: Cluster,
 ) -> None:
     """By its end it is equal to its leader's: only its own word keeps it from being counted on."""
