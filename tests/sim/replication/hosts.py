@@ -34,6 +34,7 @@ class BrokerHost(SimHost):
         self.broker: Broker | None = None
         self.is_ready = False
         """A coordinator counts on it."""
+        self.clock_rate = 1.0
         self.flush_s = simulation.rng(f"{self.name}/flush").choice(FLUSHES_S)
         """How long work on the disk takes as a rule, bounds in seconds."""
         texts = {"id": str(number), "listen": self.address, "data_dirs": DATA, "min_free_bytes": "0"}
@@ -47,6 +48,7 @@ class BrokerHost(SimHost):
     def start(self) -> None:
         """Start the process; it serves when it is ready."""
         machine = self.boot()
+        machine.clock.run_at(self.clock_rate)
         machine.workers.delay_s = self.flush_s
         self.broker = machine.process.call(self._make, machine)
         machine.spawn(self._run(self.broker))

@@ -20,7 +20,7 @@ from tests.sim.quorum.judge import Judge
 from tests.sim.replication.frames import LogFiles
 from tests.sim.replication.history import DURABLE, Election, Loss, PartitionHistory
 from tests.sim.replication.hosts import BrokerHost
-from tests.sim.replication.inside import maximal_isr
+from tests.sim.replication.inside import maximal_isr, subscriptions
 from tests.sim.replication.ledger import PartitionLedger
 from tests.sim.replication.metadata import CommittedMetadata
 from tests.sim.replication.replica import Replica
@@ -28,6 +28,7 @@ from tests.sim.replication.watching import Changed, Watch
 from tests.sim.simulation import Simulation
 from tests.sim.violation import require
 
+ONE_FETCHER = "a partition is followed once"
 SUPERSET = "a leader's in-sync set contains the committed one"
 
 
@@ -88,6 +89,9 @@ class ReplicationJudge:
                 self._leads(host, partition)
         for log in changed.logs:
             self._watermark_moved(host, log)
+        if changed.subscribes and host.broker is not None:
+            counts = subscriptions(host.broker)
+            require(max(counts.values(), default=0) <= 1, ONE_FETCHER, f"{host.name}: {counts}")
         for partition in changed.partitions:
             if not partition.leads:
                 self._leads_no_more(host, partition)

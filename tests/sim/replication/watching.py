@@ -12,6 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_broker.replication.following.stream import FollowerStream, Subscriber
 from streamkeep_broker.replication.partition import Partition
 from tests.sim.processes import PROCESS, SimProcess
 
@@ -26,6 +27,8 @@ class Changed:
     def __init__(self) -> None:
         self.logs: dict[PartitionLog, int] = {}
         self.partitions: dict[Partition, None] = {}
+        self.subscribes = False
+        """A partition has been, or is to be, followed on a stream where it was not."""
 
 
 class Watch:
@@ -49,7 +52,16 @@ class Watch:
             object.__setattr__(partition, name, value)
             self._partition(partition)
 
+        rightly = FollowerStream.join
+
+        def join(stream: FollowerStream, subscriber: Subscriber) -> None:
+            rightly(stream, subscriber)
+            changed = self._of_present()
+            if changed is not None:
+                changed.subscribes = True
+
         with (
+            patch.object(FollowerStream, "join", join),
             patch.object(PartitionLog, "__setattr__", set_of_log),
             patch.object(Partition, "__setattr__", set_of_partition),
         ):

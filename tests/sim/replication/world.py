@@ -340,7 +340,12 @@ class World:
         if host.machine is machine and machine is not None:
             host.kill()
             if host.name not in self.busy:
-                self.fabric.later(self.rng.uniform(0.1, 1.0), lambda: host.machine or host.start())
+                self.fabric.later(self.rng.uniform(0.1, 1.0), lambda: _start_if_down(host))
+
+
+def _start_if_down(host: Victim) -> None:
+    if not host.is_up:
+        host.start()
 
 
 FINAL_READER = "reader-final"
