@@ -7,6 +7,7 @@ The switch is a file beside the data directory, so that it works between process
 outlives a kill. What a broker asks of the disk is done by the real one; these faults come in between:
 
 full    nothing can be written any more; of what was on its way half arrives
+small   as full, once what is in the directory takes so many bytes
 slow    each call that makes something durable takes so many seconds longer
 hung    no such call returns until the disk is healed
 """
@@ -17,22 +18,27 @@ import errno
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from streamkeep_common.seams import Disk, DiskFile, DiskLock, FileSystem, FileSystemSpace
 
 LOOK_AGAIN_S = 0.01
-FULL, HUNG, SLOW = "full", "hung", "slow"
+FULL, SMALL, HUNG, SLOW = "full", "small", "hung", "slow"
 
 
 class DiskFaults:
     """The switch of one disk. At most one fault at a time."""
 
     def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
         self._file = data_dir.with_name(f"{data_dir.name}.fault")
 
     def fill(self) -> None:
         self._set(FULL)
+
+    def shrink(self, size_bytes: int) -> None:
+        self._set(f"{SMALL} {size_bytes}")
 
     def hang(self) -> None:
         self._set(HUNG)
@@ -44,7 +50,7 @@ class DiskFaults:
         self._file.unlink(missing_ok=True)
 
     def now(self) -> tuple[str, float]:
-        """Which fault, if any, and its seconds."""
+        """Which fault, if any, and its seconds or bytes."""
         try:
             words = self._file.read_text().split()
         except FileNotFoundError:
@@ -56,10 +62,28 @@ class DiskFaults:
         aside.write_text(text)
         aside.replace(self._file)
 
-    def check_room(self) -> None:
-        """OSError ENOSPC while it is full."""
-        if self.now()[0] == FULL:
+    def space(self, real: FileSystemSpace) -> FileSystemSpace:
+        """How large it is now."""
+        fault, size = self.now()
+        if fault == FULL:
+            return FileSystemSpace(real.total, 0)
+        if fault == SMALL:
+            return FileSystemSpace(int(size), max(0, int(size) - self._used_bytes()))
+        return real
+
+    def check_room(self, size_bytes: int = 0) -> None:
+        """OSError ENOSPC if it is full, or has no room for so many bytes more."""
+        fault, size = self.now()
+        if fault == FULL or (fault == SMALL and self._used_bytes() + size_bytes > size):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._file))
+
+    def _used_bytes(self) -> int:
+        used = 0
+        for folder, _, names in os.walk(self._data_dir):
+            for name in names:
+                with suppress(FileNotFoundError):  # it was deleted just now
+                    used += (Path(folder) / name).stat().st_size
+        return used
 
     def wait(self) -> None:
         """As long as the disk takes to make something durable."""
@@ -92,7 +116,7 @@ class FaultyFile:
 
     def append(self, buffers: Sequence[bytes]) -> None:
         try:
-            self._faults.check_room()
+            self._faults.check_room(sum(map(len, buffers)))
         except OSError:
             whole = b"".join(buffers)
             self._real.append([whole[: len(whole) // 2]])
@@ -120,8 +144,7 @@ class FaultyFileSystem:
         return self._real.id
 
     def space(self) -> FileSystemSpace:
-        space = self._real.space()
-        return FileSystemSpace(space.total, 0) if self._faults.now()[0] == FULL else space
+        return self._faults.space(self._real.space())
 
     def sync(self) -> None:
         self._faults.wait()
@@ -149,7 +172,7 @@ class FaultyDisk:
         return FaultyFile(self._real.open(path, create=create), self._faults)
 
     def write_file(self, path: Path, data: bytes) -> None:
-        self._faults.check_room()
+        self._faults.check_room(len(data))
         self._faults.wait()
         self._real.write_file(path, data)
 

@@ -15,10 +15,14 @@ TOPIC = "t"
 
 
 class Feed:
-    """Sends 0, 1, 2, ... to the partitions in turn. Leaving the block waits until all are acknowledged."""
+    """Sends 0, 1, 2, ... to the partitions in turn. Leaving the block waits until all are acknowledged.
 
-    def __init__(self, bootstrap: str, *, partitions: int = 1) -> None:
+    `size_bytes` is the least size of a record.
+    """
+
+    def __init__(self, bootstrap: str, *, partitions: int = 1, size_bytes: int = 0) -> None:
         self._partitions = partitions
+        self._size_bytes = size_bytes
         self._producer = Producer(bootstrap, linger_ms=0)
         self._deliveries: list[Delivery] = []
         self._flowing = asyncio.Event()
@@ -58,7 +62,8 @@ class Feed:
     async def _send(self) -> None:
         while True:
             number = self.sent
-            delivery = await self._producer.send(TOPIC, b"%d" % number, partition=number % self._partitions)
+            value = (b"%d" % number).ljust(self._size_bytes)
+            delivery = await self._producer.send(TOPIC, value, partition=number % self._partitions)
             self._deliveries.append(delivery)
             await asyncio.sleep(PAUSE_S)
 

@@ -19,6 +19,8 @@ from tests.integration.replication.feed import DEADLINE_S, TOPIC, Feed, read_all
 
 pytestmark = pytest.mark.process
 
+DISK_BYTES = 2_000_000
+
 
 async def identical(admin: Admin) -> bool:
     return all(each.identical for each in await admin.verify_replicas([TOPIC]))
@@ -122,16 +124,28 @@ async def test_a_full_or_hanging_disk_loses_its_leaders_and_writes_go_on(tmp_pat
                 await feed.goes_on()
                 cluster.disk(leader).heal()
             await topic_when(admin, TOPIC, all_in_sync)
-            for broker in cluster.brokers:
-                cluster.disk(broker).fill()
+        assert await read_all(cluster.bootstrap) == list(range(feed.sent))
+        assert await identical(admin)
+
+
+async def test_when_all_disks_are_full_retention_frees_them_and_writes_go_on(tmp_path: Path) -> None:
+    async with (
+        asyncio.timeout(DEADLINE_S),
+        Cluster(tmp_path, brokers=3, disk_faults=True, broker_flags={"retention-check-ms": "200"}) as cluster,
+        Admin(cluster.bootstrap) as admin,
+    ):
+        await admin.create_topic(TOPIC, partitions=1, settings={"segment_bytes": "65536"})
+        for broker in cluster.brokers:
+            cluster.disk(broker).shrink(DISK_BYTES)
+        async with Feed(cluster.bootstrap, size_bytes=2_000) as feed:
             for broker in cluster.brokers:
                 while (await admin.describe_log_dirs(broker))[0].state != broker_pb2.READ_ONLY:
                     await asyncio.sleep(0.05)
-            for broker in cluster.brokers:
-                cluster.disk(broker).heal()
+            await admin.alter_topic_settings(TOPIC, set={"retention_bytes": str(DISK_BYTES // 4)})
             await feed.goes_on()
             await topic_when(admin, TOPIC, all_in_sync)
-        assert await read_all(cluster.bootstrap) == list(range(feed.sent))
+        left = await read_all(cluster.bootstrap)
+        assert left == list(range(left[0], feed.sent))
         assert await identical(admin)
 
 
