@@ -22,7 +22,7 @@ class ProducerOptions:
     """See `Producer`, which documents each. ValueError if one makes no sense."""
 
     linger_ms: float = 5
-    batch_bytes: int = 256 * KIB
+    batch_bytes: int = 512 * KIB
     buffer_bytes: int = 64 * MIB
     compression: Compression = "none"
     delivery_timeout_ms: int = 120_000

@@ -45,7 +45,7 @@ class Producer:
 
     linger_ms       longest wait, in ms, for more records while earlier ones are on their way; an idle broker
                     gets what there is at once (default 5).
-    batch_bytes     a batch is sent at this size; up to 1 MiB (default 256 KiB).
+    batch_bytes     a batch is sent at this size; up to 1 MiB (default 512 KiB).
     buffer_bytes    what may be buffered, sent or not, before `send` waits (default 64 MiB).
     compression     "none" (default), "gzip", "snappy", "lz4" or "zstd", of whole batches.
     delivery_timeout_ms
@@ -62,7 +62,7 @@ class Producer:
         bootstrap: str | Sequence[str] | Client,
         *,
         linger_ms: float = 5,
-        batch_bytes: int = 256 * KIB,
+        batch_bytes: int = 512 * KIB,
         buffer_bytes: int = 64 * MIB,
         compression: Compression = "none",
         delivery_timeout_ms: int = 120_000,
