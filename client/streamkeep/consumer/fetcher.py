@@ -16,7 +16,7 @@ from streamkeep.cluster_view import NO_ADDRESS
 from streamkeep.consumer.fetch_link import FetchLink, Place
 from streamkeep.consumer.partition_reader import NOT_SUBSCRIBED, PartitionReader
 from streamkeep.consumer.records import ConsumedBatch
-from streamkeep.consumer.route import SHUN_S, Route
+from streamkeep.consumer.route import SHUN, Route
 from streamkeep.offsets import list_offsets
 from streamkeep.topic_partition import TopicPartition
 from streamkeep_common.errors import (
@@ -65,7 +65,7 @@ class Fetcher:
         self._in_turns.clear()
         self.readers = {reader.topic_partition: reader for reader in readers}
         for reader in readers:
-            self._routes[reader] = Route(Backoff(_RETRY, self._client.rng), self._rack)
+            self._routes[reader] = self._new_route()
         self._follow_leaders()
 
     def seek(self, reader: PartitionReader, offset: int) -> None:
@@ -127,7 +127,7 @@ class Fetcher:
         return self._routes[reader].place()
 
     def on_data(self, reader: PartitionReader) -> None:
-        self._routes[reader].backoff.reset()
+        self._routes[reader].succeeded()
         self.offer(reader)
 
     def on_ended(self, reader: PartitionReader, fetched: FetchedPartition) -> None:
@@ -222,6 +222,10 @@ class Fetcher:
         if leaderless:
             self._client.metadata.refresh_soon()
 
+    def _new_route(self) -> Route:
+        rng = self._client.rng
+        return Route(self._rack, backoff=Backoff(_RETRY, rng), replica_backoff=Backoff(SHUN, rng))
+
     def _route(self, reader: PartitionReader, address: str, leader_epoch: int) -> None:
         if self._routes[reader].follow_leader(address, leader_epoch):
             self._move(reader)
@@ -237,8 +241,9 @@ class Fetcher:
 
     def _come_back(self, reader: PartitionReader) -> None:
         """From a replica that could not be read from to the leader."""
-        later = asyncio.get_running_loop().call_later(SHUN_S, self._ask_for_replica, reader)
-        self._routes[reader].come_back(later)
+        route = self._routes[reader]
+        wait_s = route.replica_backoff.next_wait_s()
+        route.come_back(asyncio.get_running_loop().call_later(wait_s, self._ask_for_replica, reader))
         self._move(reader)
 
     def _ask_for_replica(self, reader: PartitionReader) -> None:

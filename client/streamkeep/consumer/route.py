@@ -10,10 +10,11 @@ import asyncio
 
 from streamkeep.cluster_view import NO_ADDRESS
 from streamkeep.consumer.fetch_link import FetchLink, Place
-from streamkeep_common.retry import Backoff
+from streamkeep_common.retry import Backoff, RetryPolicy
 
-SHUN_S = 10.0
-"""After a replica that could not be read from, the leader serves for so long."""
+SHUN = RetryPolicy(first_wait_ms=2_000, max_wait_ms=300_000)
+"""After a replica that could not be read from, the leader serves for so long: longer each time, until one can
+be read from. Nobody else tells a replica that is down from one that only this reader cannot reach."""
 
 
 class Route:
@@ -26,13 +27,15 @@ class Route:
         "leader_epoch",
         "link",
         "replica_address",
+        "replica_backoff",
         "resetting",
         "shunning",
         "timer",
     )
 
-    def __init__(self, backoff: Backoff, rack: str) -> None:
+    def __init__(self, rack: str, *, backoff: Backoff, replica_backoff: Backoff) -> None:
         self.backoff = backoff
+        self.replica_backoff = replica_backoff
         self.leader_address = NO_ADDRESS
         self.leader_epoch = 0
         self.replica_address = NO_ADDRESS
@@ -61,6 +64,12 @@ class Route:
         self.leader_address, self.leader_epoch = address, leader_epoch
         self.replica_address = NO_ADDRESS
         return True
+
+    def succeeded(self) -> None:
+        """Something was read here."""
+        self.backoff.reset()
+        if self.replica_address != NO_ADDRESS:
+            self.replica_backoff.reset()
 
     def read_from(self, replica_address: str) -> None:
         """The leader named a replica."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from streamkeep import Consumer, Producer
-from streamkeep.consumer.route import SHUN_S
+from streamkeep.consumer.route import SHUN
 from streamkeep_common.errors import NotLeaderError, OffsetOutOfRangeError, StreamkeepError
 from tests.unit.sdk.world import World, in_world
 
@@ -98,12 +100,28 @@ def test_after_a_while_the_leader_is_asked_for_a_near_replica_again() -> None:
         async with Consumer(world.client(), rack="east") as consumer:
             await consumer.assign([("t", 0)], start="earliest")
             assert await read(consumer, 1) == [b"a"]
-            await world.sleep(SHUN_S - 1)
+            await world.sleep(SHUN.first_wait_ms / 2_500)
             assert world.cluster.fetch_starts[2:] == [(LEADER, "", False)]
             await world.until(lambda: len(world.cluster.fetch_starts) == 5)
             await produce(world, b"b")
             assert await read(consumer, 1) == [b"b"]
         assert world.cluster.fetch_starts[3:] == [(LEADER, "east", False), (FOLLOWER, "", True)]
+
+    in_world(scenario, brokers=2)
+
+
+def test_a_replica_that_is_never_there_is_asked_for_less_and_less_often() -> None:
+    async def scenario(world: World) -> None:
+        world.cluster.create_topic("t")
+        world.cluster.racks["east"] = FOLLOWER
+        world.cluster.follower_errors.extend([NotLeaderError("it is not in sync")] * 100)
+        async with Consumer(world.client(), rack="east") as consumer:
+            await consumer.assign([("t", 0)], start="earliest")
+            reading = asyncio.ensure_future(read(consumer, 1))
+            await world.sleep(1_800)
+            assert 10 < sum(broker == FOLLOWER for broker, _, _ in world.cluster.fetch_starts) < 30
+            await produce(world, b"a")
+            assert await reading == [b"a"]
 
     in_world(scenario, brokers=2)
 
