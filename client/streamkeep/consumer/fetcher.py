@@ -21,6 +21,8 @@ from streamkeep.offsets import list_offsets
 from streamkeep.topic_partition import TopicPartition
 from streamkeep_common.errors import (
     ClosedError,
+    CorruptDataError,
+    CorruptLogError,
     OffsetOutOfRangeError,
     StreamkeepError,
     UnknownPartitionError,
@@ -36,6 +38,9 @@ Reset = Literal["error", "earliest", "latest"]
 
 _RETRY = RetryPolicy(first_wait_ms=20, max_wait_ms=500)
 """Between attempts for one partition after its broker refused one."""
+
+_DAMAGES = 10
+"""So often in a row data may be damaged before the application hears of it, some three seconds."""
 
 
 class Fetcher:
@@ -127,7 +132,10 @@ class Fetcher:
         return self._routes[reader].place()
 
     def on_data(self, reader: PartitionReader) -> None:
-        self._routes[reader].succeeded()
+        if isinstance(reader.failure, CorruptDataError) and self._damage_may_be_mended(reader):
+            reader.forgive()
+        else:
+            self._routes[reader].succeeded()
         self.offer(reader)
 
     def on_ended(self, reader: PartitionReader, fetched: FetchedPartition) -> None:
@@ -151,8 +159,18 @@ class Fetcher:
             self._try_again(reader)
             if not self._client.metadata.hint(topic_partition.topic, topic_partition.partition, error.leader):
                 self._client.metadata.refresh_soon()
-        else:
+        elif not (isinstance(error, CorruptLogError) and self._damage_may_be_mended(reader)):
             self._fail(reader, error)
+
+    def _damage_may_be_mended(self, reader: PartitionReader) -> bool:
+        """Ask again, unless that was in vain too often: a broker verifies what a reader begins with, and one
+        that finds its replica damaged leaves the lead to another."""
+        reader.damages += 1
+        if reader.damages > _DAMAGES:
+            return False
+        self._try_again(reader)
+        self._client.metadata.refresh_soon()
+        return True
 
     def on_refused(self, reader: PartitionReader, error: StreamkeepError) -> None:
         self._fail(reader, error)

@@ -50,6 +50,8 @@ class PartitionReader:
         self.subscription = NOT_SUBSCRIBED
         self.failure: StreamkeepError | None = None
         """Raised when all that was fetched before it has been handed out; only a seek takes it away."""
+        self.damages = 0
+        """How often in a row what came next was damaged, or was said to be."""
         self.paused = False
         self.held = False
         self._window_bytes = window_bytes
@@ -67,6 +69,7 @@ class PartitionReader:
         self.position = self.fetch_offset = offset
         self.subscription = NOT_SUBSCRIBED
         self.failure = None
+        self.damages = 0
         self._last_read_epoch = 0
         self._buffer.clear()
         self._buffered_bytes = self._handed_out_bytes = 0
@@ -116,12 +119,17 @@ class PartitionReader:
                 self._buffer.append(_Fetched(batch, size_bytes))
                 self._buffered_bytes += size_bytes
                 self.fetch_offset = next_offset
+                self.damages = 0
                 self._last_read_epoch = batch.leader_epoch
 
     def fail(self, error: StreamkeepError) -> None:
         """Reading cannot go on; the application hears of it after what is buffered."""
         self.failure = error
         self.subscription = NOT_SUBSCRIBED
+
+    def forgive(self) -> None:
+        """The failure may be over: reading may go on from where it came."""
+        self.failure = None
 
     def take(self) -> ConsumedBatch | None:
         """The next records, or None if there are none yet. Raises `failure` when it is its turn."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from streamkeep import Consumer, Producer
@@ -46,5 +48,28 @@ def test_nothing_behind_damage_is_handed_out_however_much_was_on_its_way(*, in_a
             await consumer.seek(("t", 0), DAMAGED + 1)
             rest = [(await anext(consumer)).value for _ in range(DAMAGED + 1, BATCHES)]
             assert rest == [b"%05d" % number for number in range(DAMAGED + 1, BATCHES)]
+
+    in_world(story)
+
+
+def test_damage_that_is_mended_while_the_reader_asks_again_is_not_heard_of() -> None:
+    """The broker finds out that its replica is damaged, and another one leads."""
+
+    async def story(world: World) -> None:
+        (log,) = world.cluster.create_topic("t")
+        async with world.client() as client, Consumer(client) as consumer:
+            async with Producer(client) as producer:
+                for number in range(BATCHES):
+                    await (await producer.send("t", b"%05d" % number))
+            whole = log.frames[DAMAGED]
+            change(log, records=b"\x12\x05what?", in_agreement=False)
+            await consumer.assign([("t", 0)])
+            for number in range(DAMAGED):
+                assert (await anext(consumer)).value == b"%05d" % number
+            reading = asyncio.ensure_future(anext(consumer))
+            await world.sleep(0.3)
+            assert not reading.done()
+            log.frames[DAMAGED] = whole
+            assert (await reading).value == b"%05d" % DAMAGED
 
     in_world(story)
