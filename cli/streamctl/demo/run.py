@@ -75,7 +75,10 @@ async def run_demo() -> Outcome:
         blow = await stream(
             client, TOPIC, departures, kill=lambda broker: supervisor.kill(BROKER, broker), clock=clock
         )
-        note(f"Its partitions were written to again after {blow.stall_s:.2f} s.")
+        note(
+            f"Half-way, kill -9 of broker {blow.broker}, which led {blow.led_partitions} of {PARTITIONS}"
+            f" partitions. They were written to again after {blow.stall_s:.2f} s."
+        )
         began_s = clock.monotonic()
         batches = await _consume(client, departures)
         consume_s = clock.monotonic() - began_s

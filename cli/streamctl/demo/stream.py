@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from streamctl.demo.flights import Departures
-from streamctl.output import note
 from streamctl.progress import progress_bar
 from streamkeep import Admin, Client, Deliveries, Producer
 from streamkeep_common.seams import Clock
@@ -72,5 +71,4 @@ async def _strike(admin: Admin, topic: str, kill: Callable[[int], None], clock: 
     leaders = [partition.leader for partition in (await admin.describe_topic(topic)).partitions]
     blow = Blow(leaders[0], leaders.count(leaders[0]), clock.monotonic())
     kill(blow.broker)
-    note(f"kill -9 of broker {blow.broker}, which leads {blow.led_partitions} of {len(leaders)} partitions.")
     return blow
