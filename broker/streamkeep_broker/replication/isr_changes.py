@@ -78,8 +78,13 @@ class IsrChanges:
         self.additions = ()
         self.in_flight = self._unsettled = False
 
-    def wanted(self, candidates: Iterable[Candidate], rules: IsrRules) -> tuple[int, ...] | None:
-        """The whole set to propose now, in the candidates' order after the leader; None = nothing."""
+    def wanted(
+        self, candidates: Iterable[Candidate], rules: IsrRules, *, completes_move: bool = False
+    ) -> tuple[int, ...] | None:
+        """The whole set to propose now, in the candidates' order after the leader; None = nothing.
+
+        `completes_move`: a reassignment waits for nothing but that somebody says so.
+        """
         if self.in_flight:
             return None
         members = tuple(
@@ -89,7 +94,7 @@ class IsrChanges:
         )
         wanted = (self._leader_id, *members)
         changed = frozenset(wanted) != frozenset(self.committed)
-        return wanted if changed or self._unsettled else None
+        return wanted if changed or self._unsettled or completes_move else None
 
     def proposed(self, members: Sequence[int]) -> None:
         """A proposal is about to be sent."""

@@ -219,7 +219,11 @@ class Leadership:
         log = self._log
         durability = log.settings.durability
         self._followers.look(durability, leader_end=log.log_end_offset, now_s=now_s)
-        wanted = self._isr.wanted(self._followers.candidates(durability), self._rules(now_s))
+        wanted = self._isr.wanted(
+            self._followers.candidates(durability),
+            self._rules(now_s),
+            completes_move=_is_move_complete(self._image),
+        )
         if wanted is None:
             return None
         return [
@@ -276,3 +280,10 @@ class Leadership:
 def _directories(image: PartitionImage) -> dict[int, bytes]:
     """The log directory of each replica, by broker."""
     return dict(zip(image.replicas, image.directory_ids, strict=True))
+
+
+def _is_move_complete(image: PartitionImage) -> bool:
+    """All that it is to have are in sync, as after the election of the only one: nobody else will join, and
+    it is the change of the in-sync set that ends a move (KIP-455)."""
+    is_moving = bool(image.adding_replicas or image.removing_replicas)
+    return is_moving and set(image.target_replicas) <= set(image.isr)

@@ -117,6 +117,7 @@ def image(
     leader_epoch: int = 1,
     partition_epoch: int = 1,
     adding: Sequence[int] = (),
+    removing: Sequence[int] = (),
 ) -> PartitionImage:
     return PartitionImage(
         topic_id=TOPIC_ID,
@@ -129,6 +130,7 @@ def image(
         leader_epoch=leader_epoch,
         partition_epoch=partition_epoch,
         adding_replicas=tuple(adding),
+        removing_replicas=tuple(removing),
     )
 
 

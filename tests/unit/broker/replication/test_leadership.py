@@ -357,6 +357,15 @@ def test_a_replica_on_a_full_disk_does_not_keep_another_one_from_coming_back() -
     assert world.wanted() == [1, 2, 3]
 
 
+def test_a_move_whose_target_was_elected_is_proposed_to_be_complete() -> None:
+    """The source of the only copy is gone for good: nobody else will come into sync, and end the move."""
+    world = Led()
+    world.apply(image(replicas=(1, 2), isr=(1,), adding=(1,), removing=(2,)))
+    assert world.wanted() == [1]
+    world.apply(image(replicas=(1, 3, 2), isr=(1,), adding=(1, 3), removing=(2,), partition_epoch=2))
+    assert world.wanted() is None
+
+
 def test_a_replica_whose_stream_is_gone_is_not_proposed() -> None:
     world = led(isr=(1, 2))
     world.follow(2)
