@@ -255,12 +255,17 @@ def test_writes_that_lack_replicas_wait_and_go_on_by_themselves() -> None:
 @pytest.mark.parametrize("seed", seeds(2))
 def test_a_reader_in_a_rack_gets_everything_once_through_deaths_of_near_and_far_replicas(seed: int) -> None:
     async def story(cluster: WholeCluster, client: Client, admin: Admin) -> None:
+        before = await partition_of(admin, TOPIC)
+        near = next(each for each in before.replicas if each != before.leader)
         async with (
             Producer(client, linger_ms=0) as producer,
-            Consumer(client, rack="rack-2") as consumer,
+            Consumer(client, rack=f"rack-{near}") as consumer,
         ):
             await consumer.assign([(TOPIC, 0)])
             records = aiter(consumer)
+            await write(producer, [-1])
+            assert (await anext(records)).value == b"-1"
+            assert b"streamkeep_follower_fetched_bytes_total 0.0" not in cluster.metrics[near].render()
             changing = asyncio.ensure_future(change_leaders(cluster, admin, 1))
             sent = 0
             values = []

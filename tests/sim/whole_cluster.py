@@ -68,6 +68,8 @@ class WholeCluster:
         self.coordinators = {number: SimHost(simulation, f"coordinator-{number}") for number in numbers}
         self.brokers = {number: SimHost(simulation, f"broker-{number}") for number in range(1, brokers + 1)}
         self.failures: list[Exception] = []
+        self.metrics: dict[int, Metrics] = {}
+        """Of each broker's last incarnation."""
         self._broker_settings = broker_settings or {}
         self._client_machine = simulation.machine("client")
 
@@ -123,6 +125,8 @@ class WholeCluster:
             }
         )
 
+        metrics = self.metrics[number] = Metrics()
+
         def make() -> Broker:
             return Broker(
                 settings,
@@ -131,7 +135,7 @@ class WholeCluster:
                 disk=host.disk,
                 network=machine.network,
                 workers=machine.workers,
-                metrics=Metrics(),
+                metrics=metrics,
                 on_failure=self.failures.append,
             )
 
