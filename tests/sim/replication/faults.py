@@ -20,7 +20,7 @@ Fault = Callable[[World, random.Random], Awaitable[None]]
 
 
 async def cut_power(world: World, rng: random.Random) -> None:
-    """Where somebody trusts the page cache, the process is killed instead."""
+    """In a world where that does not happen the process is killed instead."""
     await (faults.cut_power if world.plan.power_may_fail else faults.kill)(world, rng)
 
 
@@ -116,7 +116,7 @@ async def empty_disk(world: World, rng: random.Random) -> None:
     note(world, "directory emptied", host.name)
     host.kill()
     host.empty_directory()
-    world.judge.damaged(host, "emptied disk", emptied=True)
+    world.judge.emptied(host)
     await down_for(world, host, rng.uniform(0.0, 3.0))
 
 
@@ -129,7 +129,7 @@ async def flip_bit(world: World, rng: random.Random) -> None:
     if path is None:
         return
     note(world, "bit flipped", f"{host.name} {path}")
-    world.judge.damaged(host, "flipped bit", emptied=False, directory=path.parent.name)
+    world.judge.flipped(host, path.parent.name)
     if rng.random() < 0.5:
         world.busy.add(host.name)
         host.kill()

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from streamkeep_broker.broker import Broker
 from streamkeep_common.server.metrics import Metrics
@@ -18,6 +19,12 @@ FLUSHES_S = ((20e-6, 500e-6), (20e-6, 500e-6), (500e-6, 5e-3), (2e-3, 20e-3))
 """Disks differ."""
 
 
+class OnDown(Protocol):
+    """Called when a broker's process is dead, and perhaps what was not flushed is lost."""
+
+    def __call__(self, host: BrokerHost, *, power_lost: bool) -> None: ...
+
+
 class BrokerHost(SimHost):
     """Where one broker lives. `on_end` hears of a process that ended by itself, and why."""
 
@@ -27,6 +34,7 @@ class BrokerHost(SimHost):
         number: int,
         settings: Mapping[str, str],
         on_end: Callable[[BrokerHost, Exception], None],
+        on_down: OnDown,
     ) -> None:
         super().__init__(simulation, f"broker-{number}")
         self.number = number
@@ -40,6 +48,7 @@ class BrokerHost(SimHost):
         texts = {"id": str(number), "listen": self.address, "data_dirs": DATA, "min_free_bytes": "0"}
         self._settings = BrokerSettings.of({**texts, **settings})
         self._on_end = on_end
+        self._on_down = on_down
 
     @property
     def is_up(self) -> bool:
@@ -52,6 +61,14 @@ class BrokerHost(SimHost):
         machine.workers.delay_s = self.flush_s
         self.broker = machine.process.call(self._make, machine)
         machine.spawn(self._run(self.broker))
+
+    def kill(self) -> None:
+        super().kill()
+        self._on_down(self, power_lost=False)
+
+    def cut_power(self) -> None:
+        super().cut_power()
+        self._on_down(self, power_lost=True)
 
     async def shut_down(self) -> None:
         """SIGTERM: the process hands over, cleans up and ends, unless somebody kills it meanwhile."""

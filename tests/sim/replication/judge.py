@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -218,8 +218,8 @@ class ReplicationJudge:
     def registered(self, broker_id: int) -> None:
         for history in self.histories.values():
             replica = history.replicas.get(broker_id)
-            if replica is not None and not replica.frames:
-                replica.is_damaged = False
+            if replica is not None:
+                replica.registered()
 
     def partition_changed(self, partition: PartitionImage, election: Election | None) -> None:
         key = (partition.topic_id, partition.partition)
@@ -247,11 +247,24 @@ class ReplicationJudge:
                 history.leads_no_more(host.number)
                 self.leaders.pop(key, None)
 
-    def damaged(self, host: BrokerHost, kind: str, *, emptied: bool, directory: str = "") -> None:
-        """What a broker's disk has is gone or wrong: all logs, or the one in a directory of that name."""
+    def emptied(self, host: BrokerHost) -> None:
+        """A broker's disk has nothing any more."""
         for history in self.histories.values():
-            if host.number in history.replicas and (not directory or directory.startswith(history.name)):
-                history.replicas[host.number].damage(kind, emptied=emptied)
+            if host.number in history.replicas:
+                history.replicas[host.number].damage("emptied disk", until_registered=True)
+                history.replicas[host.number].empty()
+
+    def flipped(self, host: BrokerHost, directory: str) -> None:
+        """There is a wrong bit in the log that has that directory."""
+        for history in self.histories.values():
+            if host.number in history.replicas and directory.startswith(f"{history.name}."):
+                history.replicas[host.number].damage("flipped bit", until_registered=False)
+
+    def lost_page_cache(self, host: BrokerHost, topics: Collection[str]) -> None:
+        """A broker's machine has lost power, and these topics trust it not to."""
+        for history in self.histories.values():
+            if host.number in history.replicas and history.name.rpartition("-")[0] in topics:
+                history.replicas[host.number].damage("power cut", until_registered=True)
 
     def _lost(self, history: PartitionHistory, loss: Loss) -> None:
         topic, _, number = history.name.rpartition("-")

@@ -38,6 +38,7 @@ class Replica:
         self.high_watermark = 0
         self.damages: list[str] = []
         self.is_damaged = False
+        self.is_known_by_registration = False
         self.is_retired = False
         """The broker has no replica any more, though it may not know that yet."""
         self.reached_before_damage = 0
@@ -101,14 +102,22 @@ class Replica:
         self.start_offset = self.acknowledged_end = offset
         return gone
 
-    def damage(self, kind: str, *, emptied: bool) -> None:
-        """What it has is gone, or may be found wrong some time."""
+    def damage(self, kind: str, *, until_registered: bool) -> None:
+        """What it has is not what it was: known when its broker registers, or when somebody finds it."""
         self.damages.append(kind)
         self.is_damaged = True
+        self.is_known_by_registration = until_registered
         self.reached_before_damage = max(self.reached_before_damage, self.acknowledged_end)
-        if emptied:
-            self.begin(0)
-            self.high_watermark = 0
+
+    def empty(self) -> None:
+        """Its disk is."""
+        self.begin(0)
+        self.high_watermark = 0
+
+    def registered(self) -> None:
+        """Its broker has said what it has got, and what not."""
+        if self.is_known_by_registration:
+            self.is_damaged = False
 
     def start_over(self, offset: int) -> None:
         """What was damaged was put aside."""

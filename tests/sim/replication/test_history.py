@@ -51,6 +51,11 @@ def bench() -> Bench:
     return Bench()
 
 
+def lose_disk(replica: Replica) -> None:
+    replica.damage("emptied disk", until_registered=True)
+    replica.empty()
+
+
 def broken(promise: str) -> pytest.RaisesExc[InvariantError]:
     return pytest.raises(InvariantError, match=f"^{promise}: ")
 
@@ -160,8 +165,8 @@ def test_what_an_older_leader_commits_behind_the_back_of_the_newer_one_is_seen(b
 def test_what_the_only_disks_lose_is_lost_by_their_name(bench: Bench) -> None:
     bench.write(bench.one, bench.two, epochs=(1, 1))
     bench.history.commit(bench.one, 2, 1)
-    bench.one.damage("emptied disk", emptied=True)
-    bench.two.damage("emptied disk", emptied=True)
+    lose_disk(bench.one)
+    lose_disk(bench.two)
     bench.lead(bench.three, 2)
     assert bench.losses == ["emptied disk of broker 1; emptied disk of broker 2"]
     assert bench.history.committed_end == 0
@@ -170,7 +175,7 @@ def test_what_the_only_disks_lose_is_lost_by_their_name(bench: Bench) -> None:
 def test_what_one_disk_loses_and_another_member_has_must_be_kept(bench: Bench) -> None:
     bench.write(bench.one, bench.two, epochs=(1,))
     bench.history.commit(bench.one, 1, 1)
-    bench.one.damage("emptied disk", emptied=True)
+    lose_disk(bench.one)
     with broken(promises.COMPLETENESS):
         bench.lead(bench.three, 2)
 

@@ -74,7 +74,7 @@ class Plan:
         return cls(
             brokers=rng.choice((3, 3, 4, 5)),
             topics=tuple(topics),
-            power_may_fail=not trusting,
+            power_may_fail=not trusting or rng.random() < 0.5,
             snapshot_entries=rng.choice((20, 60, 1000)),
             drop_odds=rng.choice((0.0, 0.0, 0.02)),
         )
@@ -105,7 +105,7 @@ class World:
             number: CoordinatorHost(simulation, number, settings, self._ended) for number in members
         }
         self.brokers = {
-            number: BrokerHost(simulation, number, self._settings_of(number), self._ended)
+            number: BrokerHost(simulation, number, self._settings_of(number), self._ended, self._down)
             for number in range(1, plan.brokers + 1)
         }
         self.ledgers = {each: PartitionLedger(str(each)) for each in plan.topic_partitions()}
@@ -323,6 +323,13 @@ class World:
     def history(self, topic_partition: TopicPartition) -> PartitionHistory:
         image = self.partition_image(topic_partition)
         return self.judge.histories[image.topic_id, image.partition]
+
+    def _down(self, host: BrokerHost, *, power_lost: bool) -> None:
+        self.judge.ended(host)
+        if not power_lost:
+            return
+        trusting = [topic.name for topic in self.plan.topics if topic.settings.get("durability") == "os"]
+        self.judge.lost_page_cache(host, trusting)
 
     # --- processes that end by themselves ---
 
