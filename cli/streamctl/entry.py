@@ -6,11 +6,14 @@ import sys
 
 
 def main() -> None:
-    """Run the command line. Exit code 1 with a sentence if the [cli] extra is missing."""
+    """Run the command line. Exit code 1 with a sentence if the [cli] extra is missing, 130 if Ctrl-C comes
+    while what it needs is being loaded."""
     try:
         from streamctl.main import main as run
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
         sys.exit("streamctl is not installed whole: pip install 'streamkeep[cli,server]'")
+    except KeyboardInterrupt:
+        sys.exit(130)
     run()

@@ -60,9 +60,7 @@ def by_partition(targets: Iterable[tuple[tuple[str, int], Target]]) -> dict[tupl
     named: dict[tuple[str, int], Target] = {}
     for (topic, partition), target in targets:
         if (topic, partition) in named:
-            raise click.UsageError(
-                f"{topic}:{partition} is named twice; say once where it shall be"
-            )
+            raise click.UsageError(f"{topic}:{partition} is named twice; say once where it shall be")
         named[topic, partition] = target
     return named
 
