@@ -100,7 +100,8 @@ class FollowedReplica:
         self._stream: FollowerStream | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._unacknowledged_bytes = 0
-        self._said = ""
+        self._said: type[StreamkeepError] | None = None
+        """What kind of trouble was said last; nothing has been written since."""
 
     @property
     def lag(self) -> int:
@@ -201,6 +202,7 @@ class FollowedReplica:
             previous_end_offset=previous_end_offset,
             leader_epoch=self._state.leader_epoch,
         )
+        self._said = None
         self._logs.request_flush(log)
         self._observer.followed(len(frames))
         self._unacknowledged_bytes += len(frames)
@@ -282,7 +284,7 @@ class FollowedReplica:
         self._carry_out(self._state.retry())
 
     def _say(self, reason: StreamkeepError) -> None:
-        text = str(reason)
-        if text != self._said and not isinstance(reason, _EXPECTED):
-            _logger.warning("%s cannot follow its leader for now: %s", self.partition.name, text)
-        self._said = text
+        kind = type(reason)
+        if kind is not self._said and not isinstance(reason, _EXPECTED):
+            _logger.warning("%s cannot follow its leader for now: %s", self.partition.name, reason)
+        self._said = kind

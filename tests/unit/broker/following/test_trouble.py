@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+import pytest
+
 from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_common.errors import DiskFullError
 from tests.sim.simulation import Simulation
 from tests.unit.broker.following.stacks import TOPIC_ID, Stack, Stacks, simulated
 
@@ -68,6 +71,38 @@ async def test_a_full_disk_is_tried_again_until_there_is_room(sim: Simulation) -
     assert brokers[3].log.log_end_offset == 0
     disk.set_capacity(1 << 40)
     await brokers.until_equal()
+
+
+def fill_up(stack: Stack, times: int) -> None:
+    """So many pushes find no room; the space that is free is never the same."""
+    append_frames = stack.logs.append_frames
+    left = times
+
+    def refused(log: PartitionLog, frames: bytes, **where: Any) -> None:
+        nonlocal left
+        if left:
+            left -= 1
+            raise DiskFullError(f"{left} bytes free")
+        append_frames(log, frames, **where)
+
+    stack.logs.append_frames = refused  # type: ignore[method-assign]
+
+
+def test_a_trouble_that_goes_on_is_said_once_and_again_when_it_comes_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    @simulated
+    async def story(sim: Simulation) -> None:
+        brokers = Stacks(sim)
+        await brokers.start(isr=(1, 2))
+        for _ in range(2):
+            await brokers.until_equal()
+            fill_up(brokers[3], 5)
+            brokers[1].produce(*SHARED)
+            await brokers.until_equal()
+
+    story()
+    assert caplog.text.count("cannot follow its leader for now") == 2
 
 
 @simulated
