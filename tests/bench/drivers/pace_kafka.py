@@ -31,7 +31,7 @@ class Writer:
             {
                 "bootstrap.servers": bootstrap,
                 "acks": "all",
-                "log_level": 0,
+                "log.connection.close": False,
                 "linger.ms": 0,
                 "enable.idempotence": True,
                 "retry.backoff.ms": 20,

@@ -18,7 +18,7 @@ CONFLUENT_KAFKA = "confluent-kafka==2.15.0"
 CLUSTER_ID = "c3RyZWFta2VlcC1iZW5jaA"
 BROKER_PORT, CONTROLLER_PORT = 19090, 19190
 """Of node 0: node 1 is at the next."""
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 180
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>bench</groupId><artifactId>peer</artifactId><version>1</version><packaging>pom</packaging>
