@@ -44,8 +44,10 @@ class Election(NamedTuple):
 
     leader: int
     candidates: tuple[int, ...]
-    forced: bool
-    """The winner was none of them."""
+    forced: bool = False
+    """An operator wanted a leader, whatever it lacks."""
+    last_resort: bool = False
+    """Nobody was in sync or eligible any more."""
 
 
 class Loss(NamedTuple):
@@ -83,6 +85,8 @@ class PartitionHistory:
         """For each of them, the epoch of whoever committed it; rising."""
         self._elections: dict[int, Election] = {}
         self._leaders: dict[int, str] = {}
+        self._may_lack = False
+        """Somebody was elected who may lack what is committed, and has not been seen to lead yet."""
         self._leading: dict[int, int] = {}
         """By broker, the epoch in which its process leads."""
 
@@ -180,10 +184,12 @@ class PartitionHistory:
         """It is committed who leads in an epoch."""
         self.leader_epoch = leader_epoch
         self._elections[leader_epoch] = election
+        self._may_lack = self._may_lack or election.forced or election.last_resort
 
     def lead(self, replica: Replica, leader_epoch: int) -> None:
         """A process leads from now on."""
         self._leading[replica.broker_id] = leader_epoch
+        self._may_lack = self._may_lack and leader_epoch < self.leader_epoch
         first = self._leaders.setdefault(leader_epoch, replica.name)
         require(first == replica.name, ONE_LEADER, f"{first} and {replica.name} lead in epoch {leader_epoch}")
         election = self._elections.get(leader_epoch)
@@ -299,7 +305,7 @@ class PartitionHistory:
 
     def require_candidates(self, members: Iterable[int]) -> None:
         """These are in sync or eligible, and any of them may be elected next."""
-        if not self._committed:
+        if not self._committed or self._may_lack:
             return
         newest = self._committed[-1]
         for broker_id in members:

@@ -227,13 +227,10 @@ class ReplicationJudge:
             name = self.metadata.name_of(partition)
             self.histories[key] = PartitionHistory(name, self._simulation.note, self._lost)
         history = self.histories[key]
-        is_clean = True
         if election is not None:
             history.elect(partition.leader_epoch, election)
-            is_clean = partition.leader in election.candidates and not election.forced
         history.assign(partition.replicas)
-        if is_clean:
-            history.require_candidates((*partition.isr, *partition.elr))
+        history.require_candidates((*partition.isr, *partition.elr))
         leader = self.leaders.get(key)
         if leader is not None and leader.leader_epoch == partition.leader_epoch:
             self._require_superset(leader)

@@ -124,7 +124,7 @@ class CommittedMetadata:
         )
         election = None
         if before is None:
-            election = Election(after.leader, after.isr, forced=False)
+            election = Election(after.leader, after.isr)
         else:
             self._check_epochs(before, after)
             self._count_changes(before, after)
@@ -134,11 +134,11 @@ class CommittedMetadata:
 
     def _elected(self, before: PartitionImage, after: PartitionImage) -> Election:
         proposed = self._proposed.get((before.topic_id, before.partition, before.partition_epoch), {})
-        candidates = (*before.isr, *before.elr, *before.last_members, *proposed)
+        members = (*before.isr, *before.elr, *proposed)
+        candidates = (*members, *before.last_members)
         topic = self.image.topics[after.topic_id]
         forced = (after.topic_id, after.partition) in self.forced
         forced = forced or TopicSettings.of(topic.settings).unclean_leader_election == "on"
-        is_last_resort = after.leader in before.last_members or after.leader not in candidates
         require(
             not after.leader or after.leader in candidates or forced,
             ELECTED,
@@ -146,7 +146,10 @@ class CommittedMetadata:
         )
         if after.leader and after.leader != before.leader:
             self._note(_kind_of_election(before, after, candidates, forced=forced), self.name_of(after))
-        return Election(after.leader, candidates, forced=is_last_resort and forced)
+        is_last_resort = bool(after.leader) and after.leader not in members
+        return Election(
+            after.leader, candidates, forced=is_last_resort and forced, last_resort=is_last_resort
+        )
 
     def _count_changes(self, before: PartitionImage, after: PartitionImage) -> None:
         name = self.name_of(after)

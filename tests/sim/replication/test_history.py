@@ -78,7 +78,7 @@ def test_two_leaders_of_one_epoch_are_seen(bench: Bench) -> None:
 
 
 def test_a_leader_that_nobody_elected_is_seen(bench: Bench) -> None:
-    bench.history.elect(2, Election(2, (1, 2), forced=False))
+    bench.history.elect(2, Election(2, (1, 2)))
     with broken(promises.ONE_LEADER):
         bench.history.lead(bench.three, 2)
 
