@@ -233,7 +233,10 @@ class OffsetOutOfRangeError(StreamkeepError):
 class OffsetNotAvailableError(StreamkeepError):
     code = errors_pb2.OFFSET_NOT_AVAILABLE
     retriable = True
-    advice = "The new leader will know its high watermark in a moment: try again."
+    advice = (
+        "The new leader knows its high watermark as soon as enough replicas are in sync: try again. "
+        "What is below it can be read meanwhile."
+    )
 
 
 class CorruptLogError(StreamkeepError):
