@@ -75,6 +75,7 @@ class Partitions:
         self._hosting = Hosting(logs, broker_id=broker_id)
         self._renewals = Renewals(
             logs,
+            clock=clock,
             broker_id=broker_id,
             on_renewed=self._renewed,
             on_end=self._host_again,

@@ -16,9 +16,12 @@ from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.streams import cancel, run_for_ever
 from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.image import PartitionImage
+from streamkeep_common.seams import Clock
+
+RETRY_S = 5.0
+"""After an error that may end by itself, such as a full disk, or too many open files."""
 
 _logger = logging.getLogger(__name__)
-
 
 Key = tuple[bytes, int]
 
@@ -27,19 +30,22 @@ class Renewals:
     """See the module.
 
     `on_renewed` is called with the topic id and number of each partition whose log is empty now, then
-    `on_end`; only the latter if its log could not be put aside. Nobody else may touch a log that `is_busy`.
+    `on_end`; only the latter if its log is gone, or its directory offline. What keeps a log from being put
+    aside otherwise is waited for. Nobody else may touch a log that `is_busy`.
     """
 
     def __init__(
         self,
         logs: LogManager,
         *,
+        clock: Clock,
         broker_id: int,
         on_renewed: Callable[[Key], None],
         on_end: Callable[[Key], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._logs = logs
+        self._clock = clock
         self._broker_id = broker_id
         self._on_renewed = on_renewed
         self._on_end = on_end
@@ -82,12 +88,20 @@ class Renewals:
 
     async def _renew(self, log: PartitionLog) -> None:
         _logger.warning("%s-%d is damaged here: it is put aside and copied anew", log.topic, log.partition)
-        try:
-            await self._logs.quarantine(log)
-        except StreamkeepError as error:
-            _logger.error("%s-%d could not be put aside: %s", log.topic, log.partition, error)
-        else:
-            self._on_renewed((log.topic_id, log.partition))
+        while not self._is_gone(log):
+            try:
+                await self._logs.quarantine(log)
+            except StreamkeepError as error:
+                _logger.error("%s-%d could not be put aside: %s", log.topic, log.partition, error)
+                await self._clock.sleep(RETRY_S)
+            else:
+                self._on_renewed((log.topic_id, log.partition))
+                return
+
+    def _is_gone(self, log: PartitionLog) -> bool:
+        """It was deleted or set aside meanwhile, or its disk failed for ever."""
+        is_here = self._logs.get(log.topic_id, log.partition) is log
+        return not is_here or self._logs.directory_of(log).is_offline
 
     def _ended(self, key: Key, task: asyncio.Task[None]) -> None:
         del self._under_way[key]

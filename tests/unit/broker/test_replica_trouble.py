@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streamkeep_common.errors import UnavailableError
-from streamkeep_common.image import PartitionImage
+from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_common.errors import StorageFailedError, UnavailableError
+from streamkeep_common.image import PartitionImage, apply
 from streamkeep_common.methods import HASH_REPLICAS
 from streamkeep_proto.v1 import errors_pb2
+from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, TopicRemovedRecord
 from streamkeep_proto.v1.replication_pb2 import HashReplica, HashReplicasRequest
 from tests.unit.broker.clients import Fetcher, Producer, item, make_batch
 from tests.unit.broker.cluster import BROKERS, COORDINATOR, TOPIC, Cluster, Node, replicated
@@ -117,6 +119,54 @@ async def test_a_damaged_replica_that_is_back_in_sync_before_its_report_is_answe
     cluster.coordinator.answers_reports.set()
     await cluster.until(lambda: bool(put_aside(node, ".damaged")))
     await whole(cluster, node)
+
+
+@replicated
+async def test_a_damaged_replica_that_could_not_be_put_aside_is_tried_again(cluster: Cluster) -> None:
+    await cluster.start()
+    await three_batches(cluster)
+    node = cluster.followers[0]
+    node.kill()
+    node.disk.flip_bit(segment(node), HEADER_BYTE, 3)
+    cluster.coordinator.answers_reports.clear()
+    await node.start()
+    put_it_aside, tried = node.broker.logs.quarantine, []
+
+    async def too_many_files(log: PartitionLog) -> None:
+        tried.append(log)
+        if len(tried) == 1:
+            raise StorageFailedError("too many open files")
+        await put_it_aside(log)
+
+    node.broker.logs.quarantine = too_many_files  # type: ignore[method-assign]
+    cluster.coordinator.answers_reports.set()
+    await whole(cluster, node)
+    assert len(tried) == 2
+
+
+@replicated
+async def test_a_replica_that_is_taken_away_just_when_it_was_to_be_copied_anew_is_only_deleted(
+    cluster: Cluster,
+) -> None:
+    """Both come with one message, so nothing else has a turn in between."""
+    await cluster.start()
+    await cluster.produce(b"a")
+    node = cluster.followers[0]
+    others = tuple(each for each in BROKERS if each != node.id)
+    cluster.coordinator.refused[node.id] = None
+    cluster.coordinator.stand(cluster.image, isr=others)
+    await cluster.until(lambda: node.partition.partition_epoch == cluster.image.partition_epoch)
+    removal = MetadataRecord(topic_removed=TopicRemovedRecord(topic_id=TOPIC))
+    image = node.broker.watch.image
+
+    def renew_and_delete() -> None:
+        node.broker.partitions.may_copy_anew(node.partition)
+        node.broker.partitions.follow(apply(image, [removal], image.index + 1)[1])
+
+    node.machine.process.call(renew_and_delete)
+    await cluster.until(lambda: not len(node.broker.partitions))
+    await cluster.client.clock.sleep(1)
+    assert not put_aside(node, ".damaged")
 
 
 @replicated
