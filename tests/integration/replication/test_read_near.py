@@ -12,6 +12,7 @@ import pytest
 from streamkeep import Admin, Consumer
 from streamkeep.consumer.records import Record
 from tests.acceptance.replication.status import all_in_sync, topic_when
+from tests.integration.cli.program import Streamctl
 from tests.integration.cluster import Cluster
 from tests.integration.replication.feed import DEADLINE_S, TOPIC, Feed
 from tests.integration.server_process import ServerProcess
@@ -32,6 +33,13 @@ async def counted(broker: ServerProcess, name: str) -> float:
     )
 
 
+def consume(folder: Path, bootstrap: str, *, rack: str) -> None:
+    """The first ten records, by the command line."""
+    streamctl = Streamctl(folder, bootstrap=bootstrap)
+    read = streamctl.process("consume", TOPIC, "--from-beginning", "-c", "10", "--rack", rack)
+    assert read.out.split() == [b"%d" % number for number in range(10)]
+
+
 async def take(records: AsyncIterator[Record], numbers: list[int], *, up_to: int) -> None:
     while len(numbers) < up_to:
         numbers.append(int((await anext(records)).value or b"-1"))
@@ -46,8 +54,10 @@ async def test_the_replica_in_the_readers_rack_serves_it_and_its_death_loses_and
     async with asyncio.timeout(DEADLINE_S), cluster, Admin(cluster.bootstrap) as admin:
         await admin.create_topic(TOPIC, partitions=1)
         (partition,) = (await topic_when(admin, TOPIC, all_in_sync)).partitions
-        near = cluster.brokers[next(each for each in partition.replicas if each != partition.leader)]
-        leader = cluster.brokers[partition.leader]
+        leader, near, other = (
+            cluster.brokers[each]
+            for each in sorted(partition.replicas, key=lambda each: each != partition.leader)
+        )
         numbers: list[int] = []
         async with (
             Feed(cluster.bootstrap) as feed,
@@ -57,6 +67,9 @@ async def test_the_replica_in_the_readers_rack_serves_it_and_its_death_loses_and
             records = aiter(consumer)
             await take(records, numbers, up_to=100)
             assert await counted(near, "follower_fetched_bytes") > 0
+            assert await counted(other, "fetched_bytes") == 0
+            await asyncio.to_thread(consume, tmp_path, cluster.bootstrap, rack=other.flags["rack"])
+            assert await counted(other, "follower_fetched_bytes") > 0
             assert await counted(leader, "fetched_bytes") == 0
             await near.kill()
             await feed.goes_on()
