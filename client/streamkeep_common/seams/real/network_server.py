@@ -36,6 +36,7 @@ from streamkeep_common.seams.real.network_wire import (
     from_bytes,
     to_bytes,
 )
+from streamkeep_common.seams.real.network_write import Writing
 
 if TYPE_CHECKING:
     from grpc_health.v1.health.aio import HealthServicer
@@ -146,7 +147,7 @@ class GrpcServerStream(Generic[Q, R]):
         self._context = context
         self._request_type = method.request_type
         self._reader = Reader(self._read)
-        self._writing: asyncio.Future[None] | None = None
+        self._writing: Writing | None = None
         self._broken = False
 
     async def receive(self) -> Q | None:
@@ -159,12 +160,11 @@ class GrpcServerStream(Generic[Q, R]):
         data = to_bytes(message)
         if self._broken:
             raise RpcError(Status.CANCELLED, "an earlier send was cancelled")
-        self._writing = asyncio.ensure_future(self._context.write(data))
+        self._writing = Writing(self._context.write(data))
         try:
-            await asyncio.shield(self._writing)
+            await self._writing.wait()
         except asyncio.CancelledError:
             self._broken = True
-            self._writing.add_done_callback(_ignore_outcome)
             raise
         except grpc.aio.BaseError:
             raise _client_gone() from None
@@ -174,7 +174,7 @@ class GrpcServerStream(Generic[Q, R]):
         client would wait for the end of the stream for ever. One that never reads keeps the call, and that
         message, until it goes: gRPC's servers cannot end a stream past a message."""
         if self._writing is not None:
-            await asyncio.wait((self._writing,))
+            await self._writing.settle()
 
     def close(self) -> None:
         self._reader.close()
@@ -240,12 +240,6 @@ def _stream(
 
 async def _abort(context: Context, status: Status, detail: str) -> NoReturn:
     await context.abort(code_of(status), detail[:MAX_DETAIL_CHARACTERS])
-
-
-def _ignore_outcome(writing: asyncio.Future[None]) -> None:
-    """Nobody waits for it any more: whether the client was there to take it is not worth a complaint."""
-    if not writing.cancelled():
-        writing.exception()
 
 
 def _client_gone() -> RpcError:
