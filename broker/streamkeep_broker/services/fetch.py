@@ -6,7 +6,6 @@ client that does not read blocks only its own writing task, which then holds one
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,13 +14,12 @@ from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_broker.services.fetch_session import MAX_SUBSCRIPTIONS, FetchSession, Subscription
 from streamkeep_broker.services.limits import HEARTBEAT_S
+from streamkeep_broker.services.read_failures import read_failure
 from streamkeep_broker.services.slice_response import RESPONSE_BYTES, ResponseBuilder
 from streamkeep_broker.services.stream_service import StreamService
 from streamkeep_broker.streams import Bell, run_halves
 from streamkeep_common.errors import (
-    CorruptLogError,
     InvalidRequestError,
-    StorageFailedError,
     StreamkeepError,
     to_proto,
 )
@@ -32,8 +30,6 @@ from streamkeep_proto.v1.broker_pb2 import (
     FetchResponse,
     FetchStart,
 )
-
-_logger = logging.getLogger(__name__)
 
 FetchServerStream = ServerStream[FetchRequest, FetchResponse]
 
@@ -249,7 +245,7 @@ class FetchStream:
             )
         except (StreamkeepError, OSError) as error:
             if subscription.active:
-                self.end(subscription.id, _read_failure(reader.partition, error))
+                self.end(subscription.id, read_failure(reader.partition, error))
             return None
 
     def _add_news(self, response: ResponseBuilder) -> None:
@@ -260,16 +256,6 @@ class FetchStream:
         self._news_due = now + HEARTBEAT_S
         for subscription in self._session.take_news():
             response.add(_header(subscription))
-
-
-def _read_failure(partition: Partition, error: StreamkeepError | OSError) -> StreamkeepError:
-    if isinstance(error, OSError):
-        error = StorageFailedError(f"cannot read {partition.name}: {error}")
-    if isinstance(error, CorruptLogError | StorageFailedError):
-        _logger.error("a reader of %s was stopped: %s", partition.name, error.message)
-    if isinstance(error, CorruptLogError):
-        partition.on_damaged(partition)
-    return error
 
 
 def _header(subscription: Subscription[ReadingAlong]) -> FetchedPartition:

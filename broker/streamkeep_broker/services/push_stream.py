@@ -8,13 +8,11 @@ of its own. Here too a peer that does not read blocks only its own writing task.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
 
 from streamkeep_broker.log.read import LogSlice
-from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_broker.services.followed import (
     FollowedPartition,
@@ -26,13 +24,12 @@ from streamkeep_broker.services.followed import (
 )
 from streamkeep_broker.services.limits import HEARTBEAT_S
 from streamkeep_broker.services.push_session import PushSession, PushSubscription
+from streamkeep_broker.services.read_failures import read_failure
 from streamkeep_broker.services.slice_response import ResponseBuilder
 from streamkeep_broker.streams import Bell, run_halves
 from streamkeep_common.errors import (
-    CorruptLogError,
     InvalidRequestError,
     NotLeaderError,
-    StorageFailedError,
     StreamkeepError,
     to_proto,
 )
@@ -60,8 +57,6 @@ NEWS_LINGER_S = 0.002
 
 ENDINGS_PER_RESPONSE = 10_000
 """Each may carry a sentence or two, and all of them must fit into a message."""
-
-_logger = logging.getLogger(__name__)
 
 ReplicaServerStream = ServerStream[ReplicateRequest, ReplicateResponse]
 Pushed = PushSubscription[FollowedPartition]
@@ -296,7 +291,8 @@ class PushStream:
             )
         except (StreamkeepError, OSError) as error:
             if subscription.active:
-                self.end(subscription.id, _read_failure(followed.partition, error))
+                failure = read_failure(followed.partition, error)
+                self.end(subscription.id, FollowEnd(error=to_proto(failure)))
             return None
 
     def _change_stream(self, subscription: Pushed, offset: int) -> None:
@@ -309,17 +305,6 @@ class PushStream:
         self._news_is_due = False
         for subscription in self._session.take_news():
             response.add(_header(subscription))
-
-
-def _read_failure(partition: Partition, error: StreamkeepError | OSError) -> FollowEnd:
-    """It ends this subscription; others may be whole."""
-    if isinstance(error, OSError):
-        error = StorageFailedError(f"cannot read {partition.name}: {error}")
-    if isinstance(error, CorruptLogError | StorageFailedError):
-        _logger.error("a follower of %s was stopped: %s", partition.name, error.message)
-    if isinstance(error, CorruptLogError):
-        partition.on_damaged(partition)
-    return FollowEnd(error=to_proto(error))
 
 
 def _header(subscription: Pushed) -> ReplicaPush:

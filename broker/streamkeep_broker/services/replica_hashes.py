@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.readable_log import HashedFrames
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
+from streamkeep_broker.services.read_failures import read_failure
 from streamkeep_common.errors import (
     CorruptLogError,
     InvalidRequestError,
@@ -23,8 +23,6 @@ from streamkeep_proto.v1.replication_pb2 import (
     HashReplicasResponse,
     ReplicaHash,
 )
-
-_logger = logging.getLogger(__name__)
 
 MAX_REPLICAS_PER_REQUEST = 1_000
 
@@ -56,9 +54,6 @@ class ReplicaHashesService:
         except StreamkeepError as error:
             answer.error.CopyFrom(to_proto(error))
             return answer
-        except OSError as error:
-            answer.error.CopyFrom(to_proto(StorageFailedError(f"cannot read the replica: {error}")))
-            return answer
         answer.from_offset = hashed.from_offset
         answer.to_offset = hashed.to_offset
         answer.sha256 = hashed.sha256
@@ -70,14 +65,17 @@ class ReplicaHashesService:
 
 
 async def _hashed(partition: Partition, item: HashReplica) -> HashedFrames:
-    """Whoever finds the replica damaged tells it: it is copied anew."""
-    from_offset, to_offset = _range(partition.log, item)
+    """Whoever finds the replica damaged tells it: it is copied anew. But while its log is cut back, its files
+    are not what they seem."""
+    log = partition.log
+    segments = log.segments
+    from_offset, to_offset = _range(log, item)
     try:
-        return await partition.log.hash_frames(from_offset, to_offset)
-    except CorruptLogError as error:
-        _logger.error("%s cannot be compared: %s", partition.name, error.message)
-        partition.on_damaged(partition)
-        raise
+        return await log.hash_frames(from_offset, to_offset)
+    except (CorruptLogError, OSError) as error:
+        if log.is_suspended or log.segments is not segments:
+            raise StorageFailedError(f"{partition.name} was changed while it was read") from error
+        raise read_failure(partition, error) from error
 
 
 def _range(log: PartitionLog, item: HashReplica) -> tuple[int, int]:

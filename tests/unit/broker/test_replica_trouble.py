@@ -170,6 +170,37 @@ async def test_a_replica_that_is_taken_away_just_when_it_was_to_be_copied_anew_i
 
 
 @replicated
+async def test_a_leader_whose_disk_cannot_read_any_more_hands_over(cluster: Cluster) -> None:
+    await cluster.start()
+    await three_batches(cluster)
+    node = cluster.leader
+    node.disk.cached = False
+    node.disk.fail("read", under=segment(node))
+    fetcher = Fetcher(cluster.channel(node))
+    await fetcher.start(TOPIC)
+    assert (await fetcher.until_error()).error.code == errors_pb2.STORAGE_FAILED
+    await cluster.until(lambda: cluster.image.leader != node.id)
+    await cluster.until(lambda: bool(put_aside(node, ".damaged")))
+    node.disk.heal()  # which is another disk's sector in truth, at the same path here
+    await whole(cluster, node)
+    assert await cluster.consume() == [b"a", b"b", b"c"]
+
+
+@replicated
+async def test_a_replica_that_is_compared_while_it_is_cut_is_not_taken_for_damaged(cluster: Cluster) -> None:
+    await cluster.start()
+    await three_batches(cluster)
+    node = cluster.followers[0]
+    log = node.partition.log
+    request = HashReplicasRequest(replicas=[HashReplica(topic_id=log.topic_id, from_offset=-1, to_offset=-1)])
+    cutting = node.machine.spawn(node.broker.logs.truncate(log, 2))
+    while not cutting.done():
+        answer = await cluster.channel(node).call(HASH_REPLICAS, request, timeout_s=5)
+        assert answer.replicas[0].error.code in (errors_pb2.NONE, errors_pb2.STORAGE_FAILED)
+    assert not cluster.coordinator.reports
+
+
+@replicated
 async def test_the_only_replica_stays_as_it_is_however_damaged(cluster: Cluster) -> None:
     await cluster.start()
     await three_batches(cluster)
