@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streamctl.failures import CommandError
+from streamctl.failures import CommandError, exit_code_for
 from streamctl.invocation import Invocation
 from streamctl.output import Table, emit, note
 from streamkeep_common.errors import ElectionNotNeededError, from_proto
@@ -33,4 +33,5 @@ def show_elections(invocation: Invocation, outcomes: Sequence[ElectionOutcome], 
     note(f"{'Would elect' if is_dry else 'Elected'} {changed} {'leader' if changed == 1 else 'leaders'}.")
     failed = [each for each in errors if each is not None and not isinstance(each, ElectionNotNeededError)]
     if failed:
-        raise CommandError(f"{len(failed)} of {len(errors)} partitions got no leader: {failed[0]}")
+        complaint = f"{len(failed)} of {len(errors)} partitions got no leader: {failed[0]}"
+        raise CommandError(complaint, exit_code_for(failed))

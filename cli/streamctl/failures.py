@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from streamkeep_common.errors import StreamkeepError
 
 
 class ExitCode(IntEnum):
@@ -56,6 +60,14 @@ def exit_code_of(error_code: str) -> ExitCode:
     if error_code in _UNAVAILABLE:
         return ExitCode.UNAVAILABLE
     return ExitCode.USAGE if error_code in _USAGE else ExitCode.FAILED
+
+
+def exit_code_for(errors: Iterable[StreamkeepError]) -> ExitCode:
+    """The exit code for the parts of a request that failed: theirs if they have the same, else 1."""
+    from streamkeep_proto.v1.errors_pb2 import ErrorCode
+
+    codes = {exit_code_of(ErrorCode.Name(error.code)) for error in errors}
+    return codes.pop() if len(codes) == 1 else ExitCode.FAILED
 
 
 def as_command_error(error: Exception) -> CommandError:

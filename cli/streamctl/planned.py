@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from streamctl.failures import CommandError
+from streamctl.failures import CommandError, exit_code_for
 from streamctl.invocation import Invocation
 from streamctl.output import Cell, Table, emit, note
 from streamctl.partitions import size_text
@@ -125,7 +125,9 @@ def check_plan(moves: Sequence[PlannedMove]) -> None:
     failed = [move for move in moves if move.error is not None]
     if failed:
         first = failed[0].outcome
+        errors = [from_proto(move.outcome.error) for move in failed]
         raise CommandError(
             f"{len(failed)} of {len(moves)} partitions cannot be moved; "
-            f"{first.topic}:{first.partition}: {from_proto(first.error)}"
+            f"{first.topic}:{first.partition}: {errors[0]}",
+            exit_code_for(errors),
         )

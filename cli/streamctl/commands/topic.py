@@ -203,7 +203,8 @@ def alter(
         return outcome, moves
 
     outcome, moves = ask(invocation, work)
-    note(f"{'Would change' if dry_run else 'Changed'} topic '{name}'.")
+    if outcome is not None or any(move.error is None for move in moves or ()):
+        note(f"{'Would change' if dry_run else 'Changed'} topic '{name}'.")
     if moves is not None:
         show_plan(invocation, moves, is_dry=dry_run)
         check_plan(moves)

@@ -20,10 +20,11 @@ from streamkeep_common.errors import (
     InvalidReplicaAssignmentError,
     UnavailableError,
     UnknownPartitionError,
+    UnknownTopicError,
     to_proto,
 )
 from streamkeep_proto.v1.broker_pb2 import LogDir
-from streamkeep_proto.v1.coordinator_pb2 import ElectionOutcome, PartitionInfo
+from streamkeep_proto.v1.coordinator_pb2 import ElectionOutcome, PartitionInfo, ReassignmentOutcome
 from tests.unit.cli.fake_admin import FakeAdmin, fake_cluster, held, move, outcome, streamctl
 
 T0 = TopicPartition("t", 0)
@@ -174,6 +175,31 @@ def test_waiting_gives_up_on_a_standstill_and_says_who_is_missing(admin: FakeAdm
     admin.moves = [[move()]]
     result = streamctl("partition", "reassign", "-p", "t:0=1,3", "--wait", "--timeout", "0.1")
     assert result.exit_code == ExitCode.UNAVAILABLE and "t-0 waits for brokers 3" in result.stderr
+
+
+def unknown(partition: int = 0) -> ReassignmentOutcome:
+    error = UnknownTopicError("there is no topic t")
+    return ReassignmentOutcome(topic="t", partition=partition, error=to_proto(error))
+
+
+def test_what_does_not_exist_is_exit_3_however_it_is_named(admin: FakeAdmin) -> None:
+    admin.outcomes = [
+        [unknown()],
+        [unknown()],
+        [unknown(), outcome(error=InvalidReplicaAssignmentError("no"))],
+    ]
+    assert streamctl("partition", "reassign", "-p", "t:0=1").exit_code == ExitCode.NOT_FOUND
+    assert streamctl("partition", "cancel", "t:0").exit_code == ExitCode.NOT_FOUND
+    assert streamctl("partition", "reassign", "-p", "t:0=1").exit_code == ExitCode.FAILED
+    admin.elections = [ElectionOutcome(topic="t", error=to_proto(UnknownPartitionError("no t-0")))]
+    assert streamctl("partition", "elect", "t:0").exit_code == ExitCode.NOT_FOUND
+
+
+def test_a_topic_of_which_nothing_was_changed_is_not_called_changed(admin: FakeAdmin) -> None:
+    admin.topics = {"t": [PartitionInfo(partition=0)]}
+    admin.outcomes = [[outcome(error=InvalidReplicaAssignmentError("too few brokers"))]]
+    result = streamctl("topic", "alter", "t", "--replication-factor", "5")
+    assert result.exit_code == ExitCode.FAILED and "Changed" not in result.stderr
 
 
 # --- what is under way ---
