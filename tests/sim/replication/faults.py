@@ -121,11 +121,12 @@ async def empty_disk(world: World, rng: random.Random) -> None:
 
 
 async def flip_bit(world: World, rng: random.Random) -> None:
-    """In a segment of a broker, which is restarted by it or not."""
+    """In a segment of a broker, restarted by it or not. What is kept once only cannot be made good."""
     host = world.pick_broker(rng)
     if host is None or not world.may_damage(host):
         return
-    path = host.flip_a_bit(rng)
+    spared = [topic.name for topic in world.plan.topics if topic.replication_factor == 1]
+    path = host.flip_a_bit(rng, spared=spared)
     if path is None:
         return
     note(world, "bit flipped", f"{host.name} {path}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -125,9 +125,9 @@ class BrokerHost(SimHost):
         ]
         return [path for path in paths if path.suffix == ".log" and self.disk.file_size(path)]
 
-    def flip_a_bit(self, rng: random.Random) -> Path | None:
-        """In one of its segments, if there is any; says where."""
-        paths = self.segments()
+    def flip_a_bit(self, rng: random.Random, *, spared: Collection[str]) -> Path | None:
+        """In one of its segments, if there is any, but in none of these topics; says where."""
+        paths = [path for path in self.segments() if path.parent.name.rpartition("-")[0] not in spared]
         if not paths:
             return None
         path = rng.choice(paths)

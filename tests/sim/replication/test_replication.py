@@ -15,8 +15,8 @@ import pytest
 from tests.sim.replication.story import run_seed
 from tests.sim.seeds import seeds
 
-SHARES = 4
-SUITE_SEEDS = 8
+SHARES = 3
+SUITE_SEEDS = 6
 
 
 @pytest.mark.parametrize("share", range(SHARES))
