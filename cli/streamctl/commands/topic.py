@@ -14,8 +14,6 @@ from streamctl.output import Cell, Table, confirm, emit, id_text, note
 from streamctl.partitions import MAX_NUMBER
 
 if TYPE_CHECKING:
-    from streamctl.cluster import Cluster
-    from streamctl.planned import PlannedMove
     from streamkeep_proto.v1.coordinator_pb2 import TopicOutcome
 
 _topic = click.argument("name", metavar="TOPIC", shell_complete=complete_topic)
@@ -182,27 +180,15 @@ def alter(
     """
     from streamctl.cluster import ask
     from streamctl.moves import until_all_moved
-    from streamctl.planned import check_plan, resize, show_plan
+    from streamctl.planned import check_plan, show_plan
+    from streamctl.topic_changes import TopicChanges, change_topic
 
-    if not settings and not unset and partitions is None and replication_factor is None:
+    changes = TopicChanges(settings, unset, partitions, replication_factor)
+    if not changes:
         raise click.UsageError("nothing to change: give --set, --unset, --partitions or --replication-factor")
-
-    async def work(cluster: Cluster) -> tuple[TopicOutcome | None, list[PlannedMove] | None]:
-        await cluster.topic(name)
-        outcome = moves = None
-        if partitions is not None:  # first, that nothing is changed if this cannot be
-            await cluster.admin.add_partitions(name, partitions, validate_only=True)
-        if settings or unset:
-            outcome = await cluster.admin.alter_topic_settings(
-                name, set=settings, unset=unset, validate_only=dry_run
-            )
-        if partitions is not None:
-            outcome = await cluster.admin.add_partitions(name, partitions, validate_only=dry_run)
-        if replication_factor is not None:
-            moves = await resize(cluster, name, replication_factor, validate_only=dry_run)
-        return outcome, moves
-
-    outcome, moves = ask(invocation, work)
+    outcome, moves = ask(
+        invocation, lambda cluster: change_topic(cluster, name, changes, validate_only=dry_run)
+    )
     if outcome is not None or any(move.error is None for move in moves or ()):
         note(f"{'Would change' if dry_run else 'Changed'} topic '{name}'.")
     if moves is not None:
