@@ -1,4 +1,4 @@
-"""What `topic alter` changes: settings, partitions and replicas of one topic, in the order that risks least."""
+"""What `topic alter` changes: settings, partitions and replicas of a topic, in the order that risks least."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TopicChanges(NamedTuple):
 async def change_topic(
     cluster: Cluster, name: str, changes: TopicChanges, *, validate_only: bool
 ) -> tuple[TopicOutcome | None, list[PlannedMove] | None]:
-    """What became of settings and partitions, and the moves that other replicas need; None = not asked for."""
+    """What became of settings and partitions, and the moves that replicas need; None = not asked for."""
     await cluster.topic(name)
     admin = cluster.admin
     outcome = moves = None
