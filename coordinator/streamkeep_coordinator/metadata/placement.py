@@ -56,8 +56,11 @@ class Placement:
         self._directories = Counter(image.directory_counts)
         self._topic_leaders: Counter[int] = Counter()
         self._topic_replicas: Counter[int] = Counter()
+        self._heirs: Counter[tuple[int, ...]] = Counter()
+        """Of leader and first follower: who takes over when the leader dies."""
         for partition in existing:
             self._topic_leaders[partition.replicas[0]] += 1
+            self._heirs[partition.replicas[:2]] += 1
             self._topic_replicas.update(partition.target_replicas)
         self._as_leaders = _Queue(self._brokers, self._leader_load)
         self._as_followers = {
@@ -75,7 +78,7 @@ class Placement:
             assert follower is not None, "there are enough brokers"
             chosen.append(follower)
         self._count_leader(chosen[0])
-        return self._placed(chosen)
+        return self._placed(self._spread_heirs(chosen))
 
     def extend(self, kept: Iterable[BrokerImage], count: int, *, without: int = 0) -> Placed | None:
         """So many more replicas for a partition beside those that it keeps, none of them on broker `without`.
@@ -117,6 +120,13 @@ class Placement:
         return Placed(
             tuple(broker.broker_id for broker in chosen), tuple(self.directory(broker) for broker in chosen)
         )
+
+    def _spread_heirs(self, chosen: list[BrokerImage]) -> list[BrokerImage]:
+        """The followers in such an order that what one broker leads goes to many when it dies."""
+        leader, *followers = chosen
+        followers.sort(key=lambda each: self._heirs[leader.broker_id, each.broker_id])
+        self._heirs[tuple(broker.broker_id for broker in (leader, *followers[:1]))] += 1
+        return [leader, *followers]
 
     def _count_leader(self, broker: BrokerImage) -> None:
         self._leaders[broker.broker_id] += 1

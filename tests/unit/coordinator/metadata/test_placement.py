@@ -90,7 +90,15 @@ def test_each_replica_goes_to_the_broker_with_the_least(seed: int) -> None:
     rng = random.Random(seed)
     racks = rng.choices(["", "a", "b", "c"], k=rng.randint(4, 30))
     placed = place(cluster(*racks), 60, 4)
-    assert [each.replicas for each in placed] == greedily(racks, 60, 4)
+    assert [each.replicas[0] for each in placed] == [replicas[0] for replicas in greedily(racks, 60, 4)]
+    assert [set(each.replicas) for each in placed] == [set(each) for each in greedily(racks, 60, 4)]
+
+
+def test_what_one_broker_leads_goes_to_many_when_it_dies() -> None:
+    placed = place(cluster("", "", ""), 12, 3)
+    heirs = Counter(each.replicas[:2] for each in placed)
+    assert set(heirs.values()) == {2}
+    assert len(heirs) == 6
 
 
 def test_replicas_are_in_different_racks_as_far_as_there_are_racks() -> None:
