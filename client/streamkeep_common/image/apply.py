@@ -41,6 +41,10 @@ from streamkeep_proto.v1.metadata_pb2 import (
     TopicRemovedRecord,
 )
 
+LOST_EPOCHS = 1 << 16
+"""When a cluster is recovered by force, what it had decided last may be lost. An epoch that was given then
+must not be given again: another leader would write other records under it, and nobody could tell."""
+
 T = TypeVar("T")
 
 
@@ -103,6 +107,9 @@ def _quorum(edit: ImageEdit, record: QuorumRecord) -> None:
         raise DoesNotFitError(f"members {ids} are not by id, each once, with a voter among them")
     if any(len(member.directory_id) != ID_BYTES for member in record.members):
         raise DoesNotFitError(f"directory ids of members have {ID_BYTES} bytes")
+    is_recovered = edit.quorum is not None and record.cluster_epoch > edit.quorum.cluster_epoch
+    if is_recovered and edit.feature_level >= REPLICATION_FEATURE_LEVEL:
+        edit.lift_epochs(LOST_EPOCHS)
     edit.quorum = QuorumRecord()
     edit.quorum.CopyFrom(record)
 

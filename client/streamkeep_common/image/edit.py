@@ -145,6 +145,15 @@ class ImageEdit:
         self._brokers[broker_id] = None
         self.removed_brokers = {**self.removed_brokers, broker_id: broker.broker_epoch}
 
+    def lift_epochs(self, by: int) -> None:
+        """Raise the leader epoch and the partition epoch of all partitions that there were before."""
+        for topic_id in self._image.topics:
+            if topic_id not in self._removed:
+                draft = self.draft(topic_id)
+                for known in list(draft.partitions):
+                    epochs = known.leader_epoch + by, known.partition_epoch + by
+                    draft.put(known._replace(leader_epoch=epochs[0], partition_epoch=epochs[1]))
+
     def finish_topics(self, similar: ClusterImage, *, keep: int) -> None:
         """Put away the topics drafted so far but the newest `keep`. One that is equal to that of `similar`
         is shared with it. The delta will not speak of them.

@@ -4,6 +4,7 @@ import pytest
 
 from streamkeep_common.errors import UnsupportedFeatureError
 from streamkeep_common.image import ClusterImage, ImageDelta, InconsistentMetadataError, apply
+from streamkeep_common.image.apply import LOST_EPOCHS
 from streamkeep_proto.v1.metadata_pb2 import (
     ClusterRecord,
     FeatureLevelRecord,
@@ -189,6 +190,23 @@ def test_the_quorum_is_part_of_the_image_from_level_2_on() -> None:
     assert after.quorum.cluster_epoch == 1, "the image has a copy of its own"
     _, again = apply(after, [quorum(1, 2, 3)], 3)
     assert not again.quorum_changed
+
+
+def test_no_epoch_is_given_twice_after_a_recovery_by_force() -> None:
+    """What the coordinators decided last may be lost, but not what a leader wrote under it."""
+    before, _ = build(
+        [feature_level(3), quorum(1, 2, 3), broker(1), topic(1), partition(1, 0), partition(1, 1)]
+    )
+    after, delta = apply(before, [quorum(1, cluster_epoch=2)], 2)
+    assert len(delta.changed_partitions) == 2
+    for was, now in zip(
+        before.topics[topic_id(1)].partitions, after.topics[topic_id(1)].partitions, strict=True
+    ):
+        assert now.leader_epoch == was.leader_epoch + LOST_EPOCHS
+        assert now.partition_epoch == was.partition_epoch + LOST_EPOCHS
+        assert now.standing == was.standing
+    _, again = apply(after, [quorum(1, 2, cluster_epoch=2)], 3)
+    assert not again.changed_partitions
 
 
 def test_many_changes_in_one_record_are_as_many_records() -> None:
