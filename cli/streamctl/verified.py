@@ -10,7 +10,12 @@ from streamctl.output import Table, emit, note
 from streamctl.partitions import id_list
 from streamkeep import StreamkeepError
 from streamkeep.admin.replicas import VerifiedPartition
-from streamkeep.errors import CorruptLogError, UnknownPartitionError, UnknownTopicError
+from streamkeep.errors import (
+    CorruptLogError,
+    ReplicaNotAvailableError,
+    UnknownPartitionError,
+    UnknownTopicError,
+)
 
 
 def show_verified(invocation: Invocation, verified: Sequence[VerifiedPartition]) -> None:
@@ -82,4 +87,6 @@ def _trouble(error: StreamkeepError) -> str:
         return "is damaged"
     if isinstance(error, UnknownTopicError | UnknownPartitionError):
         return "has none"
+    if isinstance(error, ReplicaNotAvailableError):
+        return "is not in sync"
     return "did not answer" if error.retriable else "cannot be compared"

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 from streamkeep.admin.description import DescribingAdmin
 from streamkeep.client import Client
 from streamkeep.topic_partition import TopicPartition
-from streamkeep_common.errors import StreamkeepError, raise_if_error
+from streamkeep_common.errors import ReplicaNotAvailableError, StreamkeepError, raise_if_error
 from streamkeep_common.methods import HASH_REPLICAS
 from streamkeep_proto.v1.broker_pb2 import LogDir, LogDirReplica
 from streamkeep_proto.v1.coordinator_pb2 import PartitionInfo, TopicInfo
@@ -44,8 +44,9 @@ ReplicaAnswer: TypeAlias = Digest | StreamkeepError
 
 @dataclass(frozen=True, slots=True)
 class VerifiedPartition:
-    """The replicas of one partition, compared from the greatest of their log starts (`from_offset`) up to the
-    least of their high watermarks (`to_offset`). `replicas` has what each broker answered.
+    """The in-sync replicas of one partition, compared from the greatest of their log starts (`from_offset`)
+    up to the least of their high watermarks (`to_offset`). `replicas` has what each broker answered; one that
+    is not in sync cannot be compared, and that is its answer.
     """
 
     topic_partition: TopicPartition
@@ -71,7 +72,7 @@ class VerifiedPartition:
 
     @property
     def unanswered(self) -> tuple[int, ...]:
-        """Brokers that did not answer, or have no replica although they should."""
+        """Brokers that did not answer, or have no replica that can be compared although they should."""
         return tuple(
             broker for broker, answer in self.replicas.items() if isinstance(answer, StreamkeepError)
         )
@@ -149,7 +150,8 @@ class _Comparison:
 
     async def of(self, topic: TopicInfo, partition: PartitionInfo) -> VerifiedPartition:
         key = topic.topic_id, partition.partition
-        present = [held[key] for held in self._held.values() if key in held]
+        in_sync = partition.isr or partition.replicas  # without a leader all are compared as they are
+        present = [held[key] for broker, held in self._held.items() if key in held and broker in in_sync]
         from_offset = max((each.log_start_offset for each in present), default=0)
         to_offset = max(from_offset, min((each.high_watermark for each in present), default=0))
         asked = HashReplica(
@@ -159,7 +161,9 @@ class _Comparison:
             to_offset=to_offset,
         )
         async with self._turns:
-            answers = await asyncio.gather(*(self._digest(each, asked) for each in partition.replicas))
+            answers = await asyncio.gather(
+                *(self._digest(each, asked, is_in_sync=each in in_sync) for each in partition.replicas)
+            )
         return VerifiedPartition(
             TopicPartition(topic.name, partition.partition),
             partition.leader,
@@ -168,9 +172,11 @@ class _Comparison:
             dict(zip(partition.replicas, answers, strict=True)),
         )
 
-    async def _digest(self, broker_id: int, asked: HashReplica) -> ReplicaAnswer:
+    async def _digest(self, broker_id: int, asked: HashReplica, *, is_in_sync: bool) -> ReplicaAnswer:
         if broker_id in self._silent:
             return self._silent[broker_id]
+        if not is_in_sync:
+            return ReplicaNotAvailableError(f"the replica on broker {broker_id} is not in sync yet")
         request = HashReplicasRequest(replicas=[asked])
         try:
             answer = await self._client.call_broker(

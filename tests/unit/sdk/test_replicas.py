@@ -92,6 +92,7 @@ class World:
         self.simulation = simulation
         self.replicas = {number: Replica() for number in (1, 2, 3)}
         self.machines: dict[int, Machine] = {}
+        self.in_sync = [1, 2, 3]
         self.plans: list[ReassignPartitionsRequest] = []
         self.hashed = 0
         machine = simulation.machine("client")
@@ -149,7 +150,7 @@ class World:
 
     async def _topics(self, request: DescribeTopicsRequest, _info: CallInfo) -> DescribeTopicsResponse:
         partition = PartitionInfo(
-            leader=1, replicas=[1, 2, 3], isr=[1, 2], adding_replicas=[3], removing_replicas=[2]
+            leader=1, replicas=[1, 2, 3], isr=self.in_sync, adding_replicas=[3], removing_replicas=[2]
         )
         topics = [
             TopicInfo(name=name, topic_id=TOPIC_ID, partitions=[partition])
@@ -214,6 +215,20 @@ def test_a_broker_without_an_answer_is_neither_equal_nor_different(error: Stream
         (verified,) = await world.admin.verify_replicas()
         assert not verified.identical and verified.unanswered == (2,) and not verified.differing
         assert isinstance(verified.replicas[2], type(error)) and isinstance(verified.replicas[1], Digest)
+
+    in_world(story)
+
+
+def test_a_replica_that_is_not_in_sync_hides_no_difference_between_the_others() -> None:
+    async def story(world: World) -> None:
+        world.in_sync = [1, 2]
+        world.replicas[3] = Replica(content=b"", high_watermark=0)
+        (verified,) = await world.admin.verify_replicas()
+        assert (verified.from_offset, verified.to_offset) == (0, 8)
+        assert not verified.identical and verified.unanswered == (3,)
+        world.replicas[2].content = b"abcdXfgh"
+        (verified,) = await world.admin.verify_replicas()
+        assert verified.differing == (2,)
 
     in_world(story)
 
