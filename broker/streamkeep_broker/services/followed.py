@@ -94,8 +94,8 @@ class FollowedPartition:
         self._stream.end(self._id, FollowEnd(error=to_proto(error)))
 
     def replaced(self) -> None:
-        """What is newest here is what was heard last. If it was said earlier, on a stream that is gone by now,
-        the follower has to know that it must start again."""
+        """What is newest here is what was heard last. If it was said earlier, on a stream that is gone by
+        now, the follower has to know that it must start again."""
         self.ended(UnavailableError(f"{self.partition.name}: another start of this follower was heard since"))
 
 
