@@ -113,7 +113,10 @@ class ReplicationJudge:
             self._opened(history, replica, files[log])
         elif lowest_end < replica.end_offset or not self._read_on(history, replica, files[log]):
             self._read_again(history, replica, files[log], min(lowest_end, log.log_end_offset))
-        replica.acknowledged_end = max(replica.acknowledged_end, log.acknowledged_end)
+        if log.lowered is None:
+            replica.acknowledged_end = max(replica.acknowledged_end, log.acknowledged_end)
+        else:  # a cut is under way: the power may go when it is done and nobody has heard of it
+            replica.acknowledged_end = min(replica.acknowledged_end, log.lowered.recovery_point)
         history.log_start = max(history.log_start, log.log_start_offset)
         ledger = self._ledgers.get(TopicPartition(log.topic, log.partition))
         if ledger is not None:

@@ -25,6 +25,11 @@ def test_what_is_acknowledged_stays_and_everybody_gets_on_whatever_happens(share
         run_seed(seed)
 
 
+def test_a_power_cut_at_the_end_of_a_cut_leaves_the_log_cut() -> None:
+    """Pinned: the judge held a replica to what it had acknowledged before its log was cut back."""
+    run_seed(5049)
+
+
 def test_one_seed_gives_one_trace_in_every_process() -> None:
     program = "from tests.sim.replication.story import run_seed\nprint(run_seed(3).digest)\n"
     root = Path(__file__).parents[3]

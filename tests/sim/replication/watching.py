@@ -17,7 +17,15 @@ from streamkeep_broker.replication.partition import Partition
 from tests.sim.processes import PROCESS, SimProcess
 
 OF_LOGS = frozenset(
-    ("log_end_offset", "flushed_end_offset", "high_watermark", "log_start_offset", "settings", "_segments")
+    (
+        "log_end_offset",
+        "flushed_end_offset",
+        "high_watermark",
+        "log_start_offset",
+        "lowered",
+        "settings",
+        "_segments",
+    )
 )
 
 
