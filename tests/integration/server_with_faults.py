@@ -12,20 +12,22 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from streamkeep_broker.broker import Broker
 from streamkeep_common.allocator import keep_freed_memory
+from streamkeep_common.grpc_poller import choose_poller
 from streamkeep_common.seams import Channel, Disk, Listener, Network, Service
-from streamkeep_common.server.main import main
 from streamkeep_common.settings import (
     BROKER_SETTINGS,
     COORDINATOR_SETTINGS,
     BrokerSettings,
     CoordinatorSettings,
 )
-from streamkeep_coordinator.coordinator import Coordinator
 from tests.integration.disk_faults import DiskFaults, FaultyDisk
+
+if TYPE_CHECKING:
+    from streamkeep_broker.broker import Broker
+    from streamkeep_coordinator.coordinator import Coordinator
 
 
 class RoutedNetwork:
@@ -43,6 +45,12 @@ class RoutedNetwork:
 
 
 def run(role: str, routes: Mapping[str, str]) -> None:
+    choose_poller()  # before grpc is imported, as in the servers' own `__main__`
+
+    from streamkeep_broker.broker import Broker
+    from streamkeep_common.server.main import main
+    from streamkeep_coordinator.coordinator import Coordinator
+
     def broker(settings: BrokerSettings, *, network: Network, disk: Disk, **seams: Any) -> Broker:
         (data_dir,) = settings.data_dirs
         faulty = FaultyDisk(disk, DiskFaults(data_dir))

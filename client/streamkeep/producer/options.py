@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from streamkeep_common.limits import KIB, MIB
+from streamkeep_common.limits import MIB
 from streamkeep_common.records import Codec
 
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
@@ -22,7 +22,7 @@ class ProducerOptions:
     """See `Producer`, which documents each. ValueError if one makes no sense."""
 
     linger_ms: float = 5
-    batch_bytes: int = 512 * KIB
+    batch_bytes: int = MAX_BATCH_BYTES
     buffer_bytes: int = 64 * MIB
     compression: Compression = "none"
     delivery_timeout_ms: int = 120_000

@@ -24,10 +24,10 @@ from streamkeep.producer.batch import ENTRY_OVERHEAD_BYTES, Batch
 from streamkeep.producer.buffer_pool import BufferPool
 from streamkeep.producer.columns import Columns, checked_columns
 from streamkeep.producer.delivery import Deliveries, Delivery, Span
-from streamkeep.producer.options import Compression, ProducerOptions
+from streamkeep.producer.options import MAX_BATCH_BYTES, Compression, ProducerOptions
 from streamkeep.producer.sender import Sender
 from streamkeep_common.errors import BufferFullError, ClosedError
-from streamkeep_common.limits import KIB, MIB
+from streamkeep_common.limits import MIB
 from streamkeep_common.seams.clock import Clock
 from streamkeep_common.seams.network import Network
 
@@ -45,7 +45,7 @@ class Producer:
 
     linger_ms       longest wait, in ms, for more records while earlier ones are on their way; an idle broker
                     gets what there is at once (default 5).
-    batch_bytes     a batch is sent at this size; up to 1 MiB (default 512 KiB).
+    batch_bytes     a batch is sent at this size; up to 1 MiB (default).
     buffer_bytes    what may be buffered, sent or not, before `send` waits (default 64 MiB).
     compression     "none" (default), "gzip", "snappy", "lz4" or "zstd", of whole batches.
     delivery_timeout_ms
@@ -62,7 +62,7 @@ class Producer:
         bootstrap: str | Sequence[str] | Client,
         *,
         linger_ms: float = 5,
-        batch_bytes: int = 512 * KIB,
+        batch_bytes: int = MAX_BATCH_BYTES,
         buffer_bytes: int = 64 * MIB,
         compression: Compression = "none",
         delivery_timeout_ms: int = 120_000,

@@ -108,7 +108,7 @@ async def sync(bootstrap: str, topic: str, size: int) -> dict[str, float]:
 
 async def paced(bootstrap: str, topic: str, size: int) -> dict[str, float]:
     """From the producer to a consumer in the same process, at 1,000 records a second."""
-    async with Producer(bootstrap, linger_ms=0) as producer, Consumer(bootstrap) as consumer:
+    async with Producer(bootstrap) as producer, Consumer(bootstrap) as consumer:
         await consumer.assign([(topic, 0)], start="latest")
 
         async def read() -> list[float]:

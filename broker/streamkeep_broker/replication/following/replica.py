@@ -50,9 +50,9 @@ _EXPECTED = (
 )
 """One side's image is a moment behind the other's: nothing to tell a person."""
 
-EARLY_ACK_BYTES = 1024 * 1024
+EARLY_ACK_BYTES = 2 * 1024 * 1024
 """What is in the log is acknowledged together with the flush that makes it count; before that only after so
-much of it, lest a slow disk use up the leader's window."""
+much of it, lest a slow disk use up the leader's window. More than a batch, whose flush has its turn first."""
 
 _logger = logging.getLogger(__name__)
 
