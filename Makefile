@@ -92,8 +92,8 @@ damage: setup
 crash: setup
 	KILLS=$(or $(KILLS),20) SEEDS=$(or $(SEEDS),1000) $(BIN)/pytest -n 2 -q --timeout 3600 tests/integration/crash tests/sim --ignore tests/sim/quorum --ignore tests/sim/replication tests/unit/broker/test_crashes.py tests/unit/coordinator/test_durability.py
 
-# The quorum, and whole clusters with replicas, in virtual time under every fault: SEEDS of each FROM one on, over all cores;
-# or one SEED with its whole trace. WORLD=quorum|replication is one of the two alone.
+# The quorum, and whole clusters with replicas, in virtual time under every fault: SEEDS in all, half of them each one's, FROM one on,
+# over all cores; or one SEED with its whole trace. WORLD=quorum|replication is one of the two alone.
 sim: setup
 	@$(BIN)/python -m tests.sim $(if $(WORLD),--world $(WORLD)) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --from $(or $(FROM),0))
 

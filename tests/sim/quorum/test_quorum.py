@@ -18,8 +18,8 @@ from tests.sim.quorum.story import run_seed
 from tests.sim.report import missing
 from tests.sim.seeds import seeds
 
-SHARES = 4
-SUITE_SEEDS = 24
+SHARES = 8
+SUITE_SEEDS = 80
 
 
 @pytest.mark.parametrize("share", range(SHARES))

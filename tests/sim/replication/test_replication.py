@@ -15,8 +15,8 @@ import pytest
 from tests.sim.replication.story import run_seed
 from tests.sim.seeds import seeds
 
-SHARES = 3
-SUITE_SEEDS = 6
+SHARES = 5
+SUITE_SEEDS = 20
 
 
 @pytest.mark.parametrize("share", range(SHARES))
