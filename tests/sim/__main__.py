@@ -1,4 +1,4 @@
-"""`make sim`: many seeds, shared between the simulated worlds, over all cores; or one seed with its whole trace.
+"""`make sim`: many seeds, shared by the simulated worlds, over all cores; or one seed with its trace.
 
 python -m tests.sim --seeds 200 --from 0        python -m tests.sim --world replication --seed 17
 """
