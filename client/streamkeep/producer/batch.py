@@ -26,7 +26,8 @@ class Batch:
 
     While it is open, a record may be appended that takes at most `room - size` bytes. `plain_ms` is the
     timestamp that all records share as long as there are no columns but values. `due` says that it has
-    lingered long enough. `sequence` is None until the batch may have reached a broker under one.
+    lingered long enough. `sequence` is None until the batch may have reached a broker under one. `unrefused`
+    is how often it was sent and no answer said that this did not store it: with 0 it is in no log.
     """
 
     __slots__ = (
@@ -45,6 +46,7 @@ class Batch:
         "sequence",
         "size",
         "timestamps_ms",
+        "unrefused",
         "values",
     )
 
@@ -64,6 +66,7 @@ class Batch:
         self.headers: dict[int, Headers] | None = None
         self.epoch = 0
         self.sequence: int | None = None
+        self.unrefused = 0
         self.encoded: RecordBatch | None = None
 
     # --- filling ---
@@ -173,6 +176,7 @@ class Batch:
             half.record_count = stop - start
             half.room = _CLOSED
             half.epoch, half.sequence = self.epoch, sequence_after(self.sequence, start)
+            half.unrefused = self.unrefused
             halves.append(half)
         halves[0].size = halves[0].reserved = self.size // 2
         halves[1].size = halves[1].reserved = self.size - halves[0].size

@@ -50,7 +50,8 @@ class Producer:
     compression     "none" (default), "gzip", "snappy", "lz4" or "zstd", of whole batches.
     delivery_timeout_ms
                     how long a record is retried, from when its batch was begun; then its delivery fails with
-                    DeliveryTimeoutError. No retriable error surfaces before (default 120000).
+                    DeliveryTimeoutError, or with NotEnoughReplicasError if it was refused for that reason
+                    each time and is in no log. No retriable error surfaces before (default 120000).
     max_in_flight   batches of one partition that may be unanswered, 1 to 5 (default 5).
 
     Acknowledged means stored durably on all in-sync replicas. Use it with `async with`, which delivers what

@@ -23,6 +23,7 @@ from streamkeep.producer.sequencer import Verdict
 from streamkeep_common.errors import (
     ClosedError,
     DeliveryTimeoutError,
+    NotEnoughReplicasError,
     OutOfOrderSequenceError,
     StreamkeepError,
     UnknownTopicError,
@@ -154,6 +155,8 @@ class Sender:
     def on_result(self, sent: Sent, result: ProduceResult) -> None:
         queue, code = sent.queue, result.error.code
         action = action_for(code)
+        if code == errors_pb2.NOT_ENOUGH_REPLICAS:
+            sent.batch.unrefused -= 1
         if action is Action.DONE:
             if queue.sequencer.acknowledge(sent.batch, sent.attempt):
                 offset = UNKNOWN_OFFSET if code == errors_pb2.DUPLICATE_SEQUENCE else result.base_offset
@@ -325,18 +328,21 @@ class Sender:
                 queue.close_open()
             expired = queue.sequencer.expire(opened_before_s)
             if expired:
-                self._fail(queue, expired, self._timeout_error(queue, route))
+                self._give_up(queue, expired, route)
                 self._offer(queue)
         if leaderless:
             self._client.metadata.refresh_soon()
 
-    def _timeout_error(self, queue: PartitionQueue, route: _Route) -> DeliveryTimeoutError:
-        reason = route.last_error or (
-            "the broker has not answered" if queue.has_leader else "it has no leader"
-        )
-        timeout_ms = self._options.delivery_timeout_ms
-        error = DeliveryTimeoutError(
-            f"{queue.topic}-{queue.partition} did not acknowledge within {timeout_ms} ms: {reason}"
-        )
-        error.__cause__ = route.last_error
-        return error
+    def _give_up(self, queue: PartitionQueue, batches: list[Batch], route: _Route) -> None:
+        """They are too old. Those that were refused as often as they were sent are known not to be stored."""
+        last, waited = route.last_error, f"for {self._options.delivery_timeout_ms} ms"
+        partition = f"{queue.topic}-{queue.partition}"
+        if isinstance(last, NotEnoughReplicasError):
+            refused = [batch for batch in batches if not batch.unrefused]
+            batches = [batch for batch in batches if batch.unrefused]
+            error = NotEnoughReplicasError(f"{partition} stored nothing of this {waited}: {last.message}")
+            self._fail(queue, refused, error)
+        reason = last or ("the broker has not answered" if queue.has_leader else "it has no leader")
+        timeout = DeliveryTimeoutError(f"{partition} acknowledged nothing of this {waited}: {reason}")
+        timeout.__cause__ = last
+        self._fail(queue, batches, timeout)

@@ -87,6 +87,7 @@ class Sequencer:
             assert following is not None
             self._next_sequence = following
         self.in_flight += 1
+        batch.unrefused += 1
         return batch
 
     def acknowledge(self, batch: Batch, attempt: int) -> bool:

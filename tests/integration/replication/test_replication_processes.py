@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streamkeep import Admin, Consumer, Producer, TopicPartition
-from streamkeep.errors import DeliveryTimeoutError
+from streamkeep.errors import NotEnoughReplicasError
 from streamkeep_proto.v1 import broker_pb2
 from streamkeep_proto.v1.coordinator_pb2 import TopicInfo
 from tests.acceptance.replication.status import all_in_sync, partition_of, topic_when
@@ -52,7 +52,7 @@ async def test_without_min_isr_writing_is_refused_by_name_reading_goes_on_and_bo
         await topic_when(admin, TOPIC, lambda topic: list(topic.partitions[0].isr) == [3])
         async with Producer(cluster.bootstrap, delivery_timeout_ms=1_000) as hasty:
             with pytest.raises(
-                DeliveryTimeoutError, match=r"needs 2 replicas in sync \(min_insync_replicas\)"
+                NotEnoughReplicasError, match=r"needs 2 replicas in sync \(min_insync_replicas\)"
             ):
                 await (await hasty.send(TOPIC, b"never"))
         async with Producer(cluster.bootstrap) as patient, Consumer(cluster.bootstrap) as consumer:

@@ -152,11 +152,26 @@ def test_too_few_replicas_are_waited_for_and_named_when_it_takes_too_long() -> N
             world.cluster.produce_errors.extend([refusal] * 3)
             assert (await (await producer.send("t", b"waits"))).offset == 0
             world.cluster.produce_errors.extend([refusal] * 100)
-            with pytest.raises(DeliveryTimeoutError, match="min_insync_replicas is 2") as raised:
+            with pytest.raises(NotEnoughReplicasError, match=r"stored nothing.*min_insync_replicas is 2"):
                 await (await producer.send("t", b"too late"))
-            assert isinstance(raised.value.__cause__, NotEnoughReplicasError)
-            assert raised.value.__cause__.retriable
         assert log.values() == [b"waits"]
+
+    in_world(story)
+
+
+def test_a_record_that_may_be_stored_is_not_said_to_be_refused() -> None:
+    async def story(world: World) -> None:
+        (log,) = world.cluster.create_topic("t")
+        async with world.client() as client, Producer(client, delivery_timeout_ms=2_000) as producer:
+            world.cluster.swallow_results = 1
+            delivery = await producer.send("t", b"stored")
+            await world.until(lambda: log.values() == [b"stored"])
+            refusal = NotEnoughReplicasError("t-0 has 1 replica in sync, and min_insync_replicas is 2")
+            world.cluster.produce_errors.extend([refusal] * 100)
+            world.fabric.break_connections("client", "broker-1")
+            with pytest.raises(DeliveryTimeoutError, match="min_insync_replicas is 2") as raised:
+                await delivery
+            assert isinstance(raised.value.__cause__, NotEnoughReplicasError)
 
     in_world(story)
 
