@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from streamctl.failures import CommandError, ExitCode
 from streamctl.moves import LOOK_S, Stall, moves_under_way
-from streamctl.planned import PlannedMove, planned
+from streamctl.planned import PlannedMove, all_outcomes, planned
 from streamctl.progress import progress_bar
 from streamkeep_common.errors import from_proto
 
@@ -29,6 +29,12 @@ async def find_broker(cluster: Cluster, broker_id: int) -> BrokerInfo:
 async def draining_plan(cluster: Cluster, broker_id: int) -> list[PlannedMove]:
     """What would be moved first; one request moves 1000 partitions at most."""
     return await planned(cluster, await cluster.admin.empty_broker(broker_id, validate_only=True))
+
+
+async def begin_draining(cluster: Cluster, broker_id: int) -> list[PlannedMove]:
+    """Begin to move away all that the broker has."""
+    outcomes = await all_outcomes(lambda: cluster.admin.empty_broker(broker_id), validate_only=False)
+    return await planned(cluster, outcomes)
 
 
 async def until_drained(cluster: Cluster, broker_id: int, *, stall_timeout_s: float) -> None:

@@ -118,8 +118,10 @@ async def until_moved(
 
 
 async def until_all_moved(invocation: Invocation, cluster: Cluster, moves: Iterable[PlannedMove]) -> None:
-    """Return when what has begun is done; --timeout bounds a standstill."""
+    """Return when what has begun is done, at once if nothing has; --timeout bounds a standstill."""
     begun = [(move.outcome.topic, move.outcome.partition) for move in moves if move.error is None]
+    if not begun:
+        return
     await until_moved(cluster, begun, stall_timeout_s=invocation.stall_timeout_s)
     note("All replicas are copied.")
 

@@ -105,16 +105,24 @@ def _directories(named: Iterable[str]) -> tuple[str, ...]:
 
 def state_words(partition: PartitionInfo, required_isr: int) -> str:
     """How a partition stands, worst first: `ok`, or what ails it; then where it moves to."""
-    return ", ".join([*_troubles(partition, required_isr), *_moves(partition)]) or "ok"
+    return "; ".join([*_troubles(partition, required_isr), *_moves(partition)]) or "ok"
 
 
 def _troubles(partition: PartitionInfo, required_isr: int) -> Iterator[str]:
     if not partition.leader:
-        yield "no leader"
+        yield f"no leader{_awaited(partition)}"
     elif len(partition.isr) < min(required_isr, settled_replicas(partition)):
         yield "under min ISR"
     elif len(partition.isr) < settled_replicas(partition):
         yield "under-replicated"
+
+
+def _awaited(partition: PartitionInfo) -> str:
+    """Whose return gives it a leader: one that has everything, or else all that were in sync last."""
+    brokers = partition.elr or partition.last_members
+    if not brokers:
+        return ""
+    return f", waits for {'broker' if len(brokers) == 1 else 'brokers'} {', '.join(map(str, brokers))}"
 
 
 def _moves(partition: PartitionInfo) -> Iterator[str]:

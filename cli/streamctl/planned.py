@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,15 +74,28 @@ async def resize(
     cluster: Cluster, topic: str, replication_factor: int, *, validate_only: bool
 ) -> list[PlannedMove]:
     """All partitions of a topic to more or fewer replicas; if that is only validated, the first 1000."""
-    outcomes: list[ReassignmentOutcome] = []
+    outcomes = await all_outcomes(
+        lambda: cluster.admin.set_replication_factor(topic, replication_factor, validate_only=validate_only),
+        validate_only=validate_only,
+    )
+    return await planned(cluster, outcomes)
+
+
+async def all_outcomes(
+    ask: Callable[[], Awaitable[Sequence[ReassignmentOutcome]]], *, validate_only: bool
+) -> list[ReassignmentOutcome]:
+    """Ask until nothing is left, since one request moves 1000 partitions at most; if that is only validated,
+    the first 1000. Ends, too, when nothing of an answer can be moved.
+
+    One outcome a partition, the last: what cannot be moved is in the answer to each request.
+    """
+    outcomes: dict[tuple[str, int], ReassignmentOutcome] = {}
     while True:
-        some = await cluster.admin.set_replication_factor(
-            topic, replication_factor, validate_only=validate_only
-        )
-        outcomes += some
+        some = await ask()
+        outcomes |= {(each.topic, each.partition): each for each in some}
         is_last = len(some) < MAX_MOVES_PER_REQUEST or all(each.HasField("error") for each in some)
         if validate_only or is_last:
-            return await planned(cluster, outcomes)
+            return list(outcomes.values())
 
 
 def show_plan(invocation: Invocation, moves: Sequence[PlannedMove], *, is_dry: bool) -> None:
@@ -96,6 +109,12 @@ def show_plan(invocation: Invocation, moves: Sequence[PlannedMove], *, is_dry: b
             "directories have of them stays there under names that end with .misplaced: remove it when they "
             "are in sync again."
         )
+
+
+def note_if_cut(moves: Sequence[PlannedMove]) -> None:
+    """Say of a plan that was validated by one request that it may be longer than that."""
+    if len(moves) == MAX_MOVES_PER_REQUEST:
+        note(f"One request plans {MAX_MOVES_PER_REQUEST} partitions at most: more may follow.")
 
 
 def _changing_directories(moves: Sequence[PlannedMove]) -> int:
@@ -120,9 +139,9 @@ def plan_summary(moves: Sequence[PlannedMove], *, is_dry: bool) -> str:
     return f"{verb} {partitions}, copying {size_text(sum(sizes))}{unknown}."
 
 
-def check_plan(moves: Sequence[PlannedMove]) -> None:
-    """CommandError if anything of it cannot be done."""
-    failed = [move for move in moves if move.error is not None]
+def check_plan(moves: Sequence[PlannedMove], *, only_final: bool = False) -> None:
+    """CommandError if anything of it cannot be done; with `only_final` if it cannot be done later either."""
+    failed = [move for move in moves if move.is_final or (move.error is not None and not only_final)]
     if failed:
         first = failed[0].outcome
         errors = [from_proto(move.outcome.error) for move in failed]

@@ -13,7 +13,6 @@ from streamctl.output import Table, confirm, emit, note
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
-    from streamctl.planned import PlannedMove
     from streamkeep_proto.v1.broker_pb2 import LogDir
     from streamkeep_proto.v1.coordinator_pb2 import BrokerInfo
 
@@ -159,31 +158,36 @@ def drain(invocation: Invocation, /, *, number: int, wait: bool, dry_run: bool) 
     ask(invocation, work)
 
 
-async def _plan(invocation: Invocation, cluster: Cluster, number: int) -> list[PlannedMove]:
+async def _plan(invocation: Invocation, cluster: Cluster, number: int) -> None:
     from streamctl.draining import draining_plan, find_broker
-    from streamctl.planned import check_plan, show_plan
+    from streamctl.planned import check_plan, note_if_cut, show_plan
+    from streamkeep_common.limits import MAX_MOVES_PER_REQUEST
 
     broker = await find_broker(cluster, number)
     moves = await draining_plan(cluster, number)
     show_plan(invocation, moves, is_dry=True)
-    if len(moves) < broker.replicas:
-        note(f"Broker {number} has {broker.replicas} replicas: the others are on their way, or come later.")
-    check_plan(moves)
-    return moves
+    note_if_cut(moves)
+    if len(moves) < min(broker.replicas, MAX_MOVES_PER_REQUEST):
+        note(f"Broker {number} has {broker.replicas} replicas: the others are on their way.")
+    check_plan(moves, only_final=True)
 
 
 async def _drain(invocation: Invocation, cluster: Cluster, number: int, *, wait: bool) -> None:
-    from streamctl.draining import draining_plan, find_broker, until_drained
-    from streamctl.planned import check_plan, plan_summary
+    from streamctl.draining import begin_draining, draining_plan, find_broker, until_drained
+    from streamctl.planned import check_plan, note_if_cut, plan_summary
 
     await find_broker(cluster, number)
     moves = await draining_plan(cluster, number)
-    check_plan([move for move in moves if move.is_final])
+    check_plan(moves, only_final=True)
     await cluster.admin.drain_broker(number)
-    note(f"Broker {number} gets no new replicas. {plan_summary(moves, is_dry=False)}")
+    note(f"Broker {number} gets no new replicas.")
     if not wait:
-        await cluster.admin.empty_broker(number)
+        moves = await begin_draining(cluster, number)
+        note(plan_summary(moves, is_dry=False))
+        check_plan(moves)  # nobody asks again for what could not be moved now
         return
+    note(plan_summary(moves, is_dry=False))
+    note_if_cut(moves)
     await until_drained(cluster, number, stall_timeout_s=invocation.stall_timeout_s)
     note(f"Broker {number} is empty.")
 

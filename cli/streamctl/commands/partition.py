@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from streamctl.cluster import Cluster
     from streamctl.planned import PlannedMove
     from streamkeep.admin.replicas import VerifiedPartition
-    from streamkeep_proto.v1.coordinator_pb2 import ElectionOutcome
+    from streamkeep_proto.v1.coordinator_pb2 import ElectionOutcome, ReassignmentOutcome
 
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")
 
@@ -149,20 +149,26 @@ def cancel(invocation: Invocation, /, *, names: tuple[str, ...], everything: boo
     streamctl partition cancel --all --dry-run
     """
     from streamctl.cluster import ask
-    from streamctl.planned import check_plan, plan_table, planned
+    from streamctl.planned import all_outcomes, check_plan, note_if_cut, plan_table, planned
 
     if bool(names) == everything:
         raise click.UsageError("name partitions, or give --all")
     wanted = [parse_partition(name) for name in names]
 
     async def work(cluster: Cluster) -> list[PlannedMove]:
-        return await planned(cluster, await cluster.admin.cancel_reassignments(wanted, validate_only=dry_run))
+        async def stop() -> list[ReassignmentOutcome]:
+            return await cluster.admin.cancel_reassignments(wanted, validate_only=dry_run)
+
+        outcomes = await (all_outcomes(stop, validate_only=dry_run) if everything else stop())
+        return await planned(cluster, outcomes)
 
     moves = ask(invocation, work)
     if moves or invocation.is_data:
         emit(invocation, [move.fields() for move in moves], plan_table(moves))
     stopped = sum(move.error is None for move in moves)
     note(f"{'Would stop' if dry_run else 'Stopped'} {stopped} {'move' if stopped == 1 else 'moves'}.")
+    if everything and dry_run:
+        note_if_cut(moves)
     check_plan(moves)
 
 

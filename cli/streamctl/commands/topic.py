@@ -180,12 +180,14 @@ def alter(
     """
     from streamctl.cluster import ask
     from streamctl.moves import until_all_moved
-    from streamctl.planned import check_plan, show_plan
+    from streamctl.planned import check_plan, note_if_cut, show_plan
     from streamctl.topic_changes import TopicChanges, change_topic
 
     changes = TopicChanges(settings, unset, partitions, replication_factor)
     if not changes:
         raise click.UsageError("nothing to change: give --set, --unset, --partitions or --replication-factor")
+    if wait and replication_factor is None:
+        raise click.UsageError("nothing to wait for: --wait goes with --replication-factor")
     outcome, moves = ask(
         invocation, lambda cluster: change_topic(cluster, name, changes, validate_only=dry_run)
     )
@@ -193,11 +195,13 @@ def alter(
         note(f"{'Would change' if dry_run else 'Changed'} topic '{name}'.")
     if moves is not None:
         show_plan(invocation, moves, is_dry=dry_run)
+        if dry_run:
+            note_if_cut(moves)
+        elif wait:
+            ask(invocation, lambda cluster: until_all_moved(invocation, cluster, moves))
         check_plan(moves)
     elif invocation.is_data and outcome is not None:
         emit(invocation, _outcome_fields(outcome))
-    if wait and moves and not dry_run:
-        ask(invocation, lambda cluster: until_all_moved(invocation, cluster, moves))
 
 
 @topic.command()

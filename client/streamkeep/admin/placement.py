@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from streamkeep.admin.description import DescribingAdmin
 from streamkeep.coordinators import Whom
@@ -28,6 +29,8 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     TopicInfo,
     TopicPartitionName,
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +105,16 @@ class PlacementAdmin(DescribingAdmin):
     async def cancel_reassignments(
         self, topic_partitions: Iterable[AnyTopicPartition] = (), *, validate_only: bool = False
     ) -> list[ReassignmentOutcome]:
-        """Stop moves and go back to the replicas from before; all that are under way if none is named.
+        """Stop moves and go back to the replicas from before; if none is named up to 1000 that are under way:
+        repeat that until the answer is empty.
 
         One outcome a partition: NO_REASSIGNMENT_IN_PROGRESS where there is nothing to stop.
         """
-        plan = CancelPlan(partitions=_names(topic_partitions))
-        return await self._reassign(ReassignPartitionsRequest(cancel=plan), validate_only=validate_only)
+        outcomes: list[ReassignmentOutcome] = []
+        for some in _portions(_names(topic_partitions)) or [()]:
+            plan = ReassignPartitionsRequest(cancel=CancelPlan(partitions=some))
+            outcomes += await self._reassign(plan, validate_only=validate_only)
+        return outcomes
 
     async def list_reassignments(self, topics: Iterable[str] = ()) -> list[Reassignment]:
         """The moves that are under way, of these topics or of all."""
@@ -135,12 +142,13 @@ class PlacementAdmin(DescribingAdmin):
         `unclean` instead gives named partitions without a leader any live replica. What it lacks of the
         acknowledged records IS LOST. One outcome a partition: ELECTION_NOT_NEEDED where nothing changes.
         """
-        request = ElectLeadersRequest(
-            kind=UNCLEAN if unclean else PREFERRED,
-            partitions=_names(topic_partitions),
-            validate_only=validate_only,
-        )
-        return list((await self._ask(Whom.ACTIVE, ELECT_LEADERS, request)).outcomes)
+        outcomes: list[ElectionOutcome] = []
+        for some in _portions(_names(topic_partitions)) or [()]:
+            request = ElectLeadersRequest(
+                kind=UNCLEAN if unclean else PREFERRED, partitions=some, validate_only=validate_only
+            )
+            outcomes += (await self._ask(Whom.ACTIVE, ELECT_LEADERS, request)).outcomes
+        return outcomes
 
     # --- brokers ---
 
@@ -163,9 +171,10 @@ class PlacementAdmin(DescribingAdmin):
         await self._ask(Whom.ACTIVE, REMOVE_BROKER, request)
 
 
-def _portions(targets: Sequence[PartitionTarget]) -> Iterator[Sequence[PartitionTarget]]:
-    for start in range(0, len(targets), MAX_MOVES_PER_REQUEST):
-        yield targets[start : start + MAX_MOVES_PER_REQUEST]
+def _portions(named: Sequence[T]) -> list[Sequence[T]]:
+    """As many as one request may name."""
+    starts = range(0, len(named), MAX_MOVES_PER_REQUEST)
+    return [named[start : start + MAX_MOVES_PER_REQUEST] for start in starts]
 
 
 def _names(topic_partitions: Iterable[tuple[str, int]]) -> list[TopicPartitionName]:

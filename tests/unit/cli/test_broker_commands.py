@@ -12,6 +12,7 @@ from streamkeep_common.errors import (
     ReassignmentInProgressError,
     UnavailableError,
 )
+from streamkeep_common.limits import MAX_MOVES_PER_REQUEST
 from streamkeep_proto.v1.broker_pb2 import ONLINE, READ_ONLY, LogDir
 from streamkeep_proto.v1.coordinator_pb2 import BrokerInfo
 from tests.unit.cli.fake_admin import FakeAdmin, fake_cluster, held, outcome, streamctl
@@ -103,6 +104,42 @@ def test_a_drain_marks_the_broker_moves_all_and_waits(admin: FakeAdmin) -> None:
 def test_a_drain_without_waiting_begins_the_moves(admin: FakeAdmin) -> None:
     assert streamctl("broker", "drain", "1", "--no-wait").exit_code == 0
     assert [each[0] for each in admin.asked] == ["empty", "drain", "empty"]
+
+
+def test_a_drain_without_waiting_begins_all_moves_of_a_full_broker(admin: FakeAdmin) -> None:
+    first = [outcome(partition=number) for number in range(MAX_MOVES_PER_REQUEST)]
+    admin.outcomes = [first, first, [outcome(partition=MAX_MOVES_PER_REQUEST)]]
+    result = streamctl("broker", "drain", "1", "--no-wait")
+    assert result.exit_code == 0 and f"Moving {MAX_MOVES_PER_REQUEST + 1} partitions" in result.stderr
+    assert [each[0] for each in admin.asked] == ["empty", "drain", "empty", "empty"]
+
+
+def test_a_drain_without_waiting_tells_what_it_could_not_begin(admin: FakeAdmin) -> None:
+    moving = outcome(partition=1, error=ReassignmentInProgressError("moving"))
+    admin.outcomes = [[outcome(), moving]]
+    result = streamctl("broker", "drain", "1", "--no-wait")
+    assert result.exit_code == ExitCode.FAILED
+    assert "1 of 2 partitions cannot be moved; t:1: moving" in result.stderr
+
+
+def test_a_dry_drain_that_shows_as_much_as_one_request_plans_says_that_more_may_follow(
+    admin: FakeAdmin,
+) -> None:
+    admin.outcomes = [[outcome(partition=number) for number in range(MAX_MOVES_PER_REQUEST)]]
+    assert "more may follow" in streamctl("broker", "drain", "1", "--dry-run").stderr
+    admin.outcomes[0].pop()
+    assert "more may follow" not in streamctl("broker", "drain", "1", "--dry-run").stderr
+
+
+def test_a_dry_drain_fails_where_the_drain_does_and_counts_the_same(admin: FakeAdmin) -> None:
+    moving = outcome(partition=1, error=ReassignmentInProgressError("moving"))
+    admin.outcomes = [[outcome(), moving]]
+    assert streamctl("broker", "drain", "1", "--dry-run").exit_code == 0
+    admin.outcomes = [[outcome(), moving, outcome(partition=2, error=InvalidReplicaAssignmentError("full"))]]
+    for arguments in (["--dry-run"], []):
+        result = streamctl("broker", "drain", "1", *arguments)
+        assert result.exit_code == ExitCode.FAILED
+        assert "1 of 3 partitions cannot be moved; t:2: full" in result.stderr
 
 
 def test_a_broker_whose_replicas_have_nowhere_to_go_is_not_drained(admin: FakeAdmin) -> None:

@@ -23,6 +23,7 @@ from streamkeep_common.errors import (
     UnknownTopicError,
     to_proto,
 )
+from streamkeep_common.limits import MAX_MOVES_PER_REQUEST
 from streamkeep_proto.v1.broker_pb2 import LogDir
 from streamkeep_proto.v1.coordinator_pb2 import ElectionOutcome, PartitionInfo, ReassignmentOutcome
 from tests.unit.cli.fake_admin import FakeAdmin, fake_cluster, held, move, outcome, streamctl
@@ -177,6 +178,59 @@ def test_waiting_gives_up_on_a_standstill_and_says_who_is_missing(admin: FakeAdm
     assert result.exit_code == ExitCode.UNAVAILABLE and "t-0 waits for brokers 3" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["partition", "reassign", "-p", "t:0=1,3", "--wait"],
+        ["topic", "alter", "t", "--replication-factor", "2", "--wait"],
+    ],
+)
+def test_what_did_not_begin_is_not_waited_for(admin: FakeAdmin, command: list[str]) -> None:
+    admin.outcomes = [[outcome(error=InvalidReplicaAssignmentError("no broker 9"))]]
+    admin.moves = [[move("other")]]
+    result = streamctl(*command, "--timeout", "0.1")
+    assert result.exit_code == ExitCode.FAILED and "no broker 9" in result.stderr
+    assert "All replicas are copied." not in result.stderr
+
+
+def test_one_partition_that_cannot_be_moved_does_not_end_the_wait_for_the_others(admin: FakeAdmin) -> None:
+    admin.outcomes = [[outcome(), outcome(partition=1, error=InvalidReplicaAssignmentError("no room"))]]
+    admin.moves = [[move()], []]
+    result = streamctl("topic", "alter", "t", "--replication-factor", "3", "--wait")
+    assert result.exit_code == ExitCode.FAILED
+    assert result.stderr.index("All replicas are copied.") < result.stderr.index("1 of 2 partitions")
+
+
+def test_waiting_for_a_change_that_copies_nothing_is_a_usage_error(admin: FakeAdmin) -> None:
+    result = streamctl("topic", "alter", "t", "--set", "retention_ms=1d", "--wait")
+    assert result.exit_code == ExitCode.USAGE and "--replication-factor" in result.stderr
+    assert not admin.asked
+
+
+def test_of_a_large_topic_each_partition_is_told_once(admin: FakeAdmin) -> None:
+    """One request moves 1000 partitions; those that cannot be moved are in the answer to each."""
+    stuck = [outcome(partition=number, error=InvalidReplicaAssignmentError("full")) for number in range(10)]
+    first = [outcome(partition=number) for number in range(10, MAX_MOVES_PER_REQUEST)]
+    second = [outcome(partition=number) for number in range(MAX_MOVES_PER_REQUEST, MAX_MOVES_PER_REQUEST + 5)]
+    admin.outcomes = [stuck + first, stuck + second]
+    result = streamctl("topic", "alter", "t", "--replication-factor", "3")
+    assert result.exit_code == ExitCode.FAILED
+    assert f"10 of {MAX_MOVES_PER_REQUEST + 5} partitions cannot be moved" in result.stderr
+
+
+def test_a_plan_of_which_nothing_can_be_moved_is_asked_for_once(admin: FakeAdmin) -> None:
+    error = InvalidReplicaAssignmentError("full")
+    admin.outcomes = [[outcome(partition=number, error=error) for number in range(MAX_MOVES_PER_REQUEST)]]
+    assert streamctl("topic", "alter", "t", "--replication-factor", "3").exit_code == ExitCode.FAILED
+    assert len(admin.asked) == 1
+
+
+def test_a_dry_run_for_a_large_topic_says_that_more_may_follow(admin: FakeAdmin) -> None:
+    admin.outcomes = [[outcome(partition=number) for number in range(MAX_MOVES_PER_REQUEST)]]
+    result = streamctl("topic", "alter", "t", "--replication-factor", "3", "--dry-run")
+    assert result.exit_code == 0 and "more may follow" in result.stderr and len(admin.asked) == 1
+
+
 def unknown(partition: int = 0) -> ReassignmentOutcome:
     error = UnknownTopicError("there is no topic t")
     return ReassignmentOutcome(topic="t", partition=partition, error=to_proto(error))
@@ -224,6 +278,15 @@ def test_cancel_names_partitions_or_says_all(admin: FakeAdmin) -> None:
     assert admin.asked == [("cancel", [("t", 0)], True)] and "Would stop 1 move." in result.stderr
     assert streamctl("partition", "cancel", "--all").exit_code == 0
     assert admin.asked[1] == ("cancel", [], False)
+
+
+def test_all_moves_are_stopped_however_many_they_are(admin: FakeAdmin) -> None:
+    first = [outcome(partition=number, copies=()) for number in range(MAX_MOVES_PER_REQUEST)]
+    admin.outcomes = [first, [outcome(partition=MAX_MOVES_PER_REQUEST, copies=())]]
+    result = streamctl("partition", "cancel", "--all")
+    assert result.exit_code == 0 and f"Stopped {MAX_MOVES_PER_REQUEST + 1} moves." in result.stderr
+    admin.outcomes = [first]
+    assert "more may follow" in streamctl("partition", "cancel", "--all", "--dry-run").stderr
 
 
 # --- elect ---
@@ -325,13 +388,16 @@ def test_a_broker_that_answers_is_not_called_silent(admin: FakeAdmin) -> None:
         (PartitionInfo(leader=1, replicas=[1, 2, 3], isr=[1, 2, 3]), "ok"),
         (PartitionInfo(leader=1, replicas=[1, 2, 3], isr=[1, 2]), "under-replicated"),
         (PartitionInfo(leader=1, replicas=[1, 2, 3], isr=[1]), "under min ISR"),
-        (PartitionInfo(replicas=[1, 2, 3], elr=[1]), "no leader"),
+        (PartitionInfo(replicas=[1, 2, 3]), "no leader"),
+        (PartitionInfo(replicas=[1, 2, 3], elr=[1, 2]), "no leader, waits for brokers 1, 2"),
+        (PartitionInfo(replicas=[1, 2, 3], last_members=[3]), "no leader, waits for broker 3"),
+        (PartitionInfo(replicas=[1, 2, 3], elr=[1], last_members=[2]), "no leader, waits for broker 1"),
         (PartitionInfo(leader=1, replicas=[1], isr=[1]), "ok"),
         (
             PartitionInfo(
                 leader=1, replicas=[1, 3, 2], isr=[1, 2], adding_replicas=[3], removing_replicas=[2]
             ),
-            "adds 3, removes 2",
+            "adds 3; removes 2",
         ),
     ],
 )

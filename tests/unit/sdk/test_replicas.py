@@ -25,6 +25,7 @@ from streamkeep_common.methods import (
     DESCRIBE_CLUSTER,
     DESCRIBE_LOG_DIRS,
     DESCRIBE_TOPICS,
+    ELECT_LEADERS,
     GET_METADATA,
     HASH_REPLICAS,
     METADATA_SERVICE,
@@ -45,6 +46,9 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     DescribeClusterResponse,
     DescribeTopicsRequest,
     DescribeTopicsResponse,
+    ElectionOutcome,
+    ElectLeadersRequest,
+    ElectLeadersResponse,
     GetMetadataRequest,
     GetMetadataResponse,
     PartitionInfo,
@@ -94,6 +98,7 @@ class World:
         self.machines: dict[int, Machine] = {}
         self.in_sync = [1, 2, 3]
         self.plans: list[ReassignPartitionsRequest] = []
+        self.elections: list[ElectLeadersRequest] = []
         self.hashed = 0
         machine = simulation.machine("client")
         self.admin = Admin(Client(COORDINATOR, network=machine.network, clock=machine.clock, rng=machine.rng))
@@ -107,6 +112,7 @@ class World:
                     DESCRIBE_TOPICS: self._topics,
                     DESCRIBE_CLUSTER: self._cluster,
                     REASSIGN_PARTITIONS: self._reassign,
+                    ELECT_LEADERS: self._elect,
                 },
                 {},
             ),
@@ -164,8 +170,14 @@ class World:
         self, request: ReassignPartitionsRequest, _info: CallInfo
     ) -> ReassignPartitionsResponse:
         self.plans.append(request)
-        outcomes = [ReassignmentOutcome(topic=each.topic) for each in request.explicit.partitions]
+        named = [*request.explicit.partitions, *request.cancel.partitions]
+        outcomes = [ReassignmentOutcome(topic=each.topic) for each in named]
         return ReassignPartitionsResponse(outcomes=outcomes)
+
+    async def _elect(self, request: ElectLeadersRequest, _info: CallInfo) -> ElectLeadersResponse:
+        self.elections.append(request)
+        outcomes = [ElectionOutcome(topic=each.topic) for each in request.partitions]
+        return ElectLeadersResponse(outcomes=outcomes)
 
 
 def in_world(story: Callable[[World], Awaitable[None]]) -> None:
@@ -279,5 +291,27 @@ def test_a_large_plan_is_sent_in_portions() -> None:
         assert [len(plan.explicit.partitions) for plan in world.plans] == [MAX_MOVES_PER_REQUEST, 1]
         assert all(plan.validate_only for plan in world.plans)
         assert list(world.plans[0].explicit.partitions[0].directory_ids) == [b"a" * 16, b""]
+
+    in_world(story)
+
+
+def test_elections_and_cancelled_moves_of_many_partitions_are_asked_for_in_portions() -> None:
+    async def story(world: World) -> None:
+        names = [("t", number) for number in range(MAX_MOVES_PER_REQUEST + 1)]
+        assert len(await world.admin.elect_leaders(names)) == len(names)
+        assert [len(each.partitions) for each in world.elections] == [MAX_MOVES_PER_REQUEST, 1]
+        assert len(await world.admin.cancel_reassignments(names)) == len(names)
+        assert [len(each.cancel.partitions) for each in world.plans] == [MAX_MOVES_PER_REQUEST, 1]
+
+    in_world(story)
+
+
+def test_who_names_no_partition_asks_once_for_all() -> None:
+    async def story(world: World) -> None:
+        await world.admin.elect_leaders(validate_only=True)
+        await world.admin.cancel_reassignments()
+        (election,), (plan,) = world.elections, world.plans
+        assert election.validate_only and not election.partitions
+        assert plan.WhichOneof("plan") == "cancel" and not plan.cancel.partitions
 
     in_world(story)
