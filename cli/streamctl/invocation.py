@@ -97,7 +97,8 @@ timeout_option = _option(
     "--timeout",
     type=Seconds(min=0.1, max=86_400),
     metavar="SECONDS",
-    help="Give up on a cluster that is silent for so long.  [default: 5, while records flow 30]",
+    help="Give up after so long without an answer, or without progress of what is waited for. "
+    " [default: 5; 30 for progress]",
 )
 
 

@@ -86,7 +86,7 @@ def _trouble(error: StreamkeepError) -> str:
     if isinstance(error, CorruptLogError):
         return "is damaged"
     if isinstance(error, UnknownTopicError | UnknownPartitionError):
-        return "has none"
+        return "has no replica"
     if isinstance(error, ReplicaNotAvailableError):
         return "is not in sync"
     return "did not answer" if error.retriable else "cannot be compared"

@@ -24,7 +24,7 @@ _wait = click.option(
     "--wait/--no-wait",
     default=True,
     show_default=True,
-    help="Return when it is empty; --timeout bounds a standstill.",
+    help="Return when it is empty; fails when nothing is moved for --timeout (30 s).",
 )
 
 

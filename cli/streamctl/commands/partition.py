@@ -54,10 +54,19 @@ def _targets(
 @click.option(
     "--plan",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON file as of kafka-reassign-partitions.",
+    help="JSON file in the format of kafka-reassign-partitions.sh.",
 )
-@click.option("--throttle", metavar="RATE", help="Bytes a second at most for each partition, as in 10MiB.")
-@click.option("--wait", is_flag=True, help="Return when all is copied; --timeout bounds a standstill.")
+@click.option(
+    "--throttle",
+    metavar="RATE",
+    help="Set catch_up_rate_bytes of these topics first, as in 10MiB: a limit for each partition. It stays until"
+    " it is unset.",
+)
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Return when all is copied; fails when nothing is copied for --timeout (30 s).",
+)
 @_dry_run
 @cluster_options
 @pass_invocation

@@ -54,8 +54,8 @@ def _show(invocation: Invocation, found: DescribeQuorumResponse) -> None:
 def add(invocation: Invocation, /, *, number: int, address: str, wait: bool) -> None:
     """Let a coordinator in that runs with an empty data directory.
 
-    It joins as a learner, which has no vote; it gets one by itself when it has everything. With --timeout
-    the command gives up on a learner that has made no progress for so long.
+    It joins as a learner, without a vote, and gets one when it has caught up. The command gives up after
+    --timeout (30 s) without progress; the learner stays.
     """
     from streamctl.cluster import Cluster, ask
     from streamctl.membership import until_it_votes

@@ -35,12 +35,14 @@ def topic() -> None:
 @topic.command()
 @_new_topic
 @click.option(
-    "--partitions", type=click.IntRange(1, MAX_NUMBER), help="How many.  [default: the cluster's, 6]"
+    "--partitions",
+    type=click.IntRange(1, MAX_NUMBER),
+    help="Number of partitions.  [default: the cluster's default_partitions]",
 )
 @click.option(
     "--replication-factor",
     type=click.IntRange(1, MAX_NUMBER),
-    help="Replicas of each.  [default: the cluster's]",
+    help="Replicas of each partition.  [default: the cluster's default_replication_factor]",
 )
 @click.option(
     "--set",

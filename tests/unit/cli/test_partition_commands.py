@@ -372,7 +372,7 @@ def test_a_broker_that_answers_is_not_called_silent(admin: FakeAdmin) -> None:
     admin.verified = [compared({1: digest(b"a"), 2: damaged, 3: absent})]
     result = streamctl("partition", "verify")
     assert result.exit_code == ExitCode.FAILED
-    assert "2 is damaged, 3 has none" in result.stdout
+    assert "2 is damaged, 3 has no replica" in result.stdout
     assert "damaged, and are copied anew where others have the same: t-0 on 2" in result.stderr
     admin.verified = [compared({1: digest(b"a"), 3: absent})]
     result = streamctl("partition", "verify")
