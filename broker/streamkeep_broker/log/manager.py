@@ -21,6 +21,7 @@ from streamkeep_broker.log.identity import read_boot_id
 from streamkeep_broker.log.open_directory import OpenDirectory
 from streamkeep_broker.log.partition_log import Appended, PartitionLog
 from streamkeep_broker.log.partition_name import PartitionName, directory_name
+from streamkeep_broker.log.readable_log import Key
 from streamkeep_broker.log.rebuilding import Rebuilding
 from streamkeep_broker.log.recovery import RecoveredLog, recover_log
 from streamkeep_broker.log.removals import Removals
@@ -41,8 +42,6 @@ STOP_TIMEOUT_S = 1.5
 UNKNOWN_SETTINGS = TopicSettings.of({"retention_ms": "-1", "retention_bytes": "-1"})
 
 _logger = logging.getLogger(__name__)
-
-Key = tuple[bytes, int]
 
 
 class LogManager:
@@ -322,8 +321,9 @@ class LogManager:
             return
         home.checkpointed = found.checkpoints
         for name, log in recovered.items():
-            before = self._logs.get((found.logs[name].topic_id, found.logs[name].partition))
-            added = self._add(home, found.logs[name], log, UNKNOWN_SETTINGS)
+            of = found.logs[name]
+            before = self._logs.get((of.topic_id, of.partition))
+            added = self._add(home, of, log, UNKNOWN_SETTINGS)
             if before is not None:
                 self._keep_one(before, added)
         home.logs_are_open = True
@@ -352,7 +352,7 @@ class LogManager:
             reader=home.volume.reader,
         )
         home.logs[log.path.name] = log
-        self._logs[log.topic_id, log.partition] = log
+        self._logs[log.key] = log
         self._homes[log] = home
         return log
 
@@ -364,7 +364,7 @@ class LogManager:
         _logger.warning(
             "%s and %s are logs of the same partition: the latter is put aside", kept.path, left.path
         )
-        self._logs[kept.topic_id, kept.partition] = kept
+        self._logs[kept.key] = kept
         self._homes.pop(left).set_aside(left.path.name)
 
     async def _flush_recovered(self) -> None:

@@ -212,7 +212,7 @@ class PartitionLog(ReadableLog):
         """
         if before_offset > self.high_watermark:
             raise OffsetOutOfRangeError(
-                f"{self.topic}-{self.partition} has records up to offset {self.high_watermark} only, "
+                f"{self.name} has records up to offset {self.high_watermark} only, "
                 f"so none can be deleted up to {before_offset}"
             )
         self._raise_log_start(before_offset)
@@ -329,7 +329,7 @@ class PartitionLog(ReadableLog):
     def suspend(self, lowered: Checkpoint) -> None:
         """Its files are about to be changed behind its back; nothing above `lowered` may be relied on."""
         self.lowered = lowered
-        self._refused = f"{self.topic}-{self.partition} is being rebuilt"
+        self._refused = f"{self.name} is being rebuilt"
         self._segments.is_taken_over = True
 
     def relent(self) -> None:

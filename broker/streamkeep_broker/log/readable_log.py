@@ -26,6 +26,9 @@ from streamkeep_common.settings import TopicSettings
 
 HASHED_AT_ONCE_BYTES = 1 << 20
 
+Key = tuple[bytes, int]
+"""Topic id and number of a partition."""
+
 
 class HashedFrames(NamedTuple):
     """What a range of a log holds: SHA-256 of the frames' bytes, the offsets they span, their size."""
@@ -74,7 +77,17 @@ class ReadableLog:
     _defects: list[Defect]
 
     def __repr__(self) -> str:
-        return f"<PartitionLog {self.topic}-{self.partition} {self.log_start_offset}..{self.log_end_offset}>"
+        return f"<PartitionLog {self.name} {self.log_start_offset}..{self.log_end_offset}>"
+
+    @property
+    def name(self) -> str:
+        """topic-partition, for people."""
+        return f"{self.topic}-{self.partition}"
+
+    @property
+    def key(self) -> Key:
+        """Whose log it is, everywhere."""
+        return self.topic_id, self.partition
 
     @property
     def acknowledged_end(self) -> int:
@@ -164,14 +177,13 @@ class ReadableLog:
             yield
         except (FileNotFoundError, FileClosedError) as error:
             self._check_in_range(offset)
-            gone = f"{self.topic}-{self.partition} lost a file while it was read: {error}"
+            gone = f"{self.name} lost a file while it was read: {error}"
             raise StorageFailedError(gone) from error
 
     def _check_in_range(self, offset: int) -> None:
         if not self.log_start_offset <= offset <= self.log_end_offset:
             raise OffsetOutOfRangeError(
-                f"offset {offset} of {self.topic}-{self.partition} is outside {self.log_start_offset} to "
-                f"{self.log_end_offset}"
+                f"offset {offset} of {self.name} is outside {self.log_start_offset} to {self.log_end_offset}"
             )
 
     def _view(self) -> LogView:

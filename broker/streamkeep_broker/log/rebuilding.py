@@ -167,9 +167,8 @@ def _warn_of_loss(log: PartitionLog, end_offset: int) -> None:
     lost = log.high_watermark - end_offset
     if lost > 0:
         _logger.warning(
-            "%s-%d is cut at offset %d, below its high watermark: up to %d acknowledged records are lost",
-            log.topic,
-            log.partition,
+            "%s is cut at offset %d, below its high watermark: up to %d acknowledged records are lost",
+            log.name,
             end_offset,
             lost,
         )
