@@ -65,13 +65,12 @@ class Hosting:
         if not any(each.id == directory_id and not each.is_offline for each in self._logs.directories):
             raise StorageFailedError(f"this broker has no log directory {directory_id.hex()} that works")
         _logger.warning(
-            "%s-%d is to be in log directory %s: what %s has of it is set aside",
-            log.topic,
-            log.partition,
+            "%s is to be in log directory %s: what %s has of it is set aside",
+            log.name,
             directory_id.hex(),
             self._logs.directory_of(log).path,
         )
-        self._logs.set_aside(log.topic_id, log.partition)
+        self._logs.set_aside(*log.key)
 
     def _is_counted_on(self, image: PartitionImage) -> bool:
         """The partition has changed since it was made, and this replica is one of those with its data."""
@@ -83,6 +82,6 @@ def _check_epoch(log: PartitionLog, image: PartitionImage) -> None:
     """Raise StorageFailedError if the log has seen a later leader epoch than the cluster knows of."""
     if log.leader_epochs.latest > image.leader_epoch:
         raise StorageFailedError(
-            f"{log.topic}-{log.partition} was written under leader epoch {log.leader_epochs.latest}, and the "
+            f"{log.name} was written under leader epoch {log.leader_epochs.latest}, and the "
             f"cluster is at {image.leader_epoch}: its metadata went back, or the directory is another's"
         )

@@ -65,7 +65,7 @@ class Leadership:
     @property
     def name(self) -> str:
         """topic-partition, for people."""
-        return f"{self._log.topic}-{self._log.partition}"
+        return self._log.name
 
     @property
     def waiting(self) -> int:

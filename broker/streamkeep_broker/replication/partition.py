@@ -85,7 +85,7 @@ class Partition:
     @property
     def name(self) -> str:
         """topic-partition, for people."""
-        return f"{self.log.topic}-{self.log.partition}"
+        return self.log.name
 
     @property
     def leads(self) -> bool:

@@ -18,13 +18,12 @@ def check_position(log: PartitionLog, offset: int, last_read_epoch: int, *, lead
         _check_last_read(log, offset, last_read_epoch, leader_epoch)
     if not log.log_start_offset <= offset <= log.log_end_offset:
         raise OffsetOutOfRangeError(
-            f"offset {offset} of {log.topic}-{log.partition} is outside {log.log_start_offset} to "
-            f"{log.log_end_offset}"
+            f"offset {offset} of {log.name} is outside {log.log_start_offset} to {log.log_end_offset}"
         )
 
 
 def _check_last_read(log: PartitionLog, offset: int, last_read_epoch: int, leader_epoch: int) -> None:
-    name = f"{log.topic}-{log.partition}"
+    name = log.name
     if last_read_epoch > leader_epoch:
         raise UnknownLeaderEpochError(
             f"{name} is at leader epoch {leader_epoch}, the reader at {last_read_epoch}"
@@ -46,6 +45,6 @@ def check_watermark_known(log: PartitionLog, epoch_start_offset: int, leader_epo
     """Raise OffsetNotAvailableError until the high watermark is known to this leader epoch (KIP-207)."""
     if log.high_watermark < epoch_start_offset:
         raise OffsetNotAvailableError(
-            f"{log.topic}-{log.partition} has just been given leader epoch {leader_epoch} and its high "
+            f"{log.name} has just been given leader epoch {leader_epoch} and its high "
             f"watermark has not reached offset {epoch_start_offset}"
         )

@@ -13,6 +13,7 @@ from functools import partial
 
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_broker.log.readable_log import Key
 from streamkeep_broker.streams import cancel, run_for_ever
 from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.image import PartitionImage
@@ -22,8 +23,6 @@ RETRY_S = 5.0
 """After an error that may end by itself, such as a full disk, or too many open files."""
 
 _logger = logging.getLogger(__name__)
-
-Key = tuple[bytes, int]
 
 
 class Renewals:
@@ -75,7 +74,7 @@ class Renewals:
 
     def begin(self, log: PartitionLog) -> None:
         """Put the log aside; nobody may read, write or follow it any more."""
-        key = (log.topic_id, log.partition)
+        key = log.key
         del self._allowed[key]
         task = run_for_ever(self._renew(log), self._on_failure)
         self._under_way[key] = task
@@ -87,20 +86,20 @@ class Renewals:
             await cancel(task)
 
     async def _renew(self, log: PartitionLog) -> None:
-        _logger.warning("%s-%d is damaged here: it is put aside and copied anew", log.topic, log.partition)
+        _logger.warning("%s is damaged here: it is put aside and copied anew", log.name)
         while not self._is_gone(log):
             try:
                 await self._logs.quarantine(log)
             except StreamkeepError as error:
-                _logger.error("%s-%d could not be put aside: %s", log.topic, log.partition, error)
+                _logger.error("%s could not be put aside: %s", log.name, error)
                 await self._clock.sleep(RETRY_S)
             else:
-                self._on_renewed((log.topic_id, log.partition))
+                self._on_renewed(log.key)
                 return
 
     def _is_gone(self, log: PartitionLog) -> bool:
         """It was deleted or set aside meanwhile, or its disk failed for ever."""
-        is_here = self._logs.get(log.topic_id, log.partition) is log
+        is_here = self._logs.get(*log.key) is log
         return not is_here or self._logs.directory_of(log).is_offline
 
     def _ended(self, key: Key, task: asyncio.Task[None]) -> None:

@@ -119,7 +119,10 @@ def check_offsets(start: FollowStart) -> None:
 
 
 async def judge(log: PartitionLog, start: FollowStart, *, catch_up: bool) -> FollowEnd | None:
-    """What the follower must do before it can be served; None = nothing. Raises StreamkeepError."""
+    """What the follower must do before it can be served; None = nothing.
+
+    Raises StreamkeepError, or OSError if the log cannot be read.
+    """
     verdict = check_start(log, log_end_offset=start.log_end_offset, last_epoch=start.last_epoch)
     match verdict:
         case EpochEndOffset():
@@ -158,5 +161,5 @@ async def _first_frame_at(log: PartitionLog, offset: int) -> int:
     try:
         slice_ = await log.read(offset, max_bytes=1, end_offset=log.log_end_offset)
     except OSError as error:
-        raise StorageFailedError(f"cannot read {log.topic}-{log.partition}: {error}") from error
+        raise StorageFailedError(f"cannot read {log.name}: {error}") from error
     return unpack_header(slice_.data).base_offset if slice_.data else offset

@@ -31,7 +31,7 @@ class Cutter:
     @property
     def is_gone(self) -> bool:
         """The log was deleted, or set aside: nothing is to be done to it any more."""
-        return self._logs.get(self._log.topic_id, self._log.partition) is not self._log
+        return self._logs.get(*self._log.key) is not self._log
 
     def begin(self, cut: CutTo | BeginAnew, then: Then) -> None:
         """Call `then` when it is done, or with what kept it from being done; the log is whole then, or its
