@@ -6,9 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from streamctl.failures import CommandError, ExitCode
-from streamctl.moves import LOOK_S, Stall, moves_under_way
+from streamctl.moves import LOOK_S, moves_under_way
+from streamctl.output import counted
 from streamctl.planned import PlannedMove, all_outcomes, planned
-from streamctl.progress import progress_bar
+from streamctl.progress import Stall, progress_bar
 from streamkeep_common.errors import from_proto
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ async def until_drained(cluster: Cluster, broker_id: int, *, stall_timeout_s: fl
                 return
             if stall.is_over(now, sum(each.copied_bytes for each in moves)):
                 raise CommandError(
-                    f"broker {broker_id} still has {now} replicas, and nothing was moved for "
+                    f"broker {broker_id} still has {counted(now, 'replica')}, and nothing was moved for "
                     f"{stall_timeout_s:.0f} s; `streamctl partition reassignments` shows what is under way",
                     ExitCode.UNAVAILABLE,
                 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from streamctl.failures import CommandError, exit_code_for
 from streamctl.invocation import Invocation
-from streamctl.output import Table, emit, note
+from streamctl.output import Table, counted, emit, note
 from streamkeep_common.errors import ElectionNotNeededError, from_proto
 from streamkeep_proto.v1.coordinator_pb2 import ElectionOutcome
 
@@ -29,9 +29,8 @@ def show_elections(invocation: Invocation, outcomes: Sequence[ElectionOutcome], 
     rows = [(*list(item.values())[:4], item["error"] or done) for item in data]
     if data or invocation.is_data:
         emit(invocation, data, Table(columns, rows))
-    changed = errors.count(None)
-    note(f"{'Would elect' if is_dry else 'Elected'} {changed} {'leader' if changed == 1 else 'leaders'}.")
+    note(f"{'Would elect' if is_dry else 'Elected'} {counted(errors.count(None), 'leader')}.")
     failed = [each for each in errors if each is not None and not isinstance(each, ElectionNotNeededError)]
     if failed:
-        complaint = f"{len(failed)} of {len(errors)} partitions got no leader: {failed[0]}"
+        complaint = f"{len(failed)} of {counted(len(errors), 'partition')} got no leader: {failed[0]}"
         raise CommandError(complaint, exit_code_for(failed))

@@ -20,6 +20,9 @@ REQUEST_TIMEOUT_S = 5.0
 STALL_TIMEOUT_S = 30.0
 OUTPUTS = ("table", "json", "yaml")
 
+MAX_ID = 2**31 - 1
+"""Of a coordinator, broker or partition, and as many partitions or replicas: what fits into a message."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -100,6 +103,8 @@ timeout_option = _option(
     help="Give up after so long without an answer, or without progress of what is waited for. "
     " [default: 5; 30 for progress]",
 )
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
 
 def local_options(function: F) -> F:

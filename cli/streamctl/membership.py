@@ -6,8 +6,9 @@ import asyncio
 
 from streamctl.cluster import Cluster
 from streamctl.failures import CommandError, ExitCode
+from streamctl.output import counted
+from streamctl.progress import Stall
 from streamctl.quorum import state_word
-from streamkeep_common.seams.real.clock import RealClock
 from streamkeep_proto.v1.raft_pb2 import DescribeQuorumResponse, MemberStatus
 
 LOOK_S = 0.1
@@ -25,29 +26,26 @@ def removal(quorum: DescribeQuorumResponse, number: int) -> str:
     left = sum(other.voter for other in quorum.members if other.coordinator_id != number)
     if not left:
         raise CommandError(f"coordinator {number} is the only voter: without it there would be no cluster")
+    stay = f"{counted(left, 'voter')} {'stays' if left == 1 else 'stay'}"
     words = f"coordinator {number} ({state_word(member)}) at {member.address}"
     if not member.voter:
-        return f"{words}, a learner; {_voters_stay(left)}"
+        return f"{words}, a learner; {stay}"
     spare = left - (left // 2 + 1)
-    return f"{words}, a voter; {_voters_stay(left)}, of which {spare} may fail"
-
-
-def _voters_stay(count: int) -> str:
-    return "1 voter stays" if count == 1 else f"{count} voters stay"
+    return f"{words}, a voter; {stay}, of which {spare} may fail"
 
 
 async def until_it_votes(cluster: Cluster, number: int, *, stall_timeout_s: float) -> DescribeQuorumResponse:
     """Return the quorum in which it votes. CommandError when it has made no progress for the time given."""
-    clock = RealClock()
-    last_index, moved_s = 0, clock.monotonic()
+    stall = Stall(stall_timeout_s)
+    last_index = 0
     while True:
         quorum = await cluster.quorum()
         member = _member(quorum, number)
         if member is not None and member.voter:
             return quorum
-        if member is not None and member.last_index > last_index:
-            last_index, moved_s = member.last_index, clock.monotonic()
-        if clock.monotonic() - moved_s > stall_timeout_s:
+        if member is not None:
+            last_index = max(last_index, member.last_index)
+        if stall.is_over(last_index):
             raise CommandError(_not_yet(number, member, stall_timeout_s), ExitCode.UNAVAILABLE)
         await asyncio.sleep(LOOK_S)
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamctl.failures import CommandError, ExitCode
-from streamctl.output import Table, note
-from streamctl.partitions import id_list, size_text
-from streamctl.progress import progress_bar
-from streamkeep_common.seams.real.clock import RealClock
+from streamctl.output import Table, counted, note
+from streamctl.partitions import brokers_text, size_text
+from streamctl.progress import Stall, progress_bar
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
@@ -126,27 +125,12 @@ async def until_all_moved(invocation: Invocation, cluster: Cluster, moves: Itera
     note("All replicas are copied.")
 
 
-class Stall:
-    """Tells that nothing has changed for a time. The clock starts with the object."""
-
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._clock = RealClock()
-        self._changed_s = self._clock.monotonic()
-        self._state: tuple[int, ...] = ()
-
-    def is_over(self, *state: int) -> bool:
-        if state != self._state:
-            self._state, self._changed_s = state, self._clock.monotonic()
-        return self._clock.monotonic() - self._changed_s > self._timeout_s
-
-
 def _stalled(left: Sequence[Copying], stall_timeout_s: float) -> str:
     first = left[0].move
     waiting = [broker for broker in first.target if broker not in first.isr]
     return (
-        f"{len(left)} partitions are still being moved, and nothing was copied for {stall_timeout_s:.0f} s: "
-        f"{first.topic_partition} waits for brokers {id_list(waiting)} to be in sync. The moves go on; "
+        f"nothing was copied for {stall_timeout_s:.0f} s, with {counted(len(left), 'partition')} still being "
+        f"moved: {first.topic_partition} waits for {brokers_text(waiting)} to be in sync. The moves go on; "
         f"`streamctl partition reassignments` shows them, `streamctl partition cancel` goes back"
     )
 

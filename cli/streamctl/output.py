@@ -72,6 +72,11 @@ def _text(cell: Cell) -> str:
     return ",".join(map(str, cell)) or "-"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 partition`, `2 partitions`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def id_text(identifier: bytes) -> str:
     """A topic's id as a UUID; its first eight digits are those in the names of the topic's directories."""
     return str(UUID(bytes=identifier))

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from streamctl.invocation import MAX_ID
+
 if TYPE_CHECKING:
     from streamkeep_proto.v1.coordinator_pb2 import PartitionInfo
 
 ANY_DIRECTORY = "any"
 """As in Kafka's plan files."""
-
-MAX_NUMBER = 2**31 - 1
-"""Of a partition, a broker, or replicas: what fits into a message."""
 
 
 class Target(NamedTuple):
@@ -51,7 +50,7 @@ def parse_target(text: str) -> tuple[tuple[str, int], Target]:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and int(text) <= MAX_NUMBER
+    return text.isascii() and text.isdecimal() and int(text) <= MAX_ID
 
 
 def by_partition(targets: Iterable[tuple[tuple[str, int], Target]]) -> dict[tuple[str, int], Target]:
@@ -88,7 +87,7 @@ def _planned(item: Mapping[str, Any]) -> tuple[tuple[str, int], Target]:
 
 
 def _number(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
+    if type(value) is not int or not 0 <= value <= MAX_ID:
         raise ValueError(f"{json.dumps(value)} is not a number of a partition or broker")
     return value
 
@@ -120,9 +119,7 @@ def _troubles(partition: PartitionInfo, required_isr: int) -> Iterator[str]:
 def _awaited(partition: PartitionInfo) -> str:
     """Whose return gives it a leader: one that has everything, or else all that were in sync last."""
     brokers = partition.elr or partition.last_members
-    if not brokers:
-        return ""
-    return f", waits for {'broker' if len(brokers) == 1 else 'brokers'} {', '.join(map(str, brokers))}"
+    return f", waits for {brokers_text(brokers)}" if brokers else ""
 
 
 def _moves(partition: PartitionInfo) -> Iterator[str]:
@@ -135,6 +132,11 @@ def _moves(partition: PartitionInfo) -> Iterator[str]:
 def settled_replicas(partition: PartitionInfo) -> int:
     """Replicas without those that are only being added."""
     return len(partition.replicas) - len(partition.adding_replicas)
+
+
+def brokers_text(ids: Sequence[int]) -> str:
+    """`broker 3`, `brokers 1, 2`."""
+    return f"{'broker' if len(ids) == 1 else 'brokers'} {', '.join(map(str, ids))}"
 
 
 def id_list(ids: Iterable[int]) -> str:

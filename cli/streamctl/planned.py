@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from streamctl.failures import CommandError, exit_code_for
 from streamctl.invocation import Invocation
-from streamctl.output import Cell, Table, emit, note
+from streamctl.output import Cell, Table, counted, emit, note
 from streamctl.partitions import size_text
 from streamkeep import TopicPartition
 from streamkeep_common.errors import from_proto
@@ -105,9 +105,9 @@ def show_plan(invocation: Invocation, moves: Sequence[PlannedMove], *, is_dry: b
     note(plan_summary(moves, is_dry=is_dry))
     if changing := _changing_directories(moves):
         note(
-            f"{changing} replicas change their log directory and are not in sync meanwhile. What their old "
-            "directories have of them stays there under names that end with .misplaced: remove it when they "
-            "are in sync again."
+            f"{counted(changing, 'replica')} will be out of sync while copied to another log directory. What "
+            "the old directory has stays there under a name that ends with .misplaced: remove it when the "
+            "replica is in sync again."
         )
 
 
@@ -133,10 +133,9 @@ def plan_summary(moves: Sequence[PlannedMove], *, is_dry: bool) -> str:
     """`Would move 3 partitions, copying 1.5 GiB.`"""
     done = [move for move in moves if move.error is None]
     sizes = [move.size_bytes for move in done if move.size_bytes is not None]
-    partitions = "1 partition" if len(done) == 1 else f"{len(done)} partitions"
     unknown = f", and {len(done) - len(sizes)} of unknown size" if len(sizes) < len(done) else ""
     verb = "Would move" if is_dry else "Moving"
-    return f"{verb} {partitions}, copying {size_text(sum(sizes))}{unknown}."
+    return f"{verb} {counted(len(done), 'partition')}, copying {size_text(sum(sizes))}{unknown}."
 
 
 def check_plan(moves: Sequence[PlannedMove], *, only_final: bool = False) -> None:
@@ -146,7 +145,7 @@ def check_plan(moves: Sequence[PlannedMove], *, only_final: bool = False) -> Non
         first = failed[0].outcome
         errors = [from_proto(move.outcome.error) for move in failed]
         raise CommandError(
-            f"{len(failed)} of {len(moves)} partitions cannot be moved; "
+            f"{len(failed)} of {counted(len(moves), 'partition')} cannot be moved; "
             f"{first.topic}:{first.partition}: {errors[0]}",
             exit_code_for(errors),
         )

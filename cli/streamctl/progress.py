@@ -1,4 +1,4 @@
-"""A bar for long work, drawn on stderr if that is a terminal; nothing anywhere else."""
+"""How long work goes on: a bar, drawn on stderr if that is a terminal, and whether it stands still."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from streamctl.output import is_colourful
+from streamkeep_common.seams.real.clock import RealClock
 
 Advance = Callable[[int], None]
 
@@ -28,3 +29,18 @@ def progress_bar(label: str, total: int) -> Iterator[Advance]:
 
 def _ignore(amount: int, /) -> None:
     del amount
+
+
+class Stall:
+    """Tells that nothing has changed for a time. The clock starts with the object."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._clock = RealClock()
+        self._changed_s = self._clock.monotonic()
+        self._state: tuple[int, ...] = ()
+
+    def is_over(self, *state: int) -> bool:
+        if state != self._state:
+            self._state, self._changed_s = state, self._clock.monotonic()
+        return self._clock.monotonic() - self._changed_s > self._timeout_s

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from streamctl.failures import CommandError, ExitCode
 from streamctl.invocation import Invocation
-from streamctl.output import Table, emit, note
+from streamctl.output import Table, counted, emit, note
 from streamctl.partitions import id_list
 from streamkeep import StreamkeepError
 from streamkeep.admin.replicas import VerifiedPartition
@@ -43,8 +43,7 @@ def show_verified(invocation: Invocation, verified: Sequence[VerifiedPartition])
         names = _names(silent, lambda each: each.unanswered)
         last = silent[-1].replicas[silent[-1].unanswered[-1]]
         raise CommandError(f"not all replicas could be compared: {names}: {last}", ExitCode.UNAVAILABLE)
-    partitions = "1 partition" if len(verified) == 1 else f"{len(verified)} partitions"
-    note(f"All replicas of {partitions} are identical.")
+    note(f"All replicas of {counted(len(verified), 'partition')} are identical.")
 
 
 def _verified_fields(verified: VerifiedPartition) -> dict[str, object]:

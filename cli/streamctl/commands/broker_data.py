@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING
 import click
 
 from streamctl.completion import brokers as complete_broker
-from streamctl.invocation import Invocation, cluster_options, pass_invocation
-from streamctl.output import Table, confirm, emit, note
+from streamctl.invocation import (
+    MAX_ID,
+    Invocation,
+    cluster_options,
+    dry_run_option,
+    pass_invocation,
+    yes_option,
+)
+from streamctl.output import Table, confirm, counted, emit, note
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
     from streamkeep_proto.v1.broker_pb2 import LogDir
     from streamkeep_proto.v1.coordinator_pb2 import BrokerInfo
 
-MAX_ID = 2**31 - 1
-
 _id = click.argument("number", type=click.IntRange(1, MAX_ID), metavar="ID", shell_complete=complete_broker)
-_dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")
 _wait = click.option(
     "--wait/--no-wait",
     default=True,
@@ -137,7 +141,7 @@ def _directory_state(directory: LogDir) -> str:
 @click.command()
 @_id
 @_wait
-@_dry_run
+@dry_run_option
 @cluster_options
 @pass_invocation
 def drain(invocation: Invocation, /, *, number: int, wait: bool, dry_run: bool) -> None:
@@ -168,7 +172,7 @@ async def _plan(invocation: Invocation, cluster: Cluster, number: int) -> None:
     show_plan(invocation, moves, is_dry=True)
     note_if_cut(moves)
     if len(moves) < min(broker.replicas, MAX_MOVES_PER_REQUEST):
-        note(f"Broker {number} has {broker.replicas} replicas: the others are on their way.")
+        note(f"Broker {number} has {counted(broker.replicas, 'replica')}: the others are on their way.")
     check_plan(moves, only_final=True)
 
 
@@ -194,7 +198,7 @@ async def _drain(invocation: Invocation, cluster: Cluster, number: int, *, wait:
 
 @click.command()
 @_id
-@_dry_run
+@dry_run_option
 @cluster_options
 @pass_invocation
 def undrain(invocation: Invocation, /, *, number: int, dry_run: bool) -> None:
@@ -212,8 +216,8 @@ def undrain(invocation: Invocation, /, *, number: int, dry_run: bool) -> None:
 
 @click.command()
 @_id
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@_dry_run
+@yes_option
+@dry_run_option
 @cluster_options
 @pass_invocation
 def decommission(invocation: Invocation, /, *, number: int, yes: bool, dry_run: bool) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from streamctl.groups import NounGroup
-from streamctl.invocation import Invocation, cluster_options, pass_invocation
-from streamctl.output import Table, emit, note
+from streamctl.invocation import Invocation, cluster_options, dry_run_option, pass_invocation
+from streamctl.output import Table, counted, emit, note
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
@@ -120,7 +120,7 @@ def init(invocation: Invocation, /, *, members: tuple[str, ...]) -> None:
     if not invocation.bootstrap:
         invocation = replace(invocation, bootstrap=",".join(address for _, address in first))
     made = ask(invocation, lambda cluster: cluster.admin.initialize_cluster(first))
-    note(f"Cluster {made.cluster_id} begins, with {_coordinators(len(first))}.")
+    note(f"Cluster {made.cluster_id} begins, with {counted(len(first), 'coordinator')}.")
     if invocation.is_data:
         voters = [{"id": number, "address": address} for number, address in first]
         emit(invocation, {"cluster_id": made.cluster_id, "voters": voters})
@@ -138,15 +138,11 @@ def _members(texts: tuple[str, ...]) -> list[tuple[int, str]]:
     return list(members)
 
 
-def _coordinators(count: int) -> str:
-    return "1 coordinator" if count == 1 else f"{count} coordinators"
-
-
 @cluster.command()
 @click.option(
     "--level", type=click.IntRange(1), help="Up to this one.  [default: what every process supports]"
 )
-@click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")
+@dry_run_option
 @cluster_options
 @pass_invocation
 def upgrade(invocation: Invocation, /, *, level: int | None, dry_run: bool) -> None:

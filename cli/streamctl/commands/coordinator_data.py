@@ -11,8 +11,8 @@ import click
 
 from streamctl.failures import CommandError
 from streamctl.groups import NounGroup
-from streamctl.invocation import Invocation, local_options, pass_invocation
-from streamctl.output import Table, confirm, emit, emit_item, note
+from streamctl.invocation import Invocation, dry_run_option, local_options, pass_invocation, yes_option
+from streamctl.output import Table, confirm, counted, emit, emit_item, note
 
 if TYPE_CHECKING:
     from streamkeep_coordinator.storage.force import ForcedRecovery
@@ -49,7 +49,7 @@ def dump(invocation: Invocation, /, *, data_dir: Path, records: bool) -> None:
     if not found:
         raise click.UsageError(f"{data_dir} holds nothing of a coordinator's")
     if damaged:
-        places = "1 damaged place" if damaged == 1 else f"{damaged} damaged places"
+        places = counted(damaged, "damaged place")
         raise CommandError(f"{data_dir} has {places}; a coordinator that finds them comes back empty")
 
 
@@ -73,8 +73,8 @@ def _write(invocation: Invocation, item: Item, *, with_records: bool) -> None:
 @click.option(
     "--address", default="", metavar="HOST:PORT", help="Where it will be reached.  [default: as before]"
 )
-@click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@dry_run_option
+@yes_option
 @local_options
 @pass_invocation
 def recover(

@@ -12,7 +12,7 @@ import click
 from streamctl.failures import CommandError
 from streamctl.groups import NounGroup
 from streamctl.invocation import Invocation, local_options, pass_invocation
-from streamctl.output import Table, emit, emit_item, note
+from streamctl.output import Table, counted, emit, emit_item, note
 
 if TYPE_CHECKING:
     from streamkeep_broker.log.verify import Finding, StoredBatch
@@ -48,7 +48,8 @@ def dump(invocation: Invocation, /, *, file: Path, records: bool) -> None:
         else:
             _write_batch(invocation, item, with_records=records)
     if findings:
-        raise CommandError(f"{file} has {_counted(findings)}; `streamctl log verify` tells more")
+        places = counted(findings, "damaged place")
+        raise CommandError(f"{file} has {places}; `streamctl log verify` tells more")
 
 
 def _items(file: Path) -> Iterator[StoredBatch | Finding]:
@@ -99,9 +100,6 @@ def verify(invocation: Invocation, /, *, path: Path) -> None:
         rows = [(f.position, f.offset, str(f.path), f.problem) for f in findings]
         emit(invocation, data, Table(("BYTE", "OFFSET", "FILE", "PROBLEM"), rows))
     if findings:
-        raise CommandError(f"{path} has {_counted(len(findings))}; readers are never given damaged records")
+        places = counted(len(findings), "damaged place")
+        raise CommandError(f"{path} has {places}; readers are never given damaged records")
     note(f"Nothing is wrong with {path}.")
-
-
-def _counted(findings: int) -> str:
-    return "1 damaged place" if findings == 1 else f"{findings} damaged places"

@@ -12,8 +12,8 @@ import click
 from streamctl.completion import partitions as complete_partition
 from streamctl.completion import topics as complete_topic
 from streamctl.groups import NounGroup
-from streamctl.invocation import Invocation, cluster_options, pass_invocation
-from streamctl.output import confirm, emit, note
+from streamctl.invocation import Invocation, cluster_options, dry_run_option, pass_invocation, yes_option
+from streamctl.output import confirm, counted, emit, note
 from streamctl.partitions import Target, by_partition, parse_partition, parse_target, read_plan
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from streamctl.planned import PlannedMove
     from streamkeep.admin.replicas import VerifiedPartition
     from streamkeep_proto.v1.coordinator_pb2 import ElectionOutcome, ReassignmentOutcome
-
-_dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")
 
 
 @click.group(cls=NounGroup)
@@ -59,15 +57,15 @@ def _targets(
 @click.option(
     "--throttle",
     metavar="RATE",
-    help="Set catch_up_rate_bytes of these topics first, as in 10MiB: a limit for each partition. It stays until"
-    " it is unset.",
+    help="Set catch_up_rate_bytes of these topics first, as in 10MiB: a limit for each partition. It stays"
+    " until it is unset.",
 )
 @click.option(
     "--wait",
     is_flag=True,
     help="Return when all is copied; fails when nothing is copied for --timeout (30 s).",
 )
-@_dry_run
+@dry_run_option
 @cluster_options
 @pass_invocation
 def reassign(
@@ -147,7 +145,7 @@ def reassignments(invocation: Invocation, /, *, topics: tuple[str, ...]) -> None
 @partition.command()
 @click.argument("names", metavar="[TOPIC:PARTITION]...", nargs=-1, shell_complete=complete_partition)
 @click.option("--all", "everything", is_flag=True, help="Every move that is under way.")
-@_dry_run
+@dry_run_option
 @cluster_options
 @pass_invocation
 def cancel(invocation: Invocation, /, *, names: tuple[str, ...], everything: bool, dry_run: bool) -> None:
@@ -175,7 +173,7 @@ def cancel(invocation: Invocation, /, *, names: tuple[str, ...], everything: boo
     if moves or invocation.is_data:
         emit(invocation, [move.fields() for move in moves], plan_table(moves))
     stopped = sum(move.error is None for move in moves)
-    note(f"{'Would stop' if dry_run else 'Stopped'} {stopped} {'move' if stopped == 1 else 'moves'}.")
+    note(f"{'Would stop' if dry_run else 'Stopped'} {counted(stopped, 'move')}.")
     if everything and dry_run:
         note_if_cut(moves)
     check_plan(moves)
@@ -189,8 +187,8 @@ def cancel(invocation: Invocation, /, *, names: tuple[str, ...], everything: boo
 @click.option(
     "--unclean", is_flag=True, help="Give partitions without a leader any live replica. LOSES RECORDS."
 )
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@_dry_run
+@yes_option
+@dry_run_option
 @cluster_options
 @pass_invocation
 def elect(

@@ -8,13 +8,18 @@ import click
 
 from streamctl.failures import CommandError, ExitCode
 from streamctl.groups import NounGroup
-from streamctl.invocation import Invocation, cluster_options, pass_invocation
+from streamctl.invocation import (
+    MAX_ID,
+    Invocation,
+    cluster_options,
+    dry_run_option,
+    pass_invocation,
+    yes_option,
+)
 from streamctl.output import confirm, emit, note
 
 if TYPE_CHECKING:
     from streamkeep_proto.v1.raft_pb2 import DescribeQuorumResponse
-
-MAX_ID = 2**31 - 1
 
 _id = click.argument("number", type=click.IntRange(1, MAX_ID), metavar="ID")
 
@@ -82,8 +87,8 @@ def add(invocation: Invocation, /, *, number: int, address: str, wait: bool) -> 
 
 @quorum.command()
 @_id
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")
+@yes_option
+@dry_run_option
 @cluster_options
 @pass_invocation
 def remove(invocation: Invocation, /, *, number: int, yes: bool, dry_run: bool) -> None:

@@ -9,16 +9,22 @@ import click
 
 from streamctl.completion import topics as complete_topic
 from streamctl.groups import NounGroup
-from streamctl.invocation import Invocation, cluster_options, named_values, pass_invocation
-from streamctl.output import Cell, Table, confirm, emit, id_text, note
-from streamctl.partitions import MAX_NUMBER
+from streamctl.invocation import (
+    MAX_ID,
+    Invocation,
+    cluster_options,
+    dry_run_option,
+    named_values,
+    pass_invocation,
+    yes_option,
+)
+from streamctl.output import Cell, Table, confirm, counted, emit, id_text, note
 
 if TYPE_CHECKING:
     from streamkeep_proto.v1.coordinator_pb2 import TopicOutcome
 
 _topic = click.argument("name", metavar="TOPIC", shell_complete=complete_topic)
 _new_topic = click.argument("name", metavar="TOPIC")
-_dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen, do nothing.")
 
 
 def _settings(
@@ -36,12 +42,12 @@ def topic() -> None:
 @_new_topic
 @click.option(
     "--partitions",
-    type=click.IntRange(1, MAX_NUMBER),
+    type=click.IntRange(1, MAX_ID),
     help="Number of partitions.  [default: the cluster's default_partitions]",
 )
 @click.option(
     "--replication-factor",
-    type=click.IntRange(1, MAX_NUMBER),
+    type=click.IntRange(1, MAX_ID),
     help="Replicas of each partition.  [default: the cluster's default_replication_factor]",
 )
 @click.option(
@@ -52,7 +58,7 @@ def topic() -> None:
     metavar="NAME=VALUE",
     help="A setting other than its default, as in retention_ms=1d; may repeat.",
 )
-@_dry_run
+@dry_run_option
 @cluster_options
 @pass_invocation
 def create(
@@ -79,10 +85,9 @@ def create(
         ),
     )
     done = "Would create" if dry_run else "Created"
-    count = "1 partition" if outcome.partitions == 1 else f"{outcome.partitions} partitions"
     note(
-        f"{done} topic '{name}': {count}, RF {outcome.replication_factor}, "
-        f"min ISR {outcome.min_insync_replicas}."
+        f"{done} topic '{name}': {counted(outcome.partitions, 'partition')}, "
+        f"RF {outcome.replication_factor}, min ISR {outcome.min_insync_replicas}."
     )
     if invocation.is_data:
         emit(invocation, _outcome_fields(outcome))
@@ -150,14 +155,14 @@ def describe(invocation: Invocation, /, *, name: str) -> None:
     help="Change it; may repeat.",
 )
 @click.option("--unset", multiple=True, metavar="NAME", help="Return it to its default; may repeat.")
-@click.option("--partitions", type=click.IntRange(1, MAX_NUMBER), help="Add partitions up to this number.")
+@click.option("--partitions", type=click.IntRange(1, MAX_ID), help="Add partitions up to this number.")
 @click.option(
     "--replication-factor",
-    type=click.IntRange(1, MAX_NUMBER),
+    type=click.IntRange(1, MAX_ID),
     help="Replicas of each partition; new ones are copied.",
 )
 @click.option("--wait", is_flag=True, help="Return when new replicas are copied.")
-@_dry_run
+@dry_run_option
 @cluster_options
 @pass_invocation
 def alter(
@@ -208,8 +213,8 @@ def alter(
 
 @topic.command()
 @_topic
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@_dry_run
+@yes_option
+@dry_run_option
 @cluster_options
 @pass_invocation
 def delete(invocation: Invocation, /, *, name: str, yes: bool, dry_run: bool) -> None:
@@ -217,8 +222,8 @@ def delete(invocation: Invocation, /, *, name: str, yes: bool, dry_run: bool) ->
     from streamctl.cluster import ask
 
     found = ask(invocation, lambda cluster: cluster.topic(name))
-    question = f"Delete topic '{name}', {len(found.partitions)} partitions with all their records?"
-    confirm(question, yes=yes or dry_run)
+    partitions = counted(len(found.partitions), "partition")
+    confirm(f"Delete topic '{name}', {partitions} with all records?", yes=yes or dry_run)
     outcome = ask(invocation, lambda cluster: cluster.admin.delete_topic(name, validate_only=dry_run))
     note(f"{'Would delete' if dry_run else 'Deleted'} topic '{name}'.")
     if invocation.is_data:

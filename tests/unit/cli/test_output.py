@@ -5,7 +5,7 @@ import json
 import pytest
 
 from streamctl.invocation import Invocation
-from streamctl.output import Table, emit, render
+from streamctl.output import Table, counted, emit, render
 
 TABLE = Table(("NAME", "SIZE", "ISR"), [("flights", 6, [1, 2]), ("t", 12_000, []), ("none", None, [3])])
 
@@ -28,3 +28,10 @@ def test_json_is_data_and_tables_are_for_people(capsys: pytest.CaptureFixture[st
     assert json.loads(capsys.readouterr().out) == {"name": "Zürich"}
     emit(Invocation(), {}, TABLE, TABLE)
     assert capsys.readouterr().out == f"{render(TABLE)}\n\n{render(TABLE)}\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 partitions"), (1, "1 partition"), (2_000, "2000 partitions")]
+)
+def test_things_are_counted_in_words(number: int, text: str) -> None:
+    assert counted(number, "partition") == text

@@ -152,7 +152,7 @@ def test_a_change_of_directories_says_what_stays_behind(admin: FakeAdmin) -> Non
     admin.outcomes = [[outcome(before=[1, 2], after=[1, 2], copies=[2])]]
     result = streamctl("partition", "reassign", "-p", "t:0=1@any,2@/b")
     assert admin.asked[0][2] == {("t", 0): [b"", b"b" * 16]}
-    assert "1 replicas change their log directory" in result.stderr
+    assert "1 replica will be out of sync while copied" in result.stderr
 
 
 def test_a_throttle_is_set_before_the_move_begins_and_said(admin: FakeAdmin) -> None:
@@ -175,7 +175,7 @@ def test_waiting_gives_up_on_a_standstill_and_says_who_is_missing(admin: FakeAdm
     admin.outcomes = [[outcome()]]
     admin.moves = [[move()]]
     result = streamctl("partition", "reassign", "-p", "t:0=1,3", "--wait", "--timeout", "0.1")
-    assert result.exit_code == ExitCode.UNAVAILABLE and "t-0 waits for brokers 3" in result.stderr
+    assert result.exit_code == ExitCode.UNAVAILABLE and "t-0 waits for broker 3" in result.stderr
 
 
 @pytest.mark.parametrize(
