@@ -23,9 +23,7 @@ from streamkeep_broker.log.retention import count_unneeded
 from streamkeep_broker.log.segment import Segment
 from streamkeep_broker.log.segments import FlushTarget, RemovedSegment, Segments
 from streamkeep_common.errors import (
-    CorruptLogError,
     InvalidBatchError,
-    OffsetOutOfRangeError,
     StorageFailedError,
 )
 from streamkeep_common.records.frame import FRAME_HEADER_BYTES, FrameHeader, stamp
@@ -110,8 +108,7 @@ class PartitionLog(ReadableLog):
         Raises OSError after what was written of it was cut off again, CorruptLogError while the log has
         defects, StorageFailedError after a failed write could not be cut off.
         """
-        if self._defects or self._refused:
-            raise self._refusal()
+        self._check_takes_appends()
         log_append_time = self.settings.timestamp_type == "append"
         timestamp_ms = now_ms if log_append_time else batch.max_timestamp_ms
         last_offset_delta = batch.last_offset_delta
@@ -151,8 +148,7 @@ class PartitionLog(ReadableLog):
         UnsupportedFeatureError as `check_pushed_frames`, and as `append`; frames that went to a segment
         before the one that could not be written stay.
         """
-        if self._defects or self._refused:
-            raise self._refusal()
+        self._check_takes_appends()
         if previous_end_offset != self.log_end_offset:
             raise InvalidBatchError(
                 f"the frames follow offset {previous_end_offset}, {self!r} ends elsewhere"
@@ -206,15 +202,11 @@ class PartitionLog(ReadableLog):
         return True
 
     def delete_records(self, before_offset: int) -> None:
-        """Move the log start forward, never back. Segments below it go with the next retention.
+        """Move the log start forward, never back, at most to the high watermark.
 
-        Raises OffsetOutOfRangeError past the high watermark.
+        Segments below it go with the next retention.
         """
-        if before_offset > self.high_watermark:
-            raise OffsetOutOfRangeError(
-                f"{self.name} has records up to offset {self.high_watermark} only, "
-                f"so none can be deleted up to {before_offset}"
-            )
+        assert before_offset <= self.high_watermark
         self._raise_log_start(before_offset)
 
     def adopt_log_start(self, offset: int) -> None:
@@ -262,8 +254,10 @@ class PartitionLog(ReadableLog):
         self._segments.size_bytes += len(header) + len(payload)
         self.log_end_offset = next_offset
 
-    def _refusal(self) -> Exception:
-        return StorageFailedError(self._refused) if self._refused else CorruptLogError(str(self._defects[0]))
+    def _check_takes_appends(self) -> None:
+        if self._refused:
+            raise StorageFailedError(self._refused)
+        self.check_sound()
 
     def _take_back(self, segment: Segment) -> None:
         """Cut what a failed write has left behind the last frame."""

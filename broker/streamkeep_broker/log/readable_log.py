@@ -19,7 +19,7 @@ from streamkeep_broker.log.producer_states import ProducerStates
 from streamkeep_broker.log.read import LogReader, LogSlice, ReadCursor
 from streamkeep_broker.log.segment import Defect, Segment
 from streamkeep_broker.log.segments import Segments
-from streamkeep_common.errors import OffsetOutOfRangeError, StorageFailedError
+from streamkeep_common.errors import CorruptLogError, OffsetOutOfRangeError, StorageFailedError
 from streamkeep_common.records.frame import unpack_header
 from streamkeep_common.seams import Disk
 from streamkeep_common.settings import TopicSettings
@@ -99,6 +99,11 @@ class ReadableLog:
         """What recovery found corrupt. While there is any, nothing can be appended."""
         return self._defects
 
+    def check_sound(self) -> None:
+        """Raise CorruptLogError while the log has defects."""
+        if self._defects:
+            raise CorruptLogError(str(self._defects[0]))
+
     @property
     def segments(self) -> Sequence[Segment]:
         """By base offset, never none. Not to be changed."""
@@ -144,7 +149,7 @@ class ReadableLog:
         names file and byte, where a frame is not what it should be; StorageFailedError if the log was deleted
         meanwhile.
         """
-        self._check_in_range(offset)
+        self.check_in_range(offset)
         if offset >= min(end_offset, self.log_end_offset):
             return LogSlice(b"", offset)
         with self._files_may_go(offset):
@@ -176,11 +181,12 @@ class ReadableLog:
         try:
             yield
         except (FileNotFoundError, FileClosedError) as error:
-            self._check_in_range(offset)
+            self.check_in_range(offset)
             gone = f"{self.name} lost a file while it was read: {error}"
             raise StorageFailedError(gone) from error
 
-    def _check_in_range(self, offset: int) -> None:
+    def check_in_range(self, offset: int) -> None:
+        """Raise OffsetOutOfRangeError unless a reader may stand there: at any record, or at the log end."""
         if not self.log_start_offset <= offset <= self.log_end_offset:
             raise OffsetOutOfRangeError(
                 f"offset {offset} of {self.name} is outside {self.log_start_offset} to {self.log_end_offset}"

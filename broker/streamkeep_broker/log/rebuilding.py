@@ -98,8 +98,7 @@ class Rebuilding:
     # --- the changes ---
 
     async def _truncate(self, home: OpenDirectory, log: PartitionLog, offset: int) -> None:
-        if log.defects:
-            raise CorruptLogError(str(log.defects[0]))
+        log.check_sound()
         if offset < log.log_start_offset:  # retention may have moved it meanwhile
             raise OffsetOutOfRangeError(f"{log!r} cannot be cut below its beginning, at {offset}")
         if offset >= log.log_end_offset:

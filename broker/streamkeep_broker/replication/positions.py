@@ -16,10 +16,7 @@ def check_position(log: PartitionLog, offset: int, last_read_epoch: int, *, lead
     """
     if last_read_epoch and offset >= log.log_start_offset:
         _check_last_read(log, offset, last_read_epoch, leader_epoch)
-    if not log.log_start_offset <= offset <= log.log_end_offset:
-        raise OffsetOutOfRangeError(
-            f"offset {offset} of {log.name} is outside {log.log_start_offset} to {log.log_end_offset}"
-        )
+    log.check_in_range(offset)
 
 
 def _check_last_read(log: PartitionLog, offset: int, last_read_epoch: int, leader_epoch: int) -> None:

@@ -28,7 +28,6 @@ from streamkeep_broker.replication.following.stream import FollowerStream
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_common.errors import (
     CorruptBatchError,
-    CorruptLogError,
     FencedLeaderEpochError,
     NotLeaderError,
     StaleBrokerEpochError,
@@ -145,8 +144,7 @@ class FollowedReplica:
         log = self._log
         try:
             self._logs.directory_of(log).check_readable()
-            if log.defects:
-                raise CorruptLogError(str(log.defects[0]))
+            log.check_sound()
         except StreamkeepError as error:
             self._fail(error)
             return None
