@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from tests.sim.batch import WORLDS, Outcome, collect_seldom, run
+from tests.sim.batch import WORLDS, Outcome, collect_between_seeds, run
 from tests.sim.report import missing, table
 from tests.sim.seed_run import SeedFailedError
 
@@ -27,7 +27,7 @@ def run_all(world: str, seeds: Sequence[int], processes: int) -> list[Outcome]:
     """All of them, with a line that shows how far it is; failures as they come."""
     began = time.monotonic()  # noqa: TID251 - how long people wait
     outcomes: list[Outcome] = []
-    with multiprocessing.get_context("spawn").Pool(processes, initializer=collect_seldom) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes, initializer=collect_between_seeds) as pool:
         for outcome in pool.imap_unordered(partial(run, world), seeds):
             outcomes.append(outcome)
             if outcome.failure:
