@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from streamctl.commands.broker_data import COMMANDS as BROKER_COMMANDS
+from streamctl.commands import broker_drain, broker_show
 from streamctl.commands.coordinator_data import log, recover
 from streamctl.groups import NounGroup
 from streamkeep_common.settings import BROKER_SETTINGS, COORDINATOR_SETTINGS, Setting, SettingsTable
@@ -65,5 +65,5 @@ coordinator.add_command(log)
 coordinator.add_command(recover)
 coordinator.add_command(_run_command("streamkeep_coordinator", COORDINATOR_SETTINGS))
 broker.add_command(_run_command("streamkeep_broker", BROKER_SETTINGS))
-for _command in BROKER_COMMANDS:
+for _command in (*broker_show.COMMANDS, *broker_drain.COMMANDS):
     broker.add_command(_command)
