@@ -126,7 +126,8 @@ class Partition:
         fenced, and in which registration it is.
         """
         assert image.leader_epoch >= self.leader_epoch, "leader epochs never go back"
-        self._hint = hint
+        if self._hint is None or image.leader_epoch >= self._hint.leader_epoch:  # else see `step_down`
+            self._hint = hint
         self._elected = None
         is_new_epoch = image.leader_epoch != self.leader_epoch
         if is_new_epoch:

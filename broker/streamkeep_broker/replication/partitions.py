@@ -14,6 +14,7 @@ from typing import Protocol
 from streamkeep_broker.log.directory import LogDirectory
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_broker.log.readable_log import Key
 from streamkeep_broker.replication.hints import leader_hint, why_absent
 from streamkeep_broker.replication.hosting import Hosting
 from streamkeep_broker.replication.near_replicas import near_replica
@@ -32,8 +33,6 @@ from streamkeep_common.image import ClusterImage, ImageDelta, PartitionImage, To
 from streamkeep_common.seams import Clock
 from streamkeep_common.settings import TopicSettings
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
-
-Key = tuple[bytes, int]
 
 _logger = logging.getLogger(__name__)
 
@@ -108,7 +107,7 @@ class Partitions:
 
     def near_replica(self, partition: Partition, rack: str) -> LeaderHint | None:
         """Where a reader in `rack` should read instead of from this leader; None = here."""
-        image = self._image.partition(partition.log.topic_id, partition.log.partition)
+        image = self._image.partition(*partition.log.key)
         return None if image is None else near_replica(self._image, image, rack)
 
     def images(self) -> Iterator[tuple[Partition, PartitionImage]]:
@@ -145,7 +144,7 @@ class Partitions:
         """Act on committed entries: what they take from this broker is deleted."""
         self._take(delta)
         for image, error in self._taken_away(delta):
-            if self._retire(image, error):
+            if self._retire(image, error) and self._logs.get(*_key(image)) is not None:
                 _logger.info("deleting %s-%d: %s", _topic_of(delta, image), image.partition, error.message)
                 self._logs.delete(*_key(image))
 
@@ -234,7 +233,7 @@ class Partitions:
             self._following.leave(partition, None)
             partition.end_readers(self._not_here(image))
             self._renewals.begin(partition.log)
-        elif image.leader == self._broker_id or hint is None:
+        elif image.leader == self._broker_id or hint is None or self._reports.is_to_be_dropped(partition):
             self._following.leave(partition, hint)
         else:
             self._following.follow(partition, image.leader, hint.address)
@@ -262,12 +261,12 @@ class Partitions:
                 yield image, self._not_here(image)
 
     def _retire(self, image: PartitionImage, error: StreamkeepError) -> bool:
-        """Host the partition no more; all that wait for it get `error`. False if it was not here."""
+        """Host the partition no more; all that wait for it get `error`. False if it was not to be here."""
         key = _key(image)
-        self._failed.pop(key, None)
+        failed = self._failed.pop(key, None)
         partition = self._partitions.pop(key, None)
         if partition is None:
-            return False
+            return failed is not None
         self._following.leave(partition, leader_hint(self._image, image))
         self._reports.forget(partition)
         self._renewals.forget(key)
@@ -277,7 +276,7 @@ class Partitions:
 
     def _remove_strays(self) -> None:
         for log in list(self._logs):
-            image = self._image.partition(log.topic_id, log.partition)
+            image = self._image.partition(*log.key)
             if image is None:
                 self._remove_stray(log, "the cluster has no such partition")
             elif self._broker_id not in image.replicas and image.leader:
@@ -292,13 +291,13 @@ class Partitions:
             why,
             self._image.index,
         )
-        self._logs.delete(log.topic_id, log.partition)
+        self._logs.delete(*log.key)
 
     # --- damaged replicas ---
 
     def may_copy_anew(self, partition: Partition) -> None:
         """The coordinator says that others have the data of this damaged replica."""
-        key = (partition.log.topic_id, partition.log.partition)
+        key = partition.log.key
         self._renewals.allow(key)
         self._host_again(key)
 

@@ -53,8 +53,9 @@ class Renewals:
         self._under_way: dict[Key, asyncio.Task[None]] = {}
 
     def allow(self, key: Key) -> None:
-        """Others have the data of this damaged replica."""
-        self._allowed[key] = None
+        """Others have the data of this damaged replica. It may be said again while that is put aside."""
+        if key not in self._under_way:
+            self._allowed[key] = None
 
     def forget(self, key: Key) -> None:
         """The replica is not here any more."""

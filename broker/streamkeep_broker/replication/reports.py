@@ -96,6 +96,12 @@ class ReplicaReports:
         """A damaged replica has not been reported yet, in no session and at no partition epoch."""
         return any(each.damaged and each.heard_in == (0, 0) for each in self._subjects.values())
 
+    def is_to_be_dropped(self, partition: Partition) -> bool:
+        """It is damaged, and nobody counts on it. Until it has begun anew it must not follow: by its log end
+        it could come into sync while its log is about to be emptied."""
+        subject = self._subjects.get(partition)
+        return subject is not None and subject.tells_damage and not subject.is_counted_on
+
     # --- what there is to tell ---
 
     def session_opened(self) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import patch
 
 from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_broker.replication.hosting import Hosting
 from streamkeep_common.errors import StorageFailedError, UnavailableError
 from streamkeep_common.image import PartitionImage, apply
 from streamkeep_common.methods import HASH_REPLICAS
@@ -107,7 +109,7 @@ async def test_whoever_compares_replicas_finds_damaged_records_and_has_them_copi
 async def test_a_damaged_replica_that_is_back_in_sync_before_its_report_is_answered_is_copied_anew(
     cluster: Cluster,
 ) -> None:
-    """By its end it is equal to its leader's: only its own word keeps it from being counted on."""
+    """However that came: its damage does not show at its end, so only its own word tells of it."""
     await cluster.start()
     await three_batches(cluster)
     node = cluster.leader
@@ -115,8 +117,47 @@ async def test_a_damaged_replica_that_is_back_in_sync_before_its_report_is_answe
     cluster.coordinator.answers_reports.clear()
     node.partition.on_damaged(node.partition)
     await cluster.until(lambda: cluster.image.leader != node.id)
-    await cluster.in_sync()
+    cluster.coordinator.stand(cluster.image, isr=BROKERS)
+    await cluster.until(lambda: node.partition.partition_epoch == cluster.image.partition_epoch)
     cluster.coordinator.answers_reports.set()
+    await cluster.until(lambda: bool(put_aside(node, ".damaged")))
+    await whole(cluster, node)
+
+
+@replicated
+async def test_a_damaged_replica_that_nobody_counts_on_follows_nobody_before_it_has_begun_anew(
+    cluster: Cluster,
+) -> None:
+    """By its end it would come into sync at once, and its log may be emptied just then."""
+    await cluster.start()
+    await three_batches(cluster)
+    node = cluster.leader
+    node.disk.flip_bit(segment(node), PAYLOAD_BYTE, 3)
+    cluster.coordinator.answers_reports.clear()
+    node.partition.on_damaged(node.partition)
+    await cluster.until(lambda: node.partition.leader not in (0, node.id))
+    await cluster.client.clock.sleep(1)
+    assert node.id not in cluster.image.isr
+    assert not cluster.coordinator.proposals
+    cluster.coordinator.answers_reports.set()
+    await cluster.until(lambda: bool(put_aside(node, ".damaged")))
+    await whole(cluster, node)
+
+
+@replicated
+async def test_a_damaged_replica_begins_anew_whichever_coordinator_answers(cluster: Cluster) -> None:
+    """It waits for an answer: one that is lost with its coordinator is asked for again."""
+    await cluster.start()
+    await three_batches(cluster)
+    node = cluster.leader
+    node.disk.flip_bit(segment(node), PAYLOAD_BYTE, 3)
+    cluster.coordinator.answers_reports.clear()
+    node.partition.on_damaged(node.partition)
+    await cluster.until(lambda: node.partition.leader not in (0, node.id))
+    await cluster.coordinator.stop()
+    cluster.coordinator.answers_reports.set()
+    await cluster.client.clock.sleep(1)
+    await cluster.coordinator.start(COORDINATOR)
     await cluster.until(lambda: bool(put_aside(node, ".damaged")))
     await whole(cluster, node)
 
@@ -373,6 +414,22 @@ async def test_a_replica_that_moved_away_while_its_broker_was_down_is_deleted_wh
     cluster.coordinator.stand(cluster.image, **without(cluster.image, node.id))
     await node.start()
     await cluster.until(lambda: node.logs() == put_aside(node, ".deleted") != [])
+
+
+@replicated
+async def test_a_replica_that_could_not_be_hosted_is_deleted_with_its_topic_all_the_same(
+    cluster: Cluster,
+) -> None:
+    await cluster.start()
+    await cluster.produce(b"a")
+    node = cluster.followers[0]
+    node.kill()
+    with patch.object(Hosting, "open", side_effect=StorageFailedError("too many open files")):
+        await node.start()
+        await cluster.until(lambda: node.broker.partitions.failed == 1)
+        cluster.coordinator.remove_topic(TOPIC)
+        await cluster.until(lambda: node.logs() == put_aside(node, ".deleted") != [], within_s=5)
+    assert node.broker.partitions.failed == 0
 
 
 TWO_DIRECTORIES = {"data_dirs": "/data,/more"}

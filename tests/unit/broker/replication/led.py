@@ -195,8 +195,9 @@ class Led:
         epochs: Mapping[int, int] | None = None,
         fenced: Sequence[int] = (),
         full: Sequence[int] = (),
+        hint: LeaderHint | None = NOBODY,
     ) -> None:
-        self.partition.apply(new, NOBODY, brokers=brokers(epochs=epochs, fenced=fenced, full=full))
+        self.partition.apply(new, hint, brokers=brokers(epochs=epochs, fenced=fenced, full=full))
 
     def append(self, count: int = 1, *, leader_epoch: int = 0) -> Pending:
         """One batch of so many records."""

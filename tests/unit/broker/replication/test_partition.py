@@ -129,6 +129,28 @@ def test_after_stepping_down_only_a_newer_epoch_makes_it_lead() -> None:
     assert world.partition.leads
 
 
+def test_who_has_stepped_down_names_the_newer_leader_whatever_older_image_comes() -> None:
+    world = Led()
+    older = LeaderHint(broker_id=1, address="a:1", leader_epoch=1)
+    world.apply(image(), hint=older)
+    newer = LeaderHint(broker_id=2, address="b:1", leader_epoch=2)
+    world.partition.step_down(newer)
+    world.apply(image(isr=(1, 2), partition_epoch=2), hint=older)
+    assert told_leader(world) == newer
+    newest = LeaderHint(broker_id=3, address="c:1", leader_epoch=3)
+    world.apply(image(leader=3, leader_epoch=3, partition_epoch=3), hint=newest)
+    assert told_leader(world) == newest
+    world.apply(image(leader=0, leader_epoch=4, partition_epoch=4), hint=None)
+    assert told_leader(world) is None
+
+
+def told_leader(world: Led) -> LeaderHint | None:
+    """Whom a client is sent to."""
+    error = world.append().error
+    assert isinstance(error, NotLeaderError)
+    return error.leader
+
+
 def test_nobody_steps_down_for_an_older_epoch_or_the_own_one() -> None:
     world = Led()
     world.apply(image(leader_epoch=4))
