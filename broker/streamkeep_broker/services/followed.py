@@ -15,7 +15,6 @@ from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_broker.replication.start_check import BeginIfFrame, Restart, check_start
 from streamkeep_common.errors import (
     InvalidRequestError,
-    StorageFailedError,
     StreamkeepError,
     UnavailableError,
     to_proto,
@@ -158,8 +157,5 @@ async def _first_frame_at(log: PartitionLog, offset: int) -> int:
     """Where the frame begins that has `offset`: a log may start within one, a follower's may not."""
     if offset in {log.log_end_offset, log.segments[0].base_offset}:
         return offset
-    try:
-        slice_ = await log.read(offset, max_bytes=1, end_offset=log.log_end_offset)
-    except OSError as error:
-        raise StorageFailedError(f"cannot read {log.name}: {error}") from error
+    slice_ = await log.read(offset, max_bytes=1, end_offset=log.log_end_offset)
     return unpack_header(slice_.data).base_offset if slice_.data else offset

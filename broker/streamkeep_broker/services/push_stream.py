@@ -23,11 +23,12 @@ from streamkeep_broker.services.followed import (
     place_to_read,
 )
 from streamkeep_broker.services.limits import HEARTBEAT_S
-from streamkeep_broker.services.push_session import PushSession, PushSubscription
+from streamkeep_broker.services.push_session import MAX_FOLLOWED, PushSession, PushSubscription
 from streamkeep_broker.services.read_failures import read_failure
 from streamkeep_broker.services.slice_response import ResponseBuilder
 from streamkeep_broker.streams import Bell, run_halves
 from streamkeep_common.errors import (
+    CorruptLogError,
     InvalidRequestError,
     NotLeaderError,
     StreamkeepError,
@@ -93,6 +94,7 @@ class PushStream:
         self._session: PushSession[FollowedPartition] = PushSession(window_bytes)
         self._endings: dict[int, FollowEnd] = {}
         self._to_write = Bell()
+        self._endings_sent = Bell()
         self._news_timer: asyncio.TimerHandle | None = None
         self._news_is_due = False
         self._reading = True
@@ -157,6 +159,8 @@ class PushStream:
             while request is not None:
                 self._heard_at = self._clock.monotonic()
                 await self._take(request)
+                while len(self._endings) >= MAX_FOLLOWED:
+                    await self._endings_sent.wait()
                 request = await self._stream.receive()
         finally:
             self._reading = False
@@ -166,6 +170,7 @@ class PushStream:
         try:
             for start in request.start:
                 await self._start(start)
+                self._heard_at = self._clock.monotonic()  # how long that took says nothing of the follower
             for ack in request.acks:
                 self._acknowledge(ack)
         except InvalidRequestError as error:
@@ -187,11 +192,17 @@ class PushStream:
 
     async def _try_start(self, start: FollowStart) -> FollowEnd | None:
         partition, leadership = find_leadership(self._partitions, start, self._hello)
-        end = await judge(partition.log, start, catch_up=self._hello.catch_up)
+        changed_hands = NotLeaderError(f"{partition.name} changed hands while its follower was looked at")
+        try:
+            end = await judge(partition.log, start, catch_up=self._hello.catch_up)
+        except (CorruptLogError, OSError) as error:
+            if partition.leadership is not leadership:  # who leads no more may have its log cut
+                raise changed_hands from error
+            raise read_failure(partition, error) from error
         if end is not None:
             return end
         if find_leadership(self._partitions, start, self._hello) != (partition, leadership):
-            raise NotLeaderError(f"{partition.name} changed hands while its follower was looked at")
+            raise changed_hands
         followed = FollowedPartition(
             self, start.subscription, self._hello, partition=partition, leadership=leadership
         )
@@ -247,6 +258,7 @@ class PushStream:
 
     async def _send(self, response: ResponseBuilder) -> None:
         await self._stream.send(response.finish())
+        self._endings_sent.ring()
         self._sent_at = self._clock.monotonic()
         if self._hello.catch_up:
             await self._clock.sleep(CATCH_UP_PAUSE_S)

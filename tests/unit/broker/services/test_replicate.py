@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
-from streamkeep_common.errors import NotLeaderError, ShuttingDownError, to_proto
+from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_broker.log.read import LogSlice
+from streamkeep_broker.services import push_stream
+from streamkeep_common.errors import CorruptLogError, NotLeaderError, ShuttingDownError, to_proto
 from streamkeep_common.limits import MIB
 from streamkeep_common.seams import RpcError, Status
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.broker_pb2 import Closing
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
-from streamkeep_proto.v1.replication_pb2 import ReplicateRequest
-from tests.unit.broker.log_manager.host import read_all
+from streamkeep_proto.v1.replication_pb2 import FollowStart, ReplicateRequest
+from tests.unit.broker.log_manager.host import TOPIC_ID, read_all
 from tests.unit.broker.replication.led import image
-from tests.unit.broker.services.pushing import THREE, TWO, Pushing, simulated
+from tests.unit.broker.services.pushing import THREE, TWO, FollowerClient, Pushing, simulated
 
 
 @simulated
@@ -463,6 +468,118 @@ async def test_a_corrupt_partition_ends_its_subscription_only_and_is_reported(wo
     assert (await follower.until_end()).error.code == errors_pb2.CORRUPT_LOG
     await follower.until_offset(1, 2)
     assert damaged == [world.partition]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code"), [("bit", errors_pb2.CORRUPT_LOG), ("EIO", errors_pb2.STORAGE_FAILED)]
+)
+def test_damage_where_the_log_starts_is_reported_when_somebody_is_to_begin_there(
+    trouble: str, code: int
+) -> None:
+    @simulated
+    async def scenario(world: Pushing) -> None:
+        await world.start()
+        damaged: list[object] = []
+        world.partition.on_damaged = damaged.append
+        world.append(b"a", b"b")
+        world.append(b"c")
+        log = world.partition.log
+        await world.until(lambda: log.flushed_end_offset == 3)
+        log.advance_high_watermark(3)
+        world.partition.delete_records(1)
+        path = log.path / f"{0:020d}.log"
+        if trouble == "bit":
+            world.host.disk.flip_bit(path, 20, 3)
+        else:
+            world.host.disk.cached = False
+            world.host.disk.fail("read", under=path)
+        follower = await world.follower()
+        await follower.start()
+        assert (await follower.until_end()).error.code == code
+        assert damaged == [world.partition]
+
+    scenario()
+
+
+@simulated
+async def test_what_cannot_be_read_of_a_log_that_is_led_no_more_is_not_taken_for_damage(
+    world: Pushing,
+) -> None:
+    await world.start()
+    damaged: list[object] = []
+    world.partition.on_damaged = damaged.append
+    world.append(b"a", b"b")
+
+    async def hand_over(*_: object, **__: object) -> LogSlice:
+        world.apply(image(leader=3, leader_epoch=2, partition_epoch=2))
+        raise CorruptLogError("it is cut just now")
+
+    follower = await world.follower()
+    with patch.object(PartitionLog, "read", hand_over):
+        await follower.start(at=1)
+        assert (await follower.until_end()).error.code == errors_pb2.NOT_LEADER
+    assert damaged == []
+
+
+@simulated
+async def test_what_the_leader_itself_is_slow_to_look_at_is_not_the_followers_silence(world: Pushing) -> None:
+    await world.start(partitions=6)
+    starts = []
+    for number in world.hosted.by_number:
+        world.append(b"a", b"b", partition=number)
+        starts.append(
+            FollowStart(
+                subscription=number + 1,
+                topic_id=TOPIC_ID,
+                partition=number,
+                leader_epoch=1,
+                log_end_offset=1,
+                flushed_end_offset=1,
+            )
+        )
+    follower = await world.follower()
+    beating = asyncio.ensure_future(follower.keep_beating(world.machine.clock.sleep))
+    read = PartitionLog.read
+
+    async def read_slowly(*where: Any, **what: Any) -> LogSlice:
+        await world.machine.clock.sleep(0.3)
+        return await read(*where, **what)
+
+    with patch.object(PartitionLog, "read", read_slowly):
+        await follower.send(ReplicateRequest(start=starts))
+        assert (await follower.until_end(6)).restart_offset == 0
+    beating.cancel()
+
+
+def test_a_follower_that_asks_and_reads_no_answer_is_asked_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each refused start is an answer that waits for its turn."""
+    monkeypatch.setattr(push_stream, "MAX_FOLLOWED", 20)
+    monkeypatch.setattr(push_stream, "ENDINGS_PER_RESPONSE", 5)
+
+    @simulated
+    async def scenario(world: Pushing) -> None:
+        await world.start()
+        follower = await world.follower()
+        most = 0
+        asking = asyncio.ensure_future(ask(follower))
+        while not asking.done():
+            await world.machine.clock.sleep(0.001)
+            for stream in world.service._streams:
+                most = max(most, len(stream._endings))  # type: ignore[attr-defined]
+            if most >= 20:
+                break
+        await world.machine.clock.sleep(0.1)
+        assert most <= 21
+        await follower.until_end(2000)
+        await asking
+
+    async def ask(follower: FollowerClient) -> None:
+        for number in range(2000):
+            await follower.start(number + 1, topic_id=b"?" * 16)
+
+    scenario()
 
 
 @simulated
