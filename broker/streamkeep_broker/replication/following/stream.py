@@ -99,6 +99,8 @@ class FollowerStream:
         self._last_subscription = 0
         self._to_write = Bell()
         self._over = Bell()
+        self._is_ending = False
+        """This side has said all that it had to say: the other one may end the stream."""
         self._stopping = False
         self._said = ""
         self._task: asyncio.Task[None] | None = None
@@ -162,6 +164,7 @@ class FollowerStream:
 
     async def _converse(self, hello: FollowerHello) -> str:
         """One stream, to its end; returns why it ended."""
+        self._over, self._is_ending = Bell(), False
         address = self.address
         channel = self._network.dial(address)
         silence = Silence(self._clock)
@@ -204,7 +207,7 @@ class FollowerStream:
             if response.HasField("closing"):
                 raise from_proto(response.closing.error)
         self._over.ring()
-        if not self._stopping:
+        if not self._is_ending:
             raise RpcError(Status.UNAVAILABLE, "the leader's broker ended it")
 
     def _check_epoch(self, hello: FollowerHello) -> None:
@@ -227,6 +230,7 @@ class FollowerStream:
             elif self._clock.monotonic() - used_at >= IDLE_S:
                 break
             await self._to_write.wait(HEARTBEAT_S)
+        self._is_ending = True
         await stream.send(self._take_request())
         await stream.half_close()
         await self._over.wait(GOODBYE_S)

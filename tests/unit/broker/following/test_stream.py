@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
+
+import pytest
 
 from streamkeep_broker.replication.following.state import Lane
 from streamkeep_broker.replication.following.stream import FollowerStream
@@ -62,6 +65,10 @@ class Leader:
         self.requests: list[ReplicateRequest] = []
         self.hellos = 0
         self.is_mute = False
+        self.is_tired = False
+        """It ends its next stream in good order as soon as it is asked something on it."""
+        self.takes_s = 0.0
+        """How long it has to do with each request."""
         self.refusal: RpcError | None = None
         self._streams: list[ServerStream[ReplicateRequest, ReplicateResponse]] = []
 
@@ -80,6 +87,9 @@ class Leader:
             while (request := await stream.receive()) is not None:
                 self.requests.append(request)
                 self.hellos += request.HasField("hello")
+                if self.is_tired:
+                    return
+                await asyncio.sleep(self.takes_s)
         finally:
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
@@ -298,3 +308,37 @@ async def test_who_stands_still_itself_goes_on_afterwards(scene: Scene) -> None:
     scene.follower.process.resume()
     await scene.leader.say(ReplicateResponse(pushes=[ReplicaPush(subscription=1)]))
     await scene.until(lambda: bool(partition.pushes) or len(partition.subscriptions) == 2, within_s=0.5)
+
+
+@scene
+async def test_what_was_to_be_said_is_said_on_a_stream_that_followed_on_one_that_its_leader_ended(
+    scene: Scene,
+) -> None:
+    scene.leader.is_tired = True
+    partition = Partition(scene.stream)
+    scene.call(partition.join)
+    await scene.until(lambda: scene.leader.hellos == 1)
+    scene.leader.is_tired, scene.leader.takes_s = False, 0.1
+    await scene.until(lambda: scene.leader.streams == 1 and bool(partition.subscriptions))
+    scene.call(scene.stream.moved, partition)
+    await scene.until(lambda: any(request.acks for request in scene.leader.requests))
+    scene.call(scene.stream.moved, partition)
+    await scene.follower.spawn(scene.stream.stop())
+    assert len([request for request in scene.leader.said if request.acks]) == 2
+
+
+def test_a_stream_that_was_not_needed_any_more_was_not_ended_by_the_leader(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    @scene
+    async def play(scene: Scene) -> None:
+        partition = await scene.followed()
+        scene.call(scene.stream.leave, partition, partition.subscriptions[0], None)
+        await scene.until(lambda: scene.leader.streams == 0, within_s=15.0)
+        await scene.sleep(1.0)
+
+    play()
+    (said,) = [each for each in caplog.messages if "stream to" in each]
+    assert "it was not needed any more" in said
