@@ -109,8 +109,9 @@ class IsrProposer:
             await self._bell.wait(max(0.0, self._look_at - self._clock.monotonic()))
             if self._clock.monotonic() >= self._look_at:
                 await self._look()
-            while self._due and self._coordinator.is_open:
+            if self._due and self._coordinator.is_open:
                 await self._propose()
+                self._bell.ring()
 
     async def _look(self) -> None:
         self._look_at = self._clock.monotonic() + LOOK_S

@@ -4,12 +4,15 @@ what became of them."""
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from streamkeep_broker.replication.coordinator import MAX_PARTITIONS_PER_CALL
 from streamkeep_common.errors import NotActiveError
 from streamkeep_proto.v1.coordinator_pb2 import AlterPartitionsRequest
-from tests.unit.broker.cluster import COORDINATOR, Cluster, replicated
+from tests.unit.broker.clients import make_batch
+from tests.unit.broker.cluster import COORDINATOR, TOPIC, Cluster, replicated
+from tests.unit.broker.replication.led import Pending
 
 PARTITIONS = 30
 
@@ -107,4 +110,25 @@ async def test_what_a_coordinator_that_stepped_down_refused_is_proposed_to_the_n
     cluster.coordinator.refuses = None
     await cluster.client.clock.sleep(1)
     await cluster.coordinator.start(COORDINATOR)
+    await cluster.in_sync()
+
+
+@replicated
+async def test_while_no_coordinator_answers_it_is_still_looked_at_who_is_caught_up(cluster: Cluster) -> None:
+    """Else whoever has all of a partition that is seldom written would seem to lag at its next record."""
+    await cluster.start(partitions=4)
+    node = cluster.leader
+    calls = Calls(cluster)
+    calls.stuck = True
+    seldom_written = node.broker.partitions.find(TOPIC, 3)
+    assert seldom_written.leadership is not None
+    cluster.coordinator.stand(cluster.image, isr=(1, 2))
+    await cluster.client.clock.sleep(8)
+    assert len(calls.sizes) > 2
+    batch = make_batch([b"a"])
+    node.machine.process.call(
+        partial(seldom_written.append, batch, batch.records, leader_epoch=0, pending=Pending())
+    )
+    assert seldom_written.leadership.wanted_isr(node.machine.clock.monotonic()) is None
+    calls.stuck = False
     await cluster.in_sync()
