@@ -121,7 +121,8 @@ class Leadership:
         except StreamkeepError as error:
             pending.refuse(error)
         if self._failure is not None and needed_end > self._log.high_watermark:
-            pending.error, needed_end = self._failure, 0
+            pending.refuse(self._failure)
+            needed_end = 0
         self.wait(pending, needed_end)
 
     def wait(self, pending: PendingAppend, needed_end: int) -> None:

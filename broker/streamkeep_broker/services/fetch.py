@@ -33,6 +33,8 @@ from streamkeep_proto.v1.broker_pb2 import (
 
 FetchServerStream = ServerStream[FetchRequest, FetchResponse]
 
+_UNCONFIRMED = FetchResponse(leadership_unconfirmed=True).SerializeToString()
+
 
 class Observer(Protocol):
     """What the fetch service counts."""
@@ -210,7 +212,7 @@ class FetchStream:
             await self._stream.send(FetchResponse(closing=self._service.closing))
 
     async def _send(self, response: ResponseBuilder) -> None:
-        await self._stream.send(response.finish(leadership_unconfirmed=self._service.unconfirmed()))
+        await self._stream.send(response.finish(_UNCONFIRMED if self._service.unconfirmed() else b""))
         self._endings_sent.ring()
 
     def _add_endings(self, response: ResponseBuilder) -> None:

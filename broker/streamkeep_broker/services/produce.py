@@ -179,7 +179,7 @@ class ProduceStream:
                 raise InvalidRequestError("a produce request names a partition without a batch")
             partition = self._service.partitions.find(pending.topic_id, pending.partition)
         except StreamkeepError as error:
-            pending.error = error
+            pending.refuse(error)
             pending.done()
         else:
             partition.append(batch, payload, leader_epoch=item.leader_epoch, pending=pending)

@@ -7,7 +7,7 @@ So an item here is its small fields as protobuf writes them, then field 15 with 
 
 from __future__ import annotations
 
-from streamkeep_proto.v1.broker_pb2 import FetchedPartition, FetchResponse
+from streamkeep_proto.v1.broker_pb2 import FetchedPartition
 from streamkeep_proto.v1.replication_pb2 import ReplicaPush
 
 # One message carries about this much; the batch that crosses it is sent whole. Larger gains nothing.
@@ -15,7 +15,6 @@ RESPONSE_BYTES = 1024 * 1024
 
 _ITEMS_TAG = b"\x0a"  # field 1, length-delimited: FetchResponse.partitions, ReplicateResponse.pushes
 _SLICE_TAG = b"\x7a"  # field 15, length-delimited: FetchedPartition.data, ReplicaPush.frames
-_UNCONFIRMED = FetchResponse(leadership_unconfirmed=True).SerializeToString()
 
 
 class ResponseBuilder:
@@ -39,15 +38,13 @@ class ResponseBuilder:
         self._pieces += (_ITEMS_TAG, _varint(size), header, data)
         self.size_bytes += size
 
-    def finish(self, *, leadership_unconfirmed: bool = False) -> bytes:
+    def finish(self, tail: bytes = b"") -> bytes:
         """The serialized response; with nothing added, a heartbeat. Nothing is kept of it here.
 
-        `leadership_unconfirmed` is for a FetchResponse.
+        `tail` is other fields of it, serialized.
         """
         pieces, self._pieces = self._pieces, []
-        if leadership_unconfirmed:
-            pieces.append(_UNCONFIRMED)
-        return b"".join(pieces)
+        return b"".join((*pieces, tail))
 
 
 def _varint(value: int) -> bytes:

@@ -12,6 +12,8 @@ import pytest
 
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.services.limits import RESULT_BYTES, UNREAD_ANSWERS_S
+from streamkeep_broker.services.produce import PendingResult, ProduceStream
+from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.limits import MIB
 from streamkeep_common.records import Codec
 from streamkeep_common.records.frame import produced_values, records_crc
@@ -185,6 +187,24 @@ async def test_a_refused_batch_is_not_kept_as_it_was_opened_while_it_waits_for_i
         assert tracemalloc.get_traced_memory()[0] < MIB
     finally:
         tracemalloc.stop()
+
+
+@simulated
+async def test_a_batch_without_a_partition_is_not_kept_by_its_refusal(world: World) -> None:
+    """The frames that an error came through hold the request."""
+    await world.start()
+    refusals: list[StreamkeepError | None] = []
+    answer = ProduceStream.answer
+
+    def note(stream: ProduceStream, pending: PendingResult) -> None:
+        refusals.append(pending.error)
+        answer(stream, pending)
+
+    with mock.patch.object(ProduceStream, "answer", note):
+        await world.producer().produce(item(b"?" * 16, make_batch([b"a"])))
+    (refusal,) = refusals
+    assert refusal is not None
+    assert refusal.__traceback__ is None
 
 
 @simulated

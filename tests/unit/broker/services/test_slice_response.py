@@ -21,7 +21,7 @@ def test_a_slice_arrives_as_the_log_segment_it_is(size: int) -> None:
     response.add(header(), segment.SerializeToString())
     expected = header()
     expected.data.CopyFrom(segment)
-    parsed = FetchResponse.FromString(response.finish(leadership_unconfirmed=False))
+    parsed = FetchResponse.FromString(response.finish())
     assert parsed == FetchResponse(partitions=[expected])
 
 
@@ -29,19 +29,20 @@ def test_many_partitions_and_the_warning_share_a_response() -> None:
     response = ResponseBuilder()
     for number in range(300):
         response.add(header(number))
-    parsed = FetchResponse.FromString(response.finish(leadership_unconfirmed=True))
+    tail = FetchResponse(leadership_unconfirmed=True).SerializeToString()
+    parsed = FetchResponse.FromString(response.finish(tail))
     assert [p.subscription for p in parsed.partitions] == list(range(300))
     assert parsed.leadership_unconfirmed
 
 
 def test_nothing_is_a_heartbeat() -> None:
-    assert FetchResponse.FromString(ResponseBuilder().finish(leadership_unconfirmed=False)) == FetchResponse()
+    assert FetchResponse.FromString(ResponseBuilder().finish()) == FetchResponse()
 
 
 def test_news_without_data_has_no_segment() -> None:
     response = ResponseBuilder()
     response.add(header())
-    parsed = FetchResponse.FromString(response.finish(leadership_unconfirmed=False))
+    parsed = FetchResponse.FromString(response.finish())
     assert not parsed.partitions[0].HasField("data")
 
 
