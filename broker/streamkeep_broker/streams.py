@@ -1,4 +1,4 @@
-"""Tasks: the two halves of a long stream, the bell that wakes one, and those that go on for ever."""
+"""Tasks: the two halves of a long stream, the bell that wakes one, and those whose failure somebody hears of."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def _wake(waiter: asyncio.Future[None]) -> None:
         waiter.set_result(None)
 
 
-def run_for_ever(
+def run_watched(
     work: Coroutine[Any, Any, None], on_failure: Callable[[Exception], None]
 ) -> asyncio.Task[None]:
-    """A task that goes on until it is cancelled; `on_failure` hears of what ends it otherwise."""
+    """A task of its own; `on_failure` hears of an error that ends it."""
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and isinstance(error := task.exception(), Exception):

@@ -16,7 +16,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from streamkeep_broker.metadata.coordinators import RECONNECT, OpenSession, Registrar, SessionStream
-from streamkeep_broker.streams import Bell, cancel, run_for_ever, run_halves
+from streamkeep_broker.streams import Bell, cancel, run_halves, run_watched
 from streamkeep_common.coordinators import CoordinatorAddresses
 from streamkeep_common.errors import (
     BrokerIdInUseError,
@@ -121,7 +121,7 @@ class Session:
     def start(self) -> None:
         """Begin to register, and go on for ever."""
         self._first_tried_at = self._clock.monotonic()
-        self._task = run_for_ever(self._keep_open(), self._on_failure)
+        self._task = run_watched(self._keep_open(), self._on_failure)
 
     async def ask_to_leave(self) -> None:
         """Ask that leaders be moved away, and of whichever coordinator becomes active; returns when one says

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable
 
 from streamkeep_broker.metadata.coordinators import RECONNECT
-from streamkeep_broker.streams import cancel, run_for_ever
+from streamkeep_broker.streams import cancel, run_watched
 from streamkeep_common.errors import (
     ClusterMismatchError,
     StreamkeepError,
@@ -79,7 +79,7 @@ class MetadataWatch:
         await self.stop()
         self._address = address
         self._cluster_id = cluster_id
-        self._task = run_for_ever(self._follow(address), self._on_failure)
+        self._task = run_watched(self._follow(address), self._on_failure)
 
     async def stop(self) -> None:
         """Follow no more; the image stays."""

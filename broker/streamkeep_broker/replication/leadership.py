@@ -215,8 +215,11 @@ class Leadership:
     # --- the in-sync set ---
 
     def wanted_isr(self, now_s: float) -> list[InSyncMember] | None:
-        """The in-sync set to propose now, None = nothing to propose. If it is proposed, then at once, by
-        `isr_proposed` in the same pass of the loop."""
+        """The in-sync set to propose now, None = nothing to propose.
+
+        If it is proposed, then in the same pass of the loop: call `isr_proposed`, and after the call one of
+        the others unless it was accepted; then the image settles it.
+        """
         log = self._log
         durability = log.settings.durability
         self._followers.look(durability, leader_end=log.log_end_offset, now_s=now_s)

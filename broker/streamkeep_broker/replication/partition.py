@@ -26,7 +26,6 @@ from streamkeep_common.errors import (
 from streamkeep_common.image import BrokerImage, PartitionImage
 from streamkeep_common.seams import Clock
 from streamkeep_common.settings import TopicSettings
-from streamkeep_proto.v1.coordinator_pb2 import InSyncMember
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
 from streamkeep_proto.v1.records_pb2 import RecordBatch
 
@@ -260,29 +259,6 @@ class Partition:
         if claimed_epoch < self.leader_epoch:
             raise FencedLeaderEpochError(told, leader=self._hint)
         raise UnknownLeaderEpochError(told)
-
-    def wanted_isr(self, now_s: float) -> list[InSyncMember] | None:
-        """The in-sync set that this leader wants to propose now; None = it has nothing to propose.
-
-        If it is proposed, then in the same pass of the loop: call `isr_proposed`, and after the call one of
-        the others unless it was accepted; then the image settles it.
-        """
-        return None if self.leadership is None else self.leadership.wanted_isr(now_s)
-
-    def isr_proposed(self, members: list[InSyncMember]) -> None:
-        """The proposal is about to be sent."""
-        assert self.leadership is not None, "only leaders propose"
-        self.leadership.isr_proposed(members)
-
-    def isr_refused(self) -> None:
-        """It was not carried out and never will be."""
-        if self.leadership is not None:
-            self.leadership.isr_refused()
-
-    def isr_unknown(self) -> None:
-        """Nobody can say whether it was or will be carried out."""
-        if self.leadership is not None:
-            self.leadership.isr_unknown()
 
     # --- following ---
 

@@ -16,22 +16,21 @@ from typing import NamedTuple
 from streamkeep_broker.replication.coordinator import (
     CALL_TIMEOUT_S,
     MAX_PARTITIONS_PER_CALL,
-    RETRY,
     ActiveCoordinator,
+    CallLoop,
+    check_answers,
 )
+from streamkeep_broker.replication.leadership import Leadership
 from streamkeep_broker.replication.partition import Partition
-from streamkeep_broker.streams import Bell, cancel, run_for_ever
 from streamkeep_common.errors import (
     NotActiveError,
     NotInitializedError,
     StaleBrokerEpochError,
     StreamkeepError,
-    UnavailableError,
     from_proto,
     raise_if_error,
 )
 from streamkeep_common.methods import ALTER_PARTITIONS
-from streamkeep_common.retry import Backoff
 from streamkeep_common.seams import Clock
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.coordinator_pb2 import (
@@ -41,8 +40,8 @@ from streamkeep_proto.v1.coordinator_pb2 import (
 )
 
 LOOK_S = 0.5
-"""Between looks at whether a replica lags. What was refused is proposed again at the next look, not before:
-acknowledgements, of which each makes a replica worth proposing, come by the thousand."""
+"""Between looks at whether a replica lags. A refused proposal waits for the next look: every acknowledgement
+could cause it again, and they come by the thousand."""
 
 PARTITIONS_PER_TURN = 200
 """Looked at before other work of the event loop has its turn."""
@@ -54,10 +53,16 @@ _logger = logging.getLogger(__name__)
 
 
 class Proposal(NamedTuple):
-    """What one partition asks for."""
+    """What one leadership asks for its partition."""
 
     partition: Partition
+    leadership: Leadership
     message: AlterPartition
+
+    @property
+    def is_current(self) -> bool:
+        """It leads still: only then does the outcome concern anybody."""
+        return self.partition.leadership is self.leadership
 
 
 class IsrProposer:
@@ -77,47 +82,45 @@ class IsrProposer:
         self._broker_id = broker_id
         self._coordinator = coordinator
         self._clock = clock
-        self._backoff = Backoff(RETRY, rng)
         self._on_failed = on_failed
         self._due: dict[Partition, None] = {}
         self._refused_at: dict[Partition, int] = {}
         self._look_at = 0.0
-        self._bell = Bell()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = CallLoop(clock, rng)
 
     def start(self, on_failure: Callable[[Exception], None]) -> None:
         """Propose from now on."""
-        self._task = run_for_ever(self._run(), on_failure)
+        self._loop.start(self._run(), on_failure)
 
     async def stop(self) -> None:
         """Propose nothing more; the outcome of a call under way stays unknown."""
-        if self._task is not None:
-            await cancel(self._task)
+        await self._loop.stop()
 
     def due(self, partition: Partition) -> None:
         """The partition wants another in-sync set now."""
         if self._refused_at.get(partition) != partition.partition_epoch:
             self._due[partition] = None
-            self._bell.ring()
+            self._loop.wake()
 
     def session_opened(self) -> None:
         """Another coordinator may be active: what could not be said to the last one is said to it."""
-        self._bell.ring()
+        self._loop.wake()
 
     async def _run(self) -> None:
         while True:
-            await self._bell.wait(max(0.0, self._look_at - self._clock.monotonic()))
+            await self._loop.wait(max(0.0, self._look_at - self._clock.monotonic()))
             if self._clock.monotonic() >= self._look_at:
                 await self._look()
             if self._due and self._coordinator.is_open:
                 await self._propose()
-                self._bell.ring()
+                self._loop.wake()
 
     async def _look(self) -> None:
         self._look_at = self._clock.monotonic() + LOOK_S
         self._refused_at.clear()
         for number, partition in enumerate(list(self._partitions), start=1):
-            if partition.wanted_isr(self._clock.monotonic()) is not None:
+            leadership = partition.leadership
+            if leadership is not None and leadership.wanted_isr(self._clock.monotonic()) is not None:
                 self._due[partition] = None
             if number % PARTITIONS_PER_TURN == 0:
                 await asyncio.sleep(0)
@@ -133,30 +136,30 @@ class IsrProposer:
             _logger.info("no coordinator took %d proposals of in-sync sets: %s", len(proposals), error)
             self._on_failed(len(proposals))
             self._settle_failed(proposals, error)
-            await self._clock.sleep(self._backoff.next_wait_s())
+            await self._loop.pause()
             return
-        self._backoff.reset()
+        self._loop.succeeded()
         for proposal, outcome in zip(proposals, outcomes, strict=True):
-            self._settle(proposal.partition, outcome)
+            self._settle(proposal, outcome)
 
     def _take(self) -> list[Proposal]:
-        now = self._clock.monotonic()
         taken: list[Proposal] = []
         while self._due and len(taken) < MAX_PARTITIONS_PER_CALL:
             partition = next(iter(self._due))
             del self._due[partition]
-            members = partition.wanted_isr(now)
-            if members is None:
+            leadership = partition.leadership
+            members = None if leadership is None else leadership.wanted_isr(self._clock.monotonic())
+            if leadership is None or members is None:
                 continue
-            partition.isr_proposed(members)
+            leadership.isr_proposed(members)
             message = AlterPartition(
                 topic_id=partition.log.topic_id,
                 partition=partition.log.partition,
-                leader_epoch=partition.leader_epoch,
+                leader_epoch=leadership.leader_epoch,
                 partition_epoch=partition.partition_epoch,
                 isr=members,
             )
-            taken.append(Proposal(partition, message))
+            taken.append(Proposal(partition, leadership, message))
         return taken
 
     async def _call(self, proposals: Sequence[Proposal]) -> Sequence[AlteredPartition]:
@@ -167,25 +170,27 @@ class IsrProposer:
         )
         response = await self._coordinator.call(ALTER_PARTITIONS, request, timeout_s=CALL_TIMEOUT_S)
         raise_if_error(response.error)
-        asked = [(each.message.topic_id, each.message.partition) for each in proposals]
-        if asked != [(each.topic_id, each.partition) for each in response.outcomes]:
-            raise UnavailableError("the coordinator answered other proposals than were made")
+        check_answers(request.partitions, response.outcomes)
         return response.outcomes
 
     def _settle_failed(self, proposals: Sequence[Proposal], error: StreamkeepError) -> None:
-        for partition, _ in proposals:
+        for proposal in proposals:
+            if not proposal.is_current:
+                continue
             if isinstance(error, _NOTHING_HAPPENED):
-                partition.isr_refused()
+                proposal.leadership.isr_refused()
             else:
-                partition.isr_unknown()
-            self._due[partition] = None
+                proposal.leadership.isr_unknown()
+            self._due[proposal.partition] = None
 
-    def _settle(self, partition: Partition, outcome: AlteredPartition) -> None:
+    def _settle(self, proposal: Proposal, outcome: AlteredPartition) -> None:
         """What was accepted is settled by the image that it leads to; what was refused waits for a look."""
         if outcome.error.code == errors_pb2.NONE:
             return
+        partition = proposal.partition
         self._on_failed(1)
         _logger.info("the in-sync set of %s stays: %s", partition.name, from_proto(outcome.error))
-        self._refused_at[partition] = partition.partition_epoch
-        self._due.pop(partition, None)
-        partition.isr_refused()
+        if proposal.is_current:
+            self._refused_at[partition] = partition.partition_epoch
+            self._due.pop(partition, None)
+            proposal.leadership.isr_refused()

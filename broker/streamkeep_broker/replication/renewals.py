@@ -14,7 +14,7 @@ from functools import partial
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.readable_log import Key
-from streamkeep_broker.streams import cancel, run_for_ever
+from streamkeep_broker.streams import cancel, run_watched
 from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.image import PartitionImage
 from streamkeep_common.seams import Clock
@@ -77,7 +77,7 @@ class Renewals:
         """Put the log aside; nobody may read, write or follow it any more."""
         key = log.key
         del self._allowed[key]
-        task = run_for_ever(self._renew(log), self._on_failure)
+        task = run_watched(self._renew(log), self._on_failure)
         self._under_way[key] = task
         task.add_done_callback(partial(self._ended, key))
 

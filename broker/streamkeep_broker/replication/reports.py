@@ -7,7 +7,6 @@ partition has changed since, and again in each new session, which may be with an
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
@@ -16,15 +15,14 @@ from dataclasses import dataclass
 from streamkeep_broker.replication.coordinator import (
     CALL_TIMEOUT_S,
     MAX_PARTITIONS_PER_CALL,
-    RETRY,
     ActiveCoordinator,
+    CallLoop,
+    check_answers,
 )
 from streamkeep_broker.replication.partition import Partition
-from streamkeep_broker.streams import Bell, cancel, run_for_ever
-from streamkeep_common.errors import StreamkeepError, UnavailableError, from_proto, raise_if_error
+from streamkeep_common.errors import StreamkeepError, from_proto, raise_if_error
 from streamkeep_common.image import PartitionImage
 from streamkeep_common.methods import REPORT_REPLICAS
-from streamkeep_common.retry import Backoff
 from streamkeep_common.seams import Clock
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.coordinator_pb2 import ReplicaReport, ReportedReplica, ReportReplicasRequest
@@ -73,23 +71,19 @@ class ReplicaReports:
     ) -> None:
         self._broker_id = broker_id
         self._coordinator = coordinator
-        self._clock = clock
-        self._backoff = Backoff(RETRY, rng)
         self._on_may_copy_anew = on_may_copy_anew
         self._on_heard = on_heard
         self._subjects: dict[Partition, _Subject] = {}
         self._session = 0
-        self._bell = Bell()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = CallLoop(clock, rng)
 
     def start(self, on_failure: Callable[[Exception], None]) -> None:
         """Report from now on."""
-        self._task = run_for_ever(self._run(), on_failure)
+        self._loop.start(self._run(), on_failure)
 
     async def stop(self) -> None:
         """Report nothing more."""
-        if self._task is not None:
-            await cancel(self._task)
+        await self._loop.stop()
 
     @property
     def has_unheard_damage(self) -> bool:
@@ -107,7 +101,7 @@ class ReplicaReports:
     def session_opened(self) -> None:
         """Whoever is active now may know nothing of what another one was told."""
         self._session += 1
-        self._bell.ring()
+        self._loop.wake()
 
     def damaged(self, partition: Partition) -> None:
         """The replica's data is not to be trusted, and stays so until `repaired`."""
@@ -115,7 +109,7 @@ class ReplicaReports:
         if not subject.damaged:
             subject.damaged = True
             subject.heard_in = (0, 0)
-            self._bell.ring()
+            self._loop.wake()
 
     def repaired(self, partition: Partition) -> None:
         """The replica was dropped and begins anew, or is not here any more."""
@@ -133,7 +127,7 @@ class ReplicaReports:
             self._drop_if_silent(partition)
         if partition in self._subjects:
             self._subjects[partition].is_counted_on = self._broker_id in (*image.isr, *image.elr)
-            self._bell.ring()
+            self._loop.wake()
 
     def forget(self, partition: Partition) -> None:
         """This broker hosts it no more."""
@@ -148,7 +142,7 @@ class ReplicaReports:
 
     async def _run(self) -> None:
         while True:
-            await self._bell.wait()
+            await self._loop.wait()
             while self._coordinator.is_open and (unheard := self._unheard()):
                 await self._report(unheard)
 
@@ -167,7 +161,7 @@ class ReplicaReports:
             outcomes = await self._call(reports)
         except StreamkeepError as error:
             _logger.info("no coordinator heard what there is to say of %d replicas: %s", len(reports), error)
-            await self._clock.sleep(self._backoff.next_wait_s())
+            await self._loop.pause()
             return
         heard = [
             self._settle(partition, session, report, outcome)
@@ -175,9 +169,9 @@ class ReplicaReports:
         ]
         self._on_heard()
         if all(heard):
-            self._backoff.reset()
+            self._loop.succeeded()
         else:
-            await self._clock.sleep(self._backoff.next_wait_s())
+            await self._loop.pause()
 
     def _describe(self, partition: Partition) -> ReplicaReport:
         """How far a log goes is how far it is whole: an undamaged one of the same length is better."""
@@ -198,9 +192,7 @@ class ReplicaReports:
         )
         response = await self._coordinator.call(REPORT_REPLICAS, request, timeout_s=CALL_TIMEOUT_S)
         raise_if_error(response.error)
-        asked = [(report.topic_id, report.partition) for report in reports]
-        if asked != [(outcome.topic_id, outcome.partition) for outcome in response.outcomes]:
-            raise UnavailableError("the coordinator answered other reports than were made")
+        check_answers(reports, response.outcomes)
         return response.outcomes
 
     def _settle(

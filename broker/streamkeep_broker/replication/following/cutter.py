@@ -8,7 +8,7 @@ from collections.abc import Callable
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.replication.following.cuts import BeginAnew, CutTo
-from streamkeep_broker.streams import run_for_ever
+from streamkeep_broker.streams import run_watched
 from streamkeep_common.errors import StreamkeepError
 
 Then = Callable[[StreamkeepError | None], None]
@@ -37,7 +37,7 @@ class Cutter:
         """Call `then` when it is done, or with what kept it from being done; the log is whole then, or its
         disk has failed for ever."""
         assert not self.is_busy
-        self._task = run_for_ever(self._carry_out(cut, then), self._on_failure)
+        self._task = run_watched(self._carry_out(cut, then), self._on_failure)
 
     async def settled(self) -> None:
         """Return when no cut is under way."""

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from streamkeep_broker.replication.following.silence import Silence
 from streamkeep_broker.replication.following.state import Lane
-from streamkeep_broker.streams import Bell, run_for_ever, run_halves
+from streamkeep_broker.streams import Bell, run_halves, run_watched
 from streamkeep_common.errors import StreamkeepError, from_proto
 from streamkeep_common.methods import REPLICATE
 from streamkeep_common.retry import Backoff, RetryPolicy
@@ -116,7 +116,7 @@ class FollowerStream:
         self._waiting[subscriber] = None
         self._to_write.ring()
         if not self._stopping and (self._task is None or self._task.done()):
-            self._task = run_for_ever(self._run(), self._on_failure)
+            self._task = run_watched(self._run(), self._on_failure)
 
     def leave(self, subscriber: Subscriber, subscription: int, newer: LeaderHint | None) -> None:
         """Follow it here no more, and tell the leader; `newer` is who leads in a later epoch, if known."""

@@ -231,12 +231,12 @@ class Led:
 
     def propose(self) -> list[InSyncMember] | None:
         """What the partition wants now, taken as proposed."""
-        members = self.partition.wanted_isr(self.clock.now_s)
+        members = self.leadership.wanted_isr(self.clock.now_s)
         if members is not None:
-            self.partition.isr_proposed(members)
+            self.leadership.isr_proposed(members)
         return members
 
     def wanted(self) -> list[int] | None:
         """The ids that it would propose now."""
-        members = self.partition.wanted_isr(self.clock.now_s)
+        members = self.leadership.wanted_isr(self.clock.now_s)
         return None if members is None else [member.broker_id for member in members]

@@ -269,7 +269,7 @@ def test_an_addition_that_was_refused_counts_no_more() -> None:
     pending = world.append()
     world.flush()
     world.acknowledge(two, 1)
-    world.partition.isr_refused()
+    world.leadership.isr_refused()
     assert pending.is_acknowledged
 
 
@@ -281,14 +281,14 @@ def test_an_addition_of_unknown_outcome_counts_until_the_image_moves() -> None:
     pending = world.append()
     world.flush()
     world.acknowledge(two, 1)
-    world.partition.isr_unknown()
+    world.leadership.isr_unknown()
     assert not pending.is_done
     world.apply(image(isr=(1, 2)), fenced=(3,))
     assert world.wanted() == [1, 2], (
         "it is what is committed, and proposed so that the first attempt is settled"
     )
     world.propose()
-    world.partition.isr_refused()
+    world.leadership.isr_refused()
     assert not pending.is_done
     world.apply(image(isr=(1, 2), partition_epoch=2))
     assert pending.is_acknowledged

@@ -116,7 +116,7 @@ def test_a_leader_that_hears_of_a_newer_one_acknowledges_nothing_any_more() -> N
         assert isinstance(told, NotLeaderError)
     leadership.acknowledge(two, 1, 1)
     assert world.high_watermark == 0
-    assert world.partition.wanted_isr(200.0) is None
+    assert not world.partition.leads
 
 
 def test_after_stepping_down_only_a_newer_epoch_makes_it_lead() -> None:

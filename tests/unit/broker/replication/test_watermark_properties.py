@@ -109,7 +109,7 @@ class Walk:
         """The call timed out; what was asked may still arrive."""
         if self.asked is not None:
             self.asked = None
-            self.led.partition.isr_unknown()
+            self.led.leadership.isr_unknown()
 
     # --- the coordinator ---
 
@@ -127,7 +127,7 @@ class Walk:
             partition = self.led.partition
             stands = (partition.leader_epoch, partition.partition_epoch)
             if not accepted and stands == (proposal.leader_epoch, proposal.partition_epoch):
-                partition.isr_refused()
+                self.led.leadership.isr_refused()
 
     def is_acceptable(self, proposal: Proposal) -> bool:
         now = self.coordinator
