@@ -19,7 +19,10 @@ from streamkeep.errors import (
 
 
 def show_verified(invocation: Invocation, verified: Sequence[VerifiedPartition]) -> None:
-    """A row a partition. CommandError, naming them, if replicas differ or could not be asked."""
+    """A row a partition. CommandError, naming them, if replicas differ or could not be asked.
+
+    What was wrong while the replicas were looked at is told, too: damage is mended meanwhile.
+    """
     data = [_verified_fields(each) for each in verified]
     columns = ("TOPIC", "PARTITION", "FROM", "TO", "REPLICAS", "RESULT")
     rows = [
@@ -34,10 +37,16 @@ def show_verified(invocation: Invocation, verified: Sequence[VerifiedPartition])
         for each in verified
     ]
     emit(invocation, data, Table(columns, rows))
+    if mended := [each for each in verified if each.wrong_before]:
+        names = _names(mended, lambda each: each.wrong_before)
+        note(
+            f"Replicas were damaged or differed during this check, and are not wrong now: {names}. What is "
+            "damaged is copied anew from others; the log of its broker names the file. Look at its disk."
+        )
     if differing := [each for each in verified if each.differing]:
         raise CommandError(f"replicas differ: {_names(differing, lambda each: each.differing)}")
-    if damaged := [each for each in verified if _damaged(each)]:
-        names = _names(damaged, _damaged)
+    if damaged := [each for each in verified if each.damaged]:
+        names = _names(damaged, lambda each: each.damaged)
         raise CommandError(f"replicas are damaged, and are copied anew where others have the same: {names}")
     if silent := [each for each in verified if each.unanswered]:
         names = _names(silent, lambda each: each.unanswered)
@@ -54,6 +63,7 @@ def _verified_fields(verified: VerifiedPartition) -> dict[str, object]:
         "to_offset": verified.to_offset,
         "identical": verified.identical,
         "differing": list(verified.differing),
+        "wrong_before": list(verified.wrong_before),
         "replicas": [
             {"broker": broker, "error": answer.message or str(answer)}
             if isinstance(answer, StreamkeepError)
@@ -69,16 +79,16 @@ def _names(
     return "; ".join(f"{each.topic_partition} on {id_list(brokers(each))}" for each in verified)
 
 
-def _damaged(verified: VerifiedPartition) -> list[int]:
-    return [broker for broker, answer in verified.replicas.items() if isinstance(answer, CorruptLogError)]
-
-
 def _result(verified: VerifiedPartition) -> str:
     troubles = [f"{id_list(verified.differing)} differ"] if verified.differing else []
     for broker, answer in verified.replicas.items():
         if isinstance(answer, StreamkeepError):
             troubles.append(f"{broker} {_trouble(answer)}")
-    return ", ".join(troubles) or "identical"
+    before = verified.wrong_before
+    past = (
+        f"; {id_list(before)} {'was' if len(before) == 1 else 'were'} damaged or differed" if before else ""
+    )
+    return (", ".join(troubles) or "identical") + past
 
 
 def _trouble(error: StreamkeepError) -> str:

@@ -90,6 +90,8 @@ def verify(invocation: Invocation, /, *, topics: tuple[str, ...]) -> None:
 
     From the greatest log start up to the least high watermark every replica has to hold the same bytes; their
     SHA-256 tells. Exit code 1 if any differ, 4 if a broker could not be asked. Writing goes on meanwhile.
+
+    A replica that is found damaged is copied anew, and may be identical in the end: it is named nevertheless.
     """
     from streamctl.cluster import ask
     from streamctl.verified import show_verified

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
 from streamkeep.admin.description import DescribingAdmin
 from streamkeep.client import Client
 from streamkeep.topic_partition import TopicPartition
-from streamkeep_common.errors import ReplicaNotAvailableError, StreamkeepError, raise_if_error
+from streamkeep_common.errors import (
+    CorruptLogError,
+    ReplicaNotAvailableError,
+    StreamkeepError,
+    raise_if_error,
+)
 from streamkeep_common.methods import HASH_REPLICAS
 from streamkeep_proto.v1.broker_pb2 import LogDir, LogDirReplica
 from streamkeep_proto.v1.coordinator_pb2 import PartitionInfo, TopicInfo
@@ -46,7 +51,8 @@ ReplicaAnswer: TypeAlias = Digest | StreamkeepError
 class VerifiedPartition:
     """The in-sync replicas of one partition, compared from the greatest of their log starts (`from_offset`)
     up to the least of their high watermarks (`to_offset`). `replicas` has what each broker answered; one that
-    is not in sync cannot be compared, and that is its answer.
+    is not in sync cannot be compared, and that is its answer. `seen_wrong` are the brokers whose replica was
+    damaged or differed in an earlier look.
     """
 
     topic_partition: TopicPartition
@@ -54,6 +60,7 @@ class VerifiedPartition:
     from_offset: int
     to_offset: int
     replicas: Mapping[int, ReplicaAnswer]
+    seen_wrong: tuple[int, ...] = ()
 
     @property
     def identical(self) -> bool:
@@ -69,6 +76,24 @@ class VerifiedPartition:
         ((most, _),) = Counter(digests.values()).most_common(1)
         right = digests.get(self.leader, most)
         return tuple(broker for broker, digest in digests.items() if digest != right)
+
+    @property
+    def damaged(self) -> tuple[int, ...]:
+        """Brokers that found their replica damaged. They copy it anew where another has the same."""
+        return tuple(
+            broker for broker, answer in self.replicas.items() if isinstance(answer, CorruptLogError)
+        )
+
+    @property
+    def wrong_before(self) -> tuple[int, ...]:
+        """Brokers whose replica was damaged or differed in an earlier look, and not in the last one."""
+        wrong_now = {*self.differing, *self.damaged}
+        return tuple(broker for broker in self.seen_wrong if broker not in wrong_now)
+
+    def seen_after(self, earlier: VerifiedPartition) -> VerifiedPartition:
+        """This look, with what an earlier one has found."""
+        seen = {*earlier.seen_wrong, *earlier.differing, *earlier.damaged}
+        return replace(self, seen_wrong=tuple(sorted(seen)))
 
     @property
     def unanswered(self) -> tuple[int, ...]:
@@ -96,8 +121,9 @@ class ReplicaAdmin(DescribingAdmin):
     async def verify_replicas(self, topics: Iterable[str] = ()) -> list[VerifiedPartition]:
         """Compare all replicas of each partition of these topics, or of all, by SHA-256 of their bytes.
 
-        Replicas that do not agree are looked at again a few times, since they may be on the move. Writing and
-        reading go on. Raises UnknownTopicError.
+        Replicas that do not agree are looked at again a few times, since they may be on the move. One that is
+        found damaged is copied anew meanwhile, and may be identical in the end: see `wrong_before`. Writing
+        and reading go on. Raises UnknownTopicError.
         """
         names = list(topics)
         verified: dict[TopicPartition, VerifiedPartition] = {}
@@ -113,7 +139,9 @@ class ReplicaAdmin(DescribingAdmin):
             ]
             if not pending:
                 break
-            verified.update(await self._verify(pending))
+            for topic_partition, look in (await self._verify(pending)).items():
+                earlier = verified.get(topic_partition)
+                verified[topic_partition] = look if earlier is None else look.seen_after(earlier)
         return [verified[topic_partition] for topic_partition in sorted(verified)]
 
     async def _verify(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -377,6 +378,24 @@ def test_a_broker_that_answers_is_not_called_silent(admin: FakeAdmin) -> None:
     admin.verified = [compared({1: digest(b"a"), 3: absent})]
     result = streamctl("partition", "verify")
     assert result.exit_code == ExitCode.UNAVAILABLE and "t-0 on 3: no t-0 here" in result.stderr
+
+
+def test_a_replica_that_was_damaged_during_the_check_is_told_though_all_are_identical_now(
+    admin: FakeAdmin,
+) -> None:
+    mended = replace(compared({1: digest(b"a"), 2: digest(b"a")}), seen_wrong=(2,))
+    admin.verified = [mended]
+    result = streamctl("partition", "verify")
+    assert result.exit_code == 0 and "identical; 2 was damaged or differed" in result.stdout
+    assert "damaged or differed during this check, and are not wrong now: t-0 on 2" in result.stderr
+    assert "All replicas of 1 partition are identical." in result.stderr
+    (item,) = json.loads(streamctl("partition", "verify", "-o", "json").stdout)
+    assert item["identical"] and item["wrong_before"] == [2]
+    absent = UnavailableError("refused")
+    admin.verified = [replace(mended, replicas={1: digest(b"a"), 2: absent})]
+    result = streamctl("partition", "verify")
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert "2 did not answer; 2 was damaged or differed" in result.stdout
 
 
 # --- words ---

@@ -11,6 +11,7 @@ import pytest
 from streamkeep import Admin, Client, TopicPartition
 from streamkeep.admin.replicas import ROUNDS, Digest
 from streamkeep_common.errors import (
+    CorruptLogError,
     OffsetOutOfRangeError,
     ReplicaNotAvailableError,
     StreamkeepError,
@@ -87,6 +88,15 @@ class Replica:
             size_bytes=len(content),
             sha256=hashlib.sha256(content).digest(),
         )
+
+
+class Mended(Replica):
+    """Holds what it should from the second question on."""
+
+    def hash(self, from_offset: int, to_offset: int) -> ReplicaHash:
+        answer = super().hash(from_offset, to_offset)
+        self.content = Replica.content
+        return answer
 
 
 class World:
@@ -215,7 +225,27 @@ def test_what_only_moved_meanwhile_is_identical_in_the_end() -> None:
     async def story(world: World) -> None:
         world.replicas[3].error = OffsetOutOfRangeError("the log begins later now")
         (verified,) = await world.admin.verify_replicas()
-        assert verified.identical
+        assert verified.identical and not verified.wrong_before
+
+    in_world(story)
+
+
+def test_a_replica_that_was_wrong_in_an_earlier_look_is_named_when_all_are_identical() -> None:
+    async def story(world: World) -> None:
+        for wrong in (Replica(error=CorruptLogError("byte 7")), Mended(content=b"abcdXfgh")):
+            world.replicas[2] = wrong
+            (verified,) = await world.admin.verify_replicas()
+            assert verified.identical and verified.wrong_before == (2,)
+
+    in_world(story)
+
+
+def test_a_replica_that_stays_wrong_is_not_one_that_was() -> None:
+    async def story(world: World) -> None:
+        world.replicas[2] = Replica(error=CorruptLogError("byte 7"), heals=False)
+        world.replicas[3].content = b"abcdXfgh"
+        (verified,) = await world.admin.verify_replicas()
+        assert (verified.damaged, verified.differing, verified.wrong_before) == ((2,), (3,), ())
 
     in_world(story)
 
