@@ -49,7 +49,7 @@ CHANGES: dict[str, Change] = {
     "begin anew at a segment": lambda follower, manager, log: follower.begin_anew(
         manager, log, log.segments[-2].base_offset
     ),
-    "put aside": lambda follower, manager, log: follower.quarantine(manager, log),
+    "quarantine": lambda follower, manager, log: follower.quarantine(manager, log),
     "push and flush": push_and_flush,
 }
 

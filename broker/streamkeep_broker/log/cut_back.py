@@ -1,10 +1,9 @@
 """Cuts the end of a log off, whole frames and whole segments, whenever the power goes. Blocking.
 
-What is left at any moment is what a crash leaves of writes that were not flushed, and recovery, which
-follows, treats it so: it scans from the recovery point, drops what does not join, and builds indexes, epochs
-and producer states again. For that the recovery point and the high watermark must have been lowered to the
-cut before, durably, and the seals go, durably, before any frame does: what is below the one or beneath the
-other cannot be torn, so recovery would call it corrupt.
+A crash at any moment leaves what a crash leaves of unflushed writes, and recovery, which follows, treats it
+so. For that two things must be durable before a frame goes: the recovery point and the high watermark are
+lowered to the cut, and the seals above it are removed. Recovery takes whatever is below the recovery point or
+under a seal as safe, and would call its absence corruption.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from streamkeep_proto.v1 import broker_pb2
 from streamkeep_proto.v1.broker_pb2 import LogDirState
 
 GIB = 1 << 30
-# Writable again only above this many times the threshold, or the state would flutter at its edge.
 RESUME_FACTOR = 2
+"""Writable again only above this many times the threshold, or the state would flutter at its edge."""
 
 
 def default_min_free_bytes(total_bytes: int) -> int:

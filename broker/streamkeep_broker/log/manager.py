@@ -1,7 +1,7 @@
 """All logs of a broker: which there are, in which directory, and the state of the disks under them.
 
-The one door to a log for who writes it: `append` and `request_flush` go through here, so that what a
-disk does to one log is known to all of its directory. Call it from the event loop.
+The one door to a log for whoever changes it: appends, flush requests, cuts and removals go through here, so
+that what a disk does to one log is known to all of its directory. Call it from the event loop.
 """
 
 from __future__ import annotations
@@ -35,11 +35,13 @@ from streamkeep_common.settings import BrokerSettings, TopicSettings
 from streamkeep_proto.v1.records_pb2 import RecordBatch
 
 FILE_DELETE_DELAY_MS = 60_000
-# A broker has 2 s to stop, and others need some of it; what is not flushed by then is scanned next time.
-STOP_TIMEOUT_S = 1.5
+"""Whoever still reads a removed file can go on for so long."""
 
-# Of a log that was found and whose topic's settings are not known yet: nothing of it may expire meanwhile.
+STOP_TIMEOUT_S = 1.5
+"""A broker has 2 s to stop, and others need some of it; what is not flushed by then is scanned next time."""
+
 UNKNOWN_SETTINGS = TopicSettings.of({"retention_ms": "-1", "retention_bytes": "-1"})
+"""Of a log that was found, until its topic's settings are known: nothing of it may expire meanwhile."""
 
 _logger = logging.getLogger(__name__)
 
@@ -255,9 +257,8 @@ class LogManager:
         await self._rebuilding.begin_anew(self._homes[log], log, offset)
 
     async def quarantine(self, log: PartitionLog) -> None:
-        """Put all files of the log aside, in a directory beside it whose name ends with `.damaged`, where
-        they stay until a person removes them; the log is empty then and begins at 0. Raises
-        StorageFailedError, DiskFullError.
+        """Keep all files of the log in a directory beside it, whose name ends with `.damaged`, until a
+        person removes them; the log is empty then and begins at 0. Raises StorageFailedError, DiskFullError.
         """
         await self._rebuilding.quarantine(self._homes[log], log)
 
@@ -269,7 +270,8 @@ class LogManager:
         self._homes[log].request_flush(log)
 
     async def checkpoint(self) -> None:
-        """Write down log starts, recovery points and high watermarks now."""
+        """Write down log starts, recovery points and high watermarks now, for whoever must know when that
+        was done, as tests do; `Upkeep` sees to it by itself."""
         for home in self._open:
             if not home.directory.is_offline:
                 await home.checkpoint()
@@ -357,12 +359,12 @@ class LogManager:
         return log
 
     def _keep_one(self, one: PartitionLog, other: PartitionLog) -> None:
-        """A replica moved between directories, and the disk failed before the old log could be put aside. The
+        """A replica moved between directories, and the disk failed before the old log could be set aside. The
         one that was written later has the later leader epoch."""
         kept = max(one, other, key=lambda log: (log.last_epoch, log.log_end_offset))
         left = other if kept is one else one
         _logger.warning(
-            "%s and %s are logs of the same partition: the latter is put aside", kept.path, left.path
+            "%s and %s are logs of the same partition: the latter is set aside", kept.path, left.path
         )
         self._logs[kept.key] = kept
         self._homes.pop(left).set_aside(left.path.name)

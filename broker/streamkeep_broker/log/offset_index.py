@@ -9,8 +9,8 @@ from typing import NamedTuple
 from streamkeep_broker.log.index_file import decode_index, encode_index
 
 MAGIC = b"SKOI"
-# Offsets are stored relative to the segment's base, in 32 bits.
 MAX_RELATIVE_OFFSET = 2**32 - 1
+"""Offsets are stored relative to the segment's base, in 32 bits."""
 
 
 class FrameStart(NamedTuple):

@@ -16,15 +16,16 @@ from streamkeep_broker.log.directory import LogDirectory
 from streamkeep_broker.log.file_cache import OUT_OF_DESCRIPTORS
 from streamkeep_broker.log.files import OUT_OF_SPACE
 from streamkeep_broker.log.identity import Claim, bind_to_cluster, mark_clean
-from streamkeep_broker.log.partition_log import PartitionLog, RemovedSegment
+from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.partition_name import DELETED_SUFFIX, MISPLACED_SUFFIX
 from streamkeep_broker.log.removals import Removals
+from streamkeep_broker.log.segments import RemovedSegment
 from streamkeep_broker.log.volume import Volume
 from streamkeep_common.errors import DiskFullError, StorageFailedError, StreamkeepError
 from streamkeep_common.seams import Disk
 
-# How many logs are looked at before other work of the event loop has its turn.
 LOGS_PER_TURN = 500
+"""How many logs are looked at before other work of the event loop has its turn."""
 
 _logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class OpenDirectory:
         self._disk = disk
         self._checkpointing = asyncio.Lock()
         self._checkpoints_on_disk: dict[str, Checkpoint] | None = None
-        self._aside_before = 0
+        self._renamed_before = 0
         self.checkpointed: dict[str, Checkpoint] = {}
         """Of which logs the checkpoint file on disk may speak."""
         self._leaving: dict[str, bool] = {}
@@ -161,37 +162,37 @@ class OpenDirectory:
         """The log is gone for good: its directory is renamed once no flush uses it, and removed later."""
         log = self.logs.pop(name)
         self._leaving[name] = False
-        self.volume.flusher.forget(log, partial(self._put_away, log))
+        self.volume.flusher.forget(log, partial(self._rename_deleted, log))
 
     def set_aside(self, name: str) -> None:
         """The log is not to be used, and stays on disk: its directory is renamed once no flush uses it."""
         log = self.logs.pop(name)
         self._leaving[name] = False
-        self.volume.flusher.forget(log, partial(self._put_aside, log))
+        self.volume.flusher.forget(log, partial(self._rename_misplaced, log))
 
-    def _put_away(self, log: PartitionLog) -> None:
+    def _rename_deleted(self, log: PartitionLog) -> None:
         doomed = self._rename(log, DELETED_SUFFIX)
         if doomed is not None:
             self.removals.put(partial(_remove_log, self._disk, log, doomed))
 
-    def _put_aside(self, log: PartitionLog) -> None:
+    def _rename_misplaced(self, log: PartitionLog) -> None:
         self._rename(log, MISPLACED_SUFFIX)
         log.close_files()
 
     def _rename(self, log: PartitionLog, suffix: str) -> Path | None:
         """Where the log is now; None if the disk refused, so that the next start finds it where it was."""
-        aside = self.free_name(log.path.name, suffix)
+        renamed = self.free_name(log.path.name, suffix)
         try:
-            self._disk.rename(log.path, aside)
+            self._disk.rename(log.path, renamed)
         except OSError:  # it stays among those that leave: nothing may take its place
-            _logger.exception("%s could not be renamed to %s", log.path, aside)
+            _logger.exception("%s could not be renamed to %s", log.path, renamed)
             log.close_files()
             return None
         self.volume.flusher.add_names(self.path)
         self._leaving[log.path.name] = True
         if log.path.name not in self.checkpointed:
             self._forget_names([log.path.name])
-        return aside
+        return renamed
 
     def remove_leftovers(self, names: list[str]) -> None:
         """Remove what was deleted in an earlier life."""
@@ -199,12 +200,12 @@ class OpenDirectory:
             self.removals.put(partial(self._disk.remove_tree, self.path / name))
 
     def free_name(self, name: str, suffix: str) -> Path:
-        """Where a log's directory can be put aside."""
+        """Where a log's directory can be moved to."""
         while True:
-            self._aside_before += 1
-            aside = self.path / f"{name}.{self._aside_before}{suffix}"
-            if not self._disk.exists(aside):
-                return aside
+            self._renamed_before += 1
+            free = self.path / f"{name}.{self._renamed_before}{suffix}"
+            if not self._disk.exists(free):
+                return free
 
     # --- stopping ---
 

@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 from streamkeep_broker.log.checkpoints import Checkpoint
 from streamkeep_broker.log.files import LEADER_EPOCHS_NAME, OUT_OF_SPACE, Files
-from streamkeep_broker.log.lookup import FoundOffset
 from streamkeep_broker.log.pushed_frames import check_pushed_frames
-from streamkeep_broker.log.read import LogReader, LogSlice, ReadCursor
-from streamkeep_broker.log.readable_log import HashedFrames, ReadableLog
+from streamkeep_broker.log.read import LogReader
+from streamkeep_broker.log.readable_log import ReadableLog
 from streamkeep_broker.log.recovery import RecoveredLog
 from streamkeep_broker.log.retention import count_unneeded
 from streamkeep_broker.log.segment import Segment
@@ -30,17 +29,6 @@ from streamkeep_common.records.frame import FRAME_HEADER_BYTES, FrameHeader, sta
 from streamkeep_common.seams import Disk, Worker
 from streamkeep_common.settings import TopicSettings
 from streamkeep_proto.v1.records_pb2 import RecordBatch
-
-__all__ = [
-    "Appended",
-    "FlushTarget",
-    "FoundOffset",
-    "HashedFrames",
-    "LogSlice",
-    "PartitionLog",
-    "ReadCursor",
-    "RemovedSegment",
-]
 
 
 class Appended(NamedTuple):
@@ -326,7 +314,7 @@ class PartitionLog(ReadableLog):
         self._refused = f"{self.name} is being rebuilt"
         self._segments.is_taken_over = True
 
-    def relent(self) -> None:
+    def cancel_suspension(self) -> None:
         """Its files were not changed after all."""
         self.lowered = None
         self._refused = self._failure

@@ -1,4 +1,4 @@
-"""Changes that reach behind a log's end: cutting it back, beginning it anew, putting it aside as damaged.
+"""Changes to what a log already holds: cutting it back, beginning it anew, quarantining it as damaged.
 
 Each is a crash on purpose. The log is suspended, what a recovery may rely on is lowered durably, a worker
 changes the files, and what recovery makes of them is the log from then on. One change of a log at a time;
@@ -25,7 +25,7 @@ from streamkeep_common.errors import CorruptLogError, OffsetOutOfRangeError, Sto
 from streamkeep_common.seams import Clock, Disk
 from streamkeep_common.settings import TopicSettings
 
-RETRY_MS = 1_000
+RETRY_S = 1.0
 """After an error that may end by itself, such as a full disk."""
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Rebuilding:
 
     async def quarantine(self, home: OpenDirectory, log: PartitionLog) -> None:
         """As LogManager.quarantine."""
-        work = partial(_put_aside, self._disk, home, log)
+        work = partial(_quarantine_files, self._disk, home, log)
         await self._carry_out(home, log, partial(self._rebuild, home, log, BEGINNING, work))
 
     def after(self, log: PartitionLog, then: Callable[[], None]) -> None:
@@ -115,10 +115,10 @@ class Rebuilding:
         try:
             return await home.volume.keep_house(find)
         except CorruptLogError:
-            log.relent()
+            log.cancel_suspension()
             raise
         except OSError as error:
-            log.relent()
+            log.cancel_suspension()
             raise home.write_failed(error) from error
 
     async def _begin_anew(self, home: OpenDirectory, log: PartitionLog, offset: int) -> None:
@@ -147,7 +147,7 @@ class Rebuilding:
         try:
             await home.write_checkpoint()
         except OSError as error:
-            log.relent()
+            log.cancel_suspension()
             raise home.write_failed(error) from error
 
     async def _keep_trying(self, home: OpenDirectory, work: Callable[[], T]) -> T:
@@ -159,7 +159,7 @@ class Rebuilding:
                 failure = home.write_failed(error)
                 if home.directory.is_offline:
                     raise failure from error
-            await self._clock.sleep(RETRY_MS / 1000)
+            await self._clock.sleep(RETRY_S)
 
 
 def _warn_of_loss(log: PartitionLog, end_offset: int) -> None:
@@ -181,11 +181,11 @@ def _order_to_begin_anew(disk: Disk, log: PartitionLog, offset: int) -> None:
     order_to_begin_anew(disk, log.path, offset)
 
 
-def _put_aside(disk: Disk, home: OpenDirectory, log: PartitionLog) -> None:
+def _quarantine_files(disk: Disk, home: OpenDirectory, log: PartitionLog) -> None:
     if disk.exists(log.path):
-        aside = home.free_name(log.path.name, DAMAGED_SUFFIX)
-        disk.rename(log.path, aside)
+        kept = home.free_name(log.path.name, DAMAGED_SUFFIX)
+        disk.rename(log.path, kept)
         disk.sync_directory(home.path)
-        _logger.warning("%r is damaged; its files are kept in %s", log, aside)
+        _logger.warning("%r is damaged; its files are kept in %s", log, kept)
     disk.make_directories(log.path)
     disk.sync_directory(home.path)

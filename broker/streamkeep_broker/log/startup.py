@@ -32,8 +32,8 @@ from streamkeep_broker.log.sealed_text import BrokenSealError
 from streamkeep_common.errors import StorageFailedError
 from streamkeep_common.seams import Disk, FileSystem, Workers
 
-# Scanning is mostly checksums in C and waiting for the disk, so a few threads help.
 RECOVERY_WORKERS_PER_DIRECTORY = 2
+"""Scanning is mostly checksums in C and waiting for the disk, so a few threads help."""
 
 _OTHER_NAMES = frozenset({IDENTITY_NAME, LOCK_NAME, CLEAN_NAME, FILE_NAME, "lost+found"})
 
@@ -119,7 +119,7 @@ def look_into(disk: Disk, path: Path) -> Found:
             found.deleted.append(name)
         elif name.endswith((DAMAGED_SUFFIX, MISPLACED_SUFFIX)):
             why = name.rpartition(".")[2]
-            _logger.warning("%s holds what was put aside as %s: look at it, then remove it", path / name, why)
+            _logger.warning("%s holds what is kept as %s: look at it, then remove it", path / name, why)
         elif (parsed := parse_directory_name(name)) is not None:
             found.logs[name] = parsed
         elif name not in _OTHER_NAMES and not name.endswith(".tmp"):

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 
 from streamkeep_broker.log.open_directory import LOGS_PER_TURN, OpenDirectory
-from streamkeep_broker.log.partition_log import RemovedSegment
+from streamkeep_broker.log.segments import RemovedSegment
 from streamkeep_common.seams import Clock
 
 SPACE_CHECK_MS = 1_000

@@ -1,4 +1,4 @@
-"""Logs that are cut back, begun anew or put aside: what is left, and what a restart makes of it."""
+"""Logs that are cut back, begun anew or quarantined: what is left, and what a restart makes of it."""
 
 from __future__ import annotations
 

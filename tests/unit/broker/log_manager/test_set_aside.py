@@ -1,4 +1,4 @@
-"""Logs that are not to be used: they are put aside, kept, and never met again as the partition's."""
+"""Logs that are not to be used: they are set aside, kept, and never met again as the partition's."""
 
 from __future__ import annotations
 
