@@ -23,9 +23,6 @@ class FollowerLog(Protocol):
     def log_end_offset(self) -> int: ...
 
     @property
-    def flushed_end_offset(self) -> int: ...
-
-    @property
     def last_epoch(self) -> int:
         """Leader epoch of the last record, 0 if there is none."""
         ...
