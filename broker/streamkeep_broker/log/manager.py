@@ -13,19 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from streamkeep_broker.log.checkpoints import BEGINNING, Checkpoint
+from streamkeep_broker.log.checkpoints import BEGINNING
 from streamkeep_broker.log.directory import LogDirectory
 from streamkeep_broker.log.file_cache import FileCache
 from streamkeep_broker.log.flusher import nobody_measures
 from streamkeep_broker.log.identity import read_boot_id
 from streamkeep_broker.log.open_directory import OpenDirectory
+from streamkeep_broker.log.open_logs import OpenLogs
+from streamkeep_broker.log.opening import Opening
 from streamkeep_broker.log.partition_log import Appended, PartitionLog
 from streamkeep_broker.log.partition_name import PartitionName, directory_name
-from streamkeep_broker.log.readable_log import Key
 from streamkeep_broker.log.rebuilding import Rebuilding
-from streamkeep_broker.log.recovery import RecoveredLog, recover_log
-from streamkeep_broker.log.removals import Removals
-from streamkeep_broker.log.startup import Held, claim_directories, look_into, recover_logs
+from streamkeep_broker.log.startup import Held, claim_directories
 from streamkeep_broker.log.upkeep import Upkeep
 from streamkeep_broker.log.volume import Volume
 from streamkeep_common.errors import StorageFailedError
@@ -39,9 +38,6 @@ FILE_DELETE_DELAY_MS = 60_000
 
 STOP_TIMEOUT_S = 1.5
 """A broker has 2 s to stop, and others need some of it; what is not flushed by then is scanned next time."""
-
-UNKNOWN_SETTINGS = TopicSettings.of({"retention_ms": "-1", "retention_bytes": "-1"})
-"""Of a log that was found, until its topic's settings are known: nothing of it may expire meanwhile."""
 
 _logger = logging.getLogger(__name__)
 
@@ -87,13 +83,12 @@ class LogManager:
         self._files = FileCache(disk, capacity=settings.max_open_files)
         self._volumes: dict[int, Volume] = {}
         self._open: list[OpenDirectory] = []
-        self._logs: dict[Key, PartitionLog] = {}
-        self._homes: dict[PartitionLog, OpenDirectory] = {}
+        self._logs = OpenLogs(disk, self._files)
         self._upkeep: Upkeep | None = None
-        self._rebuilding = Rebuilding(disk=disk, clock=clock, recover=self._recover)
+        self._rebuilding = Rebuilding(disk=disk, clock=clock, recover=self._logs.recover)
 
     def __iter__(self) -> Iterator[PartitionLog]:
-        return iter(self._logs.values())
+        return iter(self._logs)
 
     def __len__(self) -> int:
         return len(self._logs)
@@ -174,7 +169,7 @@ class LogManager:
 
     def directory_of(self, log: PartitionLog) -> LogDirectory:
         """Where the log is."""
-        return self._homes[log].directory
+        return self._logs.home_of(log).directory
 
     def create(
         self, topic_id: bytes, topic: str, partition: int, directory_id: bytes, settings: TopicSettings
@@ -183,7 +178,7 @@ class LogManager:
 
         It is durable with the first flush that it takes part in; until then nothing is acknowledged from it.
         """
-        assert (topic_id, partition) not in self._logs
+        assert self.get(topic_id, partition) is None
         home = self._home(directory_id)
         home.directory.check_readable()
         name = PartitionName(topic, partition, topic_id)
@@ -192,23 +187,21 @@ class LogManager:
             raise StorageFailedError(f"{path} is still on its way out")
         try:
             self._disk.make_directories(path)
-            recovered = self._recover(settings, path, BEGINNING)
+            recovered = self._logs.recover(settings, path, BEGINNING)
         except OSError as error:
             raise home.write_failed(error) from error
         home.volume.flusher.add_names(home.path)
-        return self._add(home, name, recovered, settings)
+        return self._logs.add(home, name, recovered, settings)
 
     def delete(self, topic_id: bytes, partition: int) -> None:
         """Forget the log now; its files are renamed soon and removed later. KeyError if there is none."""
-        log = self._logs.pop((topic_id, partition))
-        home = self._homes.pop(log)
+        log, home = self._logs.pop((topic_id, partition))
         self._rebuilding.after(log, partial(home.delete, log.path.name))
 
     def set_aside(self, topic_id: bytes, partition: int) -> None:
         """Forget the log now; its directory is renamed soon, to a name that ends with `.misplaced`, and stays
         until a person removes it. KeyError if there is none."""
-        log = self._logs.pop((topic_id, partition))
-        home = self._homes.pop(log)
+        log, home = self._logs.pop((topic_id, partition))
         self._rebuilding.after(log, partial(home.set_aside, log.path.name))
 
     def append(
@@ -218,7 +211,7 @@ class LogManager:
 
         Raises DiskFullError, DiskStalledError, StorageFailedError; CorruptLogError from the log.
         """
-        home = self._homes[log]
+        home = self._logs.home_of(log)
         home.directory.check_appendable(log.settings.min_free_bytes)
         try:
             appended = log.append(batch, payload, leader_epoch=leader_epoch, now_ms=now_ms)
@@ -231,7 +224,7 @@ class LogManager:
         self, log: PartitionLog, frames: bytes, *, previous_end_offset: int, leader_epoch: int
     ) -> None:
         """As `PartitionLog.append_frames`, if the directory may be written. Raises as `append` too."""
-        home = self._homes[log]
+        home = self._logs.home_of(log)
         home.directory.check_appendable(log.settings.min_free_bytes)
         try:
             log.append_frames(frames, previous_end_offset=previous_end_offset, leader_epoch=leader_epoch)
@@ -248,26 +241,26 @@ class LogManager:
         StorageFailedError, DiskFullError; CorruptLogError, from a log with defects too; OffsetOutOfRangeError
         below the log start.
         """
-        await self._rebuilding.truncate(self._homes[log], log, offset)
+        await self._rebuilding.truncate(self._logs.home_of(log), log, offset)
 
     async def begin_anew(self, log: PartitionLog, offset: int) -> None:
         """Drop all of the log: it is empty then and begins at `offset`. A power cut in the middle leaves it
         as it was or so. Raises StorageFailedError, DiskFullError.
         """
-        await self._rebuilding.begin_anew(self._homes[log], log, offset)
+        await self._rebuilding.begin_anew(self._logs.home_of(log), log, offset)
 
     async def quarantine(self, log: PartitionLog) -> None:
         """Keep all files of the log in a directory beside it, whose name ends with `.damaged`, until a
         person removes them; the log is empty then and begins at 0. Raises StorageFailedError, DiskFullError.
         """
-        await self._rebuilding.quarantine(self._homes[log], log)
+        await self._rebuilding.quarantine(self._logs.home_of(log), log)
 
     def request_flush(self, log: PartitionLog) -> None:
         """Have the log flushed soon; then its `on_progress` is called.
 
         A log that acknowledges without it (durability `os`) is flushed every `checkpoint_ms`.
         """
-        self._homes[log].request_flush(log)
+        self._logs.home_of(log).request_flush(log)
 
     async def checkpoint(self) -> None:
         """Write down log starts, recovery points and high watermarks now, for whoever must know when that
@@ -279,112 +272,29 @@ class LogManager:
     # --- within ---
 
     async def _open_all(self, held: list[Held]) -> None:
-        self._open = [self._take(one) for one in held]
+        opening = Opening(
+            volumes=self._volumes,
+            logs=self._logs,
+            disk=self._disk,
+            workers=self._workers,
+            clock=self._clock,
+            stall_ms=self._settings.disk_stall_ms,
+            delete_delay_ms=self._delete_delay_ms,
+            on_change=self._on_directory_change,
+            on_flush=self.on_flush,
+        )
+        self._open = [opening.take(one) for one in held]
         self.boot_id = read_boot_id(self._disk)
         self.clean_start = all(home.claim.was_stopped_cleanly for home in self._open)
         self.cluster_id = next(filter(None, (home.identity.cluster_id for home in self._open)), None)
         self.cluster_epoch = max((home.identity.cluster_epoch for home in self._open), default=0)
-        for home in self._open:
-            await self._open_logs(home)
-        await self._flush_recovered()
+        await opening.open_logs(self._open)
         self._files.close_idle()
         if all(directory.is_offline for directory in self.directories):
             raise StorageFailedError("; ".join(directory.reason for directory in self.directories))
-
-    def _take(self, held: Held) -> OpenDirectory:
-        volume = self._volumes.get(held.file_system.id)
-        if volume is None:
-            volume = self._volumes[held.file_system.id] = Volume(
-                held.file_system,
-                disk=self._disk,
-                workers=self._workers,
-                stall_ms=self._settings.disk_stall_ms,
-                on_change=self._on_directory_change,
-            )
-            volume.flusher.on_flush = self.on_flush
-        else:
-            held.file_system.close()
-        held.directory.id = held.claim.identity.directory_id
-        volume.directories.append(held.directory)
-        removals = Removals(volume, clock=self._clock, delay_ms=self._delete_delay_ms)
-        return OpenDirectory(
-            held.directory, claim=held.claim, volume=volume, removals=removals, disk=self._disk
-        )
-
-    async def _open_logs(self, home: OpenDirectory) -> None:
-        _say_how_it_was_left(home)
-        await home.volume.measure()
-        recover = partial(self._recover, UNKNOWN_SETTINGS, clean=home.claim.was_stopped_cleanly)
-        try:
-            found = await home.volume.keep_house(partial(look_into, self._disk, home.path))
-            recovered = await recover_logs(home.path, found, recover=recover, workers=self._workers)
-        except OSError as error:
-            home.write_failed(error)
-            return
-        home.checkpointed = found.checkpoints
-        for name, log in recovered.items():
-            of = found.logs[name]
-            before = self._logs.get((of.topic_id, of.partition))
-            added = self._add(home, of, log, UNKNOWN_SETTINGS)
-            if before is not None:
-                self._keep_one(before, added)
-        home.logs_are_open = True
-        home.remove_leftovers(found.deleted)
-
-    def _recover(
-        self, settings: TopicSettings, path: Path, checkpoint: Checkpoint, *, clean: bool = False
-    ) -> RecoveredLog:
-        return recover_log(
-            self._disk, self._files, path, checkpoint=checkpoint, clean=clean, settings=settings
-        )
-
-    def _add(
-        self, home: OpenDirectory, name: PartitionName, recovered: RecoveredLog, settings: TopicSettings
-    ) -> PartitionLog:
-        for note in recovered.notes:
-            _logger.warning("%s", note)
-        log = PartitionLog(
-            recovered,
-            topic_id=name.topic_id,
-            topic=name.topic,
-            partition=name.partition,
-            settings=settings,
-            disk=self._disk,
-            files=self._files,
-            reader=home.volume.reader,
-        )
-        home.logs[log.path.name] = log
-        self._logs[log.key] = log
-        self._homes[log] = home
-        return log
-
-    def _keep_one(self, one: PartitionLog, other: PartitionLog) -> None:
-        """A replica moved between directories, and the disk failed before the old log could be set aside. The
-        one that was written later has the later leader epoch."""
-        kept = max(one, other, key=lambda log: (log.last_epoch, log.log_end_offset))
-        left = other if kept is one else one
-        _logger.warning(
-            "%s and %s are logs of the same partition: the latter is set aside", kept.path, left.path
-        )
-        self._logs[kept.key] = kept
-        self._homes.pop(left).set_aside(left.path.name)
-
-    async def _flush_recovered(self) -> None:
-        """What a killed process left in the page cache is in the logs again, but perhaps not on disk yet."""
-        for home in self._open:
-            home.volume.flusher.add_names(home.path)
-            home.flush_unhurried()
-        for volume in self._volumes.values():
-            await volume.flusher.settle()
 
     def _home(self, directory_id: bytes) -> OpenDirectory:
         for home in self._open:
             if home.directory.id == directory_id:
                 return home
         raise StorageFailedError(f"this broker has no log directory {directory_id.hex()} that works")
-
-
-def _say_how_it_was_left(home: OpenDirectory) -> None:
-    if not home.claim.was_stopped_cleanly:
-        since = "" if home.claim.same_boot else ", and the machine was started anew since"
-        _logger.warning("%s was not left clean%s: its logs are scanned", home.path, since)
