@@ -16,14 +16,19 @@ class DutyTasks:
         self._name = name
         self._on_failure = on_failure
         self._tasks: dict[asyncio.Task[None], None] = {}
+        self._has_ended = False
 
     def spawn(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Nothing begins after `cancel`: who was waiting when the duty ended may ask for it still."""
+        if self._has_ended:
+            return
         task = asyncio.create_task(self._watched(work))
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
 
     def cancel(self) -> None:
-        """All that is under way."""
+        """The duty has ended, and with it all that is under way."""
+        self._has_ended = True
         for task in self._tasks:
             task.cancel()
 

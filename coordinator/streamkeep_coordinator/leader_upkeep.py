@@ -10,8 +10,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
+from itertools import islice
 
 from streamkeep_common.errors import StreamkeepError
+from streamkeep_common.image import ClusterImage
 from streamkeep_common.seams import Clock
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.duty_tasks import DutyTasks
@@ -48,6 +50,7 @@ class LeaderUpkeep:
         self._leaving = leaving
         self._last_resort = LastResort()
         self._is_looking = False
+        self._looked_at: ClusterImage | None = None
         self._tasks = DutyTasks("electing leaders", on_failure)
 
     def start(self) -> None:
@@ -66,6 +69,7 @@ class LeaderUpkeep:
         for report, outcome in zip(request.replicas, response.outcomes, strict=True):
             if not report.damaged and not outcome.HasField("error"):
                 self._last_resort.hear(request.broker_id, request.broker_epoch, report)
+                self._looked_at = None
         if self._last_resort.is_waiting and not self._is_looking:
             self._is_looking = True
             self._tasks.spawn(self._elect_winners)
@@ -73,15 +77,28 @@ class LeaderUpkeep:
     async def _elect_winners(self) -> None:
         """Until no partition waits for a leader of last resort."""
         while self._last_resort.is_waiting:
-            winners = self._last_resort.winners(self._controller.image)
+            winners = self._news()
             if winners:
                 await self._try(partial(self._elect, winners))
             await self._clock.sleep(LOOK_S)
         self._is_looking = False
 
+    def _news(self) -> dict[Key, Winner]:
+        """As many as go into one pass. Only what was looked at in vain is not looked at again: a report or
+        another image is needed for a winner, and an election may fail.
+        """
+        image = self._controller.image
+        if image is self._looked_at:
+            return {}
+        winners = dict(islice(self._last_resort.winners(image).items(), MAX_ELECTIONS_PER_PASS))
+        if not winners:
+            self._looked_at = image
+        return winners
+
     async def _elect(self, winners: Mapping[Key, Winner]) -> None:
         done = await self._controller.execute(partial(elect_winners, winners=winners))
-        _logger.warning("%d partitions are led by the replica whose log goes furthest", done.answer)
+        if done.answer:
+            _logger.warning("%d partitions are led by the replica whose log goes furthest", done.answer)
 
     async def _keep_balanced(self) -> None:
         while True:

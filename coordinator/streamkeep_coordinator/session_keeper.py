@@ -78,8 +78,7 @@ class SessionKeeper:
 
     def fence_soon(self, broker_id: int, broker_epoch: int) -> None:
         """Fence a broker whose session is over, without waiting for it."""
-        if self.ended_by is None:
-            self._tasks.spawn(partial(self._fence, broker_id, broker_epoch))
+        self._tasks.spawn(partial(self._fence, broker_id, broker_epoch))
 
     async def _run(self) -> None:
         while True:
