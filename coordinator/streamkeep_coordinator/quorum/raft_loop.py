@@ -28,8 +28,10 @@ class Outlets(Protocol):
         """Bring that member the newest snapshot, as leader of that term; `Driver.snapshot_sent` is told."""
         ...
 
-    def write(self, write: Write) -> Awaitable[None]:
-        """Make it durable. OSError is final."""
+    def write(self, write: Write) -> Callable[[], Awaitable[None]]:
+        """Take at once what belongs to it, before another snapshot arrives. What is returned makes it
+        durable; OSError is final.
+        """
         ...
 
     def quorum_changed(self, quorum: QuorumRecord | None) -> None:
@@ -165,12 +167,13 @@ class RaftLoop:
             self._outlets.send_snapshot(coordinator_id, self.node.term)
         if ready.write is not None:
             assert self._writing is None, "one write at a time"
-            self._writing = asyncio.create_task(self._write(ready.write), name="raft-write")
+            make_durable = self._outlets.write(ready.write)
+            self._writing = asyncio.create_task(self._write(ready.write, make_durable), name="raft-write")
         self._follower.core_says(ready.committed, ready.reads)
 
-    async def _write(self, write: Write) -> None:
+    async def _write(self, write: Write, make_durable: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._outlets.write(write)
+            await make_durable()
             self._writing = None
             for message in write.messages:
                 self._outlets.send(message)

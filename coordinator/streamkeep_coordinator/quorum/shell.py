@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -178,8 +178,11 @@ class QuorumShell:
         assert member is not None, "a leader sends to members"
         self._sender.send(member, term)
 
-    async def write(self, write: Write) -> None:
+    def write(self, write: Write) -> Callable[[], Awaitable[None]]:
         arrived = None if write.snapshot is None else self._taker.take(write.snapshot)
+        return partial(self._make_durable, write, arrived)
+
+    async def _make_durable(self, write: Write, arrived: Arrived | None) -> None:
         await self._around.log_worker.run(partial(_carry_out, self._around.storage, write, arrived))
         if arrived is not None:
             assert self._machine is not None, "it has not started"
