@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from streamkeep_common.errors import InvalidRequestError, StreamkeepError, UnknownServerError, to_proto
-from streamkeep_common.seams import Clock, ServerStream
+from streamkeep_common.seams import Clock, RpcError, ServerStream
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.metadata import Command, Decision
 from streamkeep_coordinator.metadata.brokers import release_replicas, report_directories, unfence_broker
@@ -79,7 +79,10 @@ class BrokerSession:
             tasks = [task for task in (reader, sender, self._acting) if task is not None]
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            for error in ended:
+                if isinstance(error, Exception) and not isinstance(error, RpcError):
+                    _logger.error("the session of broker %d has failed", self._broker_id, exc_info=error)
 
     def end(self, error: StreamkeepError) -> None:
         """Tell the broker why, and end."""
@@ -124,8 +127,12 @@ class BrokerSession:
             await self._stream.send(SessionResponse(status=self._status()))
 
     def _status(self) -> BrokerStatus:
-        broker = self._controller.image.brokers[self._broker_id]
-        return BrokerStatus(fenced=broker.fenced, may_shut_down=self._may_shut_down)
+        return BrokerStatus(fenced=self._is_fenced(), may_shut_down=self._may_shut_down)
+
+    def _is_fenced(self) -> bool:
+        """One that was removed meanwhile is, too."""
+        broker = self._controller.image.brokers.get(self._broker_id)
+        return broker is None or broker.fenced
 
     async def _act(self) -> None:
         """Carry out the newest heartbeat, until none has come meanwhile; each is answered by a status."""
@@ -166,7 +173,7 @@ class BrokerSession:
             await self._controller.execute(report)
 
     async def _unfence(self) -> None:
-        if self._controller.image.brokers[self._broker_id].fenced:
+        if self._is_fenced():
             await self._controller.execute(self._command(unfence_broker))
 
     async def _relocate(self) -> None:
