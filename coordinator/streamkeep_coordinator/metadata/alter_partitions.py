@@ -21,10 +21,9 @@ from streamkeep_common.errors import (
     to_proto,
 )
 from streamkeep_common.image import ClusterImage, PartitionImage, Standing, TopicImage
-from streamkeep_coordinator.metadata.brokers import current_broker
 from streamkeep_coordinator.metadata.decision import Decision, Draft
 from streamkeep_coordinator.metadata.elections import NOBODY, elect
-from streamkeep_coordinator.metadata.find import find_partition
+from streamkeep_coordinator.metadata.find import current_broker, find_partition
 from streamkeep_coordinator.metadata.members import is_good
 from streamkeep_coordinator.metadata.reassign import complete_reassignment
 from streamkeep_coordinator.metadata.standings import Change, PartitionChanges

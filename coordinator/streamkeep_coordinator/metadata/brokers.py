@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from streamkeep_common.errors import StaleBrokerEpochError, UnknownBrokerError
-from streamkeep_common.image import REPLICATION_FEATURE_LEVEL, BrokerImage, ClusterImage
+from streamkeep_common.image import REPLICATION_FEATURE_LEVEL, ClusterImage
 from streamkeep_coordinator.metadata.decision import Decision, Draft
 from streamkeep_coordinator.metadata.elections import NOBODY
+from streamkeep_coordinator.metadata.find import current_broker
 from streamkeep_coordinator.metadata.limits import PRODUCER_ID_BLOCK
 from streamkeep_coordinator.metadata.settle import settle_replicas_of
 from streamkeep_proto.v1.coordinator_pb2 import AllocateProducerIdsResponse
@@ -82,18 +82,6 @@ def allocate_producer_ids(
     draft = Draft(image)
     draft.write(MetadataRecord(producer_ids=ProducerIdsRecord(next_producer_id=first + PRODUCER_ID_BLOCK)))
     return draft.decide(AllocateProducerIdsResponse(first_producer_id=first, count=PRODUCER_ID_BLOCK))
-
-
-def current_broker(image: ClusterImage, broker_id: int, broker_epoch: int) -> BrokerImage:
-    """The broker, if that is its epoch. UnknownBrokerError, StaleBrokerEpochError."""
-    broker = image.brokers.get(broker_id)
-    if broker is None:
-        raise UnknownBrokerError(f"broker {broker_id} has never registered")
-    if broker.broker_epoch != broker_epoch:
-        raise StaleBrokerEpochError(
-            f"broker {broker_id} is at epoch {broker.broker_epoch}, not {broker_epoch}"
-        )
-    return broker
 
 
 def _set_fenced(image: ClusterImage, broker_id: int, broker_epoch: int, *, fenced: bool) -> Decision[bool]:

@@ -8,6 +8,7 @@ from streamkeep_common.errors import InvalidRequestError, UnknownTopicError
 from streamkeep_common.image import ClusterImage, TopicImage
 from streamkeep_common.settings import TOPIC_SETTINGS
 from streamkeep_coordinator.metadata.decision import Decision, Draft
+from streamkeep_coordinator.metadata.find import find_topic
 from streamkeep_coordinator.metadata.outcomes import outcome_of, success
 from streamkeep_coordinator.metadata.settle import settle_topic
 from streamkeep_proto.v1.coordinator_pb2 import (
@@ -39,10 +40,7 @@ def alter_topic_settings(
 
 
 def _delete_name(draft: Draft, name: str) -> TopicOutcome:
-    topic = draft.image.topic(name)
-    if topic is None:
-        raise UnknownTopicError(f"there is no topic {name}")
-    return _delete(draft, topic)
+    return _delete(draft, find_topic(draft.image, name))
 
 
 def _delete_id(draft: Draft, topic_id: bytes) -> TopicOutcome:
@@ -58,9 +56,7 @@ def _delete(draft: Draft, topic: TopicImage) -> TopicOutcome:
 
 
 def _alter(draft: Draft, item: AlterTopicSettings) -> TopicOutcome:
-    topic = draft.image.topic(item.name)
-    if topic is None:
-        raise UnknownTopicError(f"there is no topic {item.name}")
+    topic = find_topic(draft.image, item.name)
     for name in item.unset:
         if name in item.set:
             raise InvalidRequestError(f"setting {name} is both set and unset")

@@ -11,19 +11,19 @@ from streamkeep_common.errors import (
     InvalidReplicationFactorError,
     InvalidRequestError,
     TopicExistsError,
-    UnknownTopicError,
 )
-from streamkeep_common.image import REPLICATION_FEATURE_LEVEL, ClusterImage, TopicImage
-from streamkeep_common.limits import ID_BYTES, MAX_PARTITIONS_PER_TOPIC, MAX_REPLICATION_FACTOR
+from streamkeep_common.image import ClusterImage, TopicImage
+from streamkeep_common.limits import ID_BYTES, MAX_PARTITIONS_PER_TOPIC
 from streamkeep_common.settings import TOPIC_SETTINGS
 from streamkeep_common.topics import check_topic_name
 from streamkeep_coordinator.metadata.decision import Decision, Draft
+from streamkeep_coordinator.metadata.find import find_topic
 from streamkeep_coordinator.metadata.limits import (
     MAX_NEW_PARTITIONS_PER_REQUEST,
     MAX_PARTITIONS_PER_CLUSTER,
 )
 from streamkeep_coordinator.metadata.outcomes import outcome_of, success
-from streamkeep_coordinator.metadata.placement import Placement, candidates, too_few
+from streamkeep_coordinator.metadata.placement import Placement, candidates, max_replication_factor, too_few
 from streamkeep_coordinator.metadata.topic_settings import MIN_INSYNC_REPLICAS
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
@@ -44,11 +44,6 @@ class TopicDefaults:
     partitions: int = 6
     replication_factor: int = 3
     min_insync_replicas: int = 2
-
-
-def max_replication_factor(image: ClusterImage) -> int:
-    """The most replicas that a partition can have: one, below the level at which there is replication."""
-    return MAX_REPLICATION_FACTOR if image.feature_level >= REPLICATION_FEATURE_LEVEL else 1
 
 
 def create_topics(
@@ -105,9 +100,7 @@ def _made_before(image: ClusterImage, name: str, topic_id: bytes) -> TopicImage 
 
 
 def _add_partitions(draft: Draft, item: PartitionCount) -> TopicOutcome:
-    topic = draft.image.topic(item.name)
-    if topic is None:
-        raise UnknownTopicError(f"there is no topic {item.name}")
+    topic = find_topic(draft.image, item.name)
     missing = item.partitions - len(topic.partitions)
     if missing < 0:
         raise InvalidPartitionCountError(f"topic {topic.name} has {len(topic.partitions)} partitions already")

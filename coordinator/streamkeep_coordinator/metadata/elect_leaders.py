@@ -15,9 +15,9 @@ from streamkeep_common.image import ClusterImage, PartitionImage, Standing, Topi
 from streamkeep_coordinator.metadata.decision import Decision, Draft
 from streamkeep_coordinator.metadata.elections import NOBODY, elect
 from streamkeep_coordinator.metadata.find import Found, find_named_partition
-from streamkeep_coordinator.metadata.last_resort import begin_again
 from streamkeep_coordinator.metadata.members import is_good
-from streamkeep_coordinator.metadata.relocation import with_directories
+from streamkeep_coordinator.metadata.placement import Placement
+from streamkeep_coordinator.metadata.relocation import begin_again, with_directories
 from streamkeep_coordinator.metadata.standings import Change, PartitionChanges
 from streamkeep_coordinator.metadata.topic_settings import min_insync_replicas
 from streamkeep_proto.v1.coordinator_pb2 import (
@@ -85,6 +85,7 @@ class _Electing:
     def __init__(self, image: ClusterImage, kind: ElectionKind.ValueType) -> None:
         self.changes = PartitionChanges()
         self._image = image
+        self._placement = Placement(image)
         self._elect = self._unclean if kind == UNCLEAN else self._preferred
 
     def outcome(self, item: TopicPartitionName) -> ElectionOutcome:
@@ -122,13 +123,14 @@ class _Electing:
         if partition.leader:
             raise ElectionNotNeededError(f"broker {partition.leader} leads {found.name}")
         standing = self._by_force(found, partition)
+        placed = with_directories(self._image, partition, self._placement)
         if not standing.leader:
-            standing = self._by_force(found, with_directories(self._image, partition))
+            standing = self._by_force(found, placed)
         if not standing.leader:
             raise EligibleLeadersNotAvailableError(
                 f"no live broker has a place for a replica of {found.name}"
             )
-        begin_again(self._image, partition, standing, self.changes)
+        begin_again(partition, placed, standing, self.changes)
         return standing.leader
 
     def _by_force(self, found: Found, partition: PartitionImage) -> Standing:

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from streamkeep_common.errors import InvalidReplicaAssignmentError, InvalidRequestError
 from streamkeep_common.image import BrokerImage, ClusterImage, PartitionImage, TopicImage
 from streamkeep_common.limits import ID_BYTES, MAX_MOVES_PER_REQUEST
-from streamkeep_coordinator.metadata.create import max_replication_factor
-from streamkeep_coordinator.metadata.placement import Placed, Placement
+from streamkeep_coordinator.metadata.placement import Placed, Placement, max_replication_factor
 from streamkeep_coordinator.metadata.reassign import copied_anew
 from streamkeep_proto.v1.coordinator_pb2 import ExplicitPlan, PartitionTarget
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
-from streamkeep_common.image import ClusterImage, PartitionImage, Standing
+from streamkeep_common.image import ClusterImage, PartitionImage
 from streamkeep_coordinator.metadata.decision import Decision, Draft
 from streamkeep_coordinator.metadata.elections import election_of_last_resort
 from streamkeep_coordinator.metadata.members import has_directory, is_usable
-from streamkeep_coordinator.metadata.relocation import relocated, with_directories
-from streamkeep_coordinator.metadata.standings import Change, PartitionChanges
+from streamkeep_coordinator.metadata.placement import Placement
+from streamkeep_coordinator.metadata.relocation import begin_again, with_directories
+from streamkeep_coordinator.metadata.standings import PartitionChanges
 from streamkeep_proto.v1.coordinator_pb2 import ReplicaReport
 
 Key: TypeAlias = tuple[bytes, int]
@@ -86,6 +87,7 @@ class LastResort:
 def elect_winners(image: ClusterImage, winners: Mapping[Key, Winner]) -> Decision[int]:
     """How many partitions are led by them from now on; those that have changed meanwhile are left alone."""
     changes = PartitionChanges()
+    placement = Placement(image)
     count = 0
     for key, winner in winners.items():
         partition = image.partition(*key)
@@ -94,24 +96,12 @@ def elect_winners(image: ClusterImage, winners: Mapping[Key, Winner]) -> Decisio
             and partition.partition_epoch == winner.partition_epoch
             and is_usable(image, partition, winner.broker_id)
         ):
-            begin_again(image, partition, election_of_last_resort(partition, winner.broker_id), changes)
+            standing = election_of_last_resort(partition, winner.broker_id)
+            begin_again(partition, with_directories(image, partition, placement), standing, changes)
             count += 1
     draft = Draft(image)
     draft.write(*changes.records(image))
     return draft.decide(count)
-
-
-def begin_again(
-    image: ClusterImage, partition: PartitionImage, standing: Standing, changes: PartitionChanges
-) -> None:
-    """A partition is led again by who may lack records; replicas that have lost their directory get another
-    one, now that there is somebody to copy from.
-    """
-    placed = with_directories(image, partition)
-    if placed.directory_ids == partition.directory_ids:
-        changes.stand(Change(partition, standing))
-    else:
-        changes.place(partition, relocated(partition, placed._replace(**standing._asdict())))
 
 
 def _winner(image: ClusterImage, partition: PartitionImage, waiting: _Waiting) -> int:

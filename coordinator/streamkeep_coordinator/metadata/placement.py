@@ -1,4 +1,4 @@
-"""Where new replicas go: spread over brokers, racks and log directories, leaders spread too.
+"""Where new replicas go, and those that move: spread over brokers, racks and log directories, leaders too.
 
 Greedy, one replica at a time: the topic's own spread counts first, the cluster's balance second, the lowest
 id last, so that equal clusters place equally.
@@ -13,11 +13,12 @@ from itertools import groupby
 from typing import NamedTuple
 
 from streamkeep_common.errors import InvalidReplicationFactorError
-from streamkeep_common.image import BrokerImage, ClusterImage, PartitionImage
+from streamkeep_common.image import REPLICATION_FEATURE_LEVEL, BrokerImage, ClusterImage, PartitionImage
+from streamkeep_common.limits import MAX_REPLICATION_FACTOR
 
 
 class Placed(NamedTuple):
-    """The replicas of one new partition, leader first, and the directory of each."""
+    """Replicas of a partition, in their order, and the directory of each."""
 
     replicas: tuple[int, ...]
     directory_ids: tuple[bytes, ...]
@@ -37,6 +38,11 @@ def roomy_directories(broker: BrokerImage) -> list[bytes]:
     return [each for each in broker.directory_ids if not broker.is_full(each) and not broker.is_stalled(each)]
 
 
+def max_replication_factor(image: ClusterImage) -> int:
+    """The most replicas that a partition can have: one, below the level at which there is replication."""
+    return MAX_REPLICATION_FACTOR if image.feature_level >= REPLICATION_FEATURE_LEVEL else 1
+
+
 def too_few(wanted: int, able: int) -> str:
     """What to tell who asks for more replicas than there is place for."""
     return (
@@ -46,7 +52,9 @@ def too_few(wanted: int, able: int) -> str:
 
 
 class Placement:
-    """Places the partitions of one topic. `existing` are those that it already has."""
+    """Places replicas one after another: of one topic, of which `existing` are the partitions that there are,
+    or of any topics, where only the balance of the cluster counts.
+    """
 
     def __init__(self, image: ClusterImage, existing: Iterable[PartitionImage] = ()) -> None:
         self._brokers = candidates(image)

@@ -17,10 +17,10 @@ from collections.abc import Collection
 
 from streamkeep_common.errors import InvalidReplicaAssignmentError, ReassignmentInProgressError
 from streamkeep_common.image import ClusterImage, PartitionImage, Standing, TopicImage
-from streamkeep_common.image.records import to_partition_record
 from streamkeep_coordinator.metadata.elections import elect
 from streamkeep_coordinator.metadata.placement import Placed
-from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, PartitionPlacementRecord
+from streamkeep_coordinator.metadata.standings import placement_record
+from streamkeep_proto.v1.metadata_pb2 import MetadataRecord
 
 
 def is_moving(partition: PartitionImage) -> bool:
@@ -146,14 +146,14 @@ def _placed(
         leader_epoch=before.leader_epoch + (is_dropped or elected.leader != before.leader),
         partition_epoch=before.partition_epoch + 1,
     )
-    return MetadataRecord(partition_placement=PartitionPlacementRecord(partition=to_partition_record(placed)))
+    return placement_record(placed)
 
 
 def _check_removal(partition: PartitionImage, adding: Collection[int], removing: Collection[int]) -> None:
     if partition.isr and not adding and set(partition.isr) <= set(removing):
         raise InvalidReplicaAssignmentError(
             f"only {_ids(partition.isr)} are in sync, and would be removed: "
-            f"wait until the others are in sync, or leave one of these"
+            f"wait until the others are in sync, or keep one of them"
         )
 
 

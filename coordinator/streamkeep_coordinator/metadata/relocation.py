@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from streamkeep_common.image import REPLICATION_FEATURE_LEVEL, ClusterImage, PartitionImage
-from streamkeep_common.image.records import to_partition_record
-from streamkeep_coordinator.metadata.brokers import current_broker
+from streamkeep_common.image import REPLICATION_FEATURE_LEVEL, ClusterImage, PartitionImage, Standing
 from streamkeep_coordinator.metadata.decision import Decision, Draft
+from streamkeep_coordinator.metadata.find import current_broker
 from streamkeep_coordinator.metadata.limits import MAX_PLACEMENTS_PER_ENTRY
 from streamkeep_coordinator.metadata.members import has_directory
 from streamkeep_coordinator.metadata.placement import Placement
-from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, PartitionPlacementRecord
+from streamkeep_coordinator.metadata.standings import Change, PartitionChanges, placement_record
+from streamkeep_proto.v1.metadata_pb2 import MetadataRecord
 
 
 def relocate_replicas(image: ClusterImage, broker_id: int, broker_epoch: int) -> Decision[int]:
@@ -46,13 +46,12 @@ def _lost_replicas(image: ClusterImage, broker_id: int) -> Iterator[PartitionIma
                 yield partition
 
 
-def with_directories(image: ClusterImage, partition: PartitionImage) -> PartitionImage:
+def with_directories(image: ClusterImage, partition: PartitionImage, placement: Placement) -> PartitionImage:
     """The partition with an empty place for each replica that has lost its own, where there is one. Below
-    feature level 3 as it is.
+    feature level 3 as it is. One `placement` for all partitions of a decision spreads them over directories.
     """
     if image.feature_level < REPLICATION_FEATURE_LEVEL:
         return partition
-    placement = Placement(image)
     directories = list(partition.directory_ids)
     for at, member in enumerate(partition.replicas):
         broker = image.brokers.get(member)
@@ -61,7 +60,19 @@ def with_directories(image: ClusterImage, partition: PartitionImage) -> Partitio
     return partition._replace(directory_ids=tuple(directories))
 
 
-def relocated(partition: PartitionImage, placed: PartitionImage) -> MetadataRecord:
+def begin_again(
+    partition: PartitionImage, placed: PartitionImage, standing: Standing, changes: PartitionChanges
+) -> None:
+    """A partition is led again by who may lack records. `placed` is the partition `with_directories`: now
+    that there is somebody to copy from, replicas that have lost their directory get another one.
+    """
+    if placed.directory_ids == partition.directory_ids:
+        changes.stand(Change(partition, standing))
+    else:
+        changes.place(partition, _relocated(partition, placed._replace(**standing._asdict())))
+
+
+def _relocated(partition: PartitionImage, placed: PartitionImage) -> MetadataRecord:
     """The record for `placed`, which says where replicas of `partition` are and how it stands from now on.
 
     The leader epoch rises: what a broker acknowledged for a copy that is lost counts no more.
@@ -69,10 +80,10 @@ def relocated(partition: PartitionImage, placed: PartitionImage) -> MetadataReco
     after = placed._replace(
         leader_epoch=partition.leader_epoch + 1, partition_epoch=partition.partition_epoch + 1
     )
-    return MetadataRecord(partition_placement=PartitionPlacementRecord(partition=to_partition_record(after)))
+    return placement_record(after)
 
 
 def _elsewhere(partition: PartitionImage, broker_id: int, directory_id: bytes) -> MetadataRecord:
     directories = list(partition.directory_ids)
     directories[partition.replicas.index(broker_id)] = directory_id
-    return relocated(partition, partition._replace(directory_ids=tuple(directories)))
+    return _relocated(partition, partition._replace(directory_ids=tuple(directories)))

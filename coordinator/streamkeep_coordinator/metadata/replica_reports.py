@@ -16,10 +16,9 @@ from streamkeep_common.errors import (
     to_proto,
 )
 from streamkeep_common.image import ClusterImage, Standing
-from streamkeep_coordinator.metadata.brokers import current_broker
 from streamkeep_coordinator.metadata.decision import Decision, Draft
 from streamkeep_coordinator.metadata.elections import elect
-from streamkeep_coordinator.metadata.find import Found, find_partition
+from streamkeep_coordinator.metadata.find import Found, current_broker, find_partition
 from streamkeep_coordinator.metadata.standings import Change, PartitionChanges
 from streamkeep_coordinator.metadata.topic_settings import is_unclean_allowed, min_insync_replicas
 from streamkeep_proto.v1.coordinator_pb2 import (

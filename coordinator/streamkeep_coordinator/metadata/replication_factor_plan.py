@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from streamkeep_common.errors import InvalidReplicationFactorError, UnknownTopicError
+from streamkeep_common.errors import InvalidReplicationFactorError
 from streamkeep_common.image import ClusterImage, PartitionImage, TopicImage
-from streamkeep_coordinator.metadata.create import max_replication_factor
-from streamkeep_coordinator.metadata.placement import Placed, Placement, candidates, too_few
+from streamkeep_coordinator.metadata.find import find_topic
+from streamkeep_coordinator.metadata.placement import (
+    Placed,
+    Placement,
+    candidates,
+    max_replication_factor,
+    too_few,
+)
 from streamkeep_coordinator.metadata.reassign import check_idle
 from streamkeep_proto.v1.coordinator_pb2 import ReplicationFactorPlan
 
@@ -17,9 +23,7 @@ class Resizing:
     """See `plans.Plan`. UnknownTopicError, InvalidReplicationFactorError."""
 
     def __init__(self, image: ClusterImage, plan: ReplicationFactorPlan) -> None:
-        topic = image.topic(plan.topic)
-        if topic is None:
-            raise UnknownTopicError(f"there is no topic {plan.topic}")
+        topic = find_topic(image, plan.topic)
         most = max_replication_factor(image)
         if not 1 <= plan.replication_factor <= most:
             raise InvalidReplicationFactorError(

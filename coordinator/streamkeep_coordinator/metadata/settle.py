@@ -7,11 +7,15 @@ are one record with columns instead of a record a partition.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
+from functools import cached_property
 
 from streamkeep_common.image import ClusterImage, PartitionImage, Standing, TopicImage
 from streamkeep_coordinator.metadata.elections import NOBODY, elect
-from streamkeep_coordinator.metadata.standings import Change, standing_records
+from streamkeep_coordinator.metadata.limits import MAX_PLACEMENTS_PER_ENTRY
+from streamkeep_coordinator.metadata.placement import Placement
+from streamkeep_coordinator.metadata.relocation import begin_again, with_directories
+from streamkeep_coordinator.metadata.standings import Change, PartitionChanges
 from streamkeep_coordinator.metadata.topic_settings import (
     is_flushed,
     is_unclean_allowed,
@@ -28,39 +32,42 @@ def settle_replicas_of(
     `rebooted`: its machine may have lost what was not flushed.
     """
     settling = _Settling(image, leaving, rebooted=broker_id if rebooted else 0)
-    return [
-        record
-        for topic in image.topics_of(broker_id)
-        for record in settling.of(topic, [each for each in topic.partitions if broker_id in each.replicas])
-    ]
+    for topic in image.topics_of(broker_id):
+        settling.settle(topic, [each for each in topic.partitions if broker_id in each.replicas])
+    return settling.changes.records(image)
 
 
 def settle_topic(image: ClusterImage, topic: TopicImage) -> list[MetadataRecord]:
     """Changes to a topic's partitions."""
-    return list(_Settling(image, NOBODY, rebooted=0).of(topic, topic.partitions))
+    settling = _Settling(image, NOBODY, rebooted=0)
+    settling.settle(topic, topic.partitions)
+    return settling.changes.records(image)
 
 
 class _Settling:
     """Elections against one image."""
 
     def __init__(self, image: ClusterImage, leaving: Collection[int], *, rebooted: int) -> None:
+        self.changes = PartitionChanges()
         self._image = image
         self._leaving = leaving
         self._rebooted = rebooted
         self._elected: dict[tuple[object, ...], Standing | None] = {}
 
-    def of(self, topic: TopicImage, partitions: Iterable[PartitionImage]) -> Iterator[MetadataRecord]:
+    def settle(self, topic: TopicImage, partitions: Iterable[PartitionImage]) -> None:
         rules = (
             min_insync_replicas(topic),
             is_unclean_allowed(topic),
             0 if is_flushed(topic) else self._rebooted,
         )
-        changes = [
-            Change(partition, standing)
-            for partition in partitions
-            if (standing := self._change(partition, rules)) is not None
-        ]
-        return standing_records(self._image, topic.topic_id, changes)
+        for partition in partitions:
+            standing = self._change(partition, rules)
+            if standing is None:
+                continue
+            if standing.leader and standing.leader not in partition.isr + partition.elr:
+                self._begin_again(partition, standing)
+            else:
+                self.changes.stand(Change(partition, standing))
 
     def _change(self, partition: PartitionImage, rules: tuple[int, bool, int]) -> Standing | None:
         """How the partition ought to stand; None if it does."""
@@ -80,3 +87,16 @@ class _Settling:
             )
             change = self._elected[alike] = None if standing == before else standing
             return change
+
+    def _begin_again(self, partition: PartitionImage, standing: Standing) -> None:
+        """Led by who may lack records. Where more have lost their directories than one entry takes, the rest
+        get others in the next sessions of their brokers.
+        """
+        placed = partition
+        if self.changes.placements < MAX_PLACEMENTS_PER_ENTRY:
+            placed = with_directories(self._image, partition, self._placement)
+        begin_again(partition, placed, standing, self.changes)
+
+    @cached_property
+    def _placement(self) -> Placement:
+        return Placement(self._image)

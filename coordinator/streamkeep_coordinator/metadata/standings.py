@@ -10,10 +10,12 @@ from itertools import count
 from typing import NamedTuple
 
 from streamkeep_common.image import COMPACT_FEATURE_LEVEL, ClusterImage, PartitionImage, Standing
+from streamkeep_common.image.records import to_partition_record
 from streamkeep_proto.v1.metadata_pb2 import (
     MetadataRecord,
     PartitionChangeRecord,
     PartitionChangesRecord,
+    PartitionPlacementRecord,
     PartitionStanding,
 )
 
@@ -52,6 +54,11 @@ class PartitionChanges:
             or (partition.topic_id, partition.partition) in self._placements
         )
 
+    @property
+    def placements(self) -> int:
+        """Partitions with other replicas or directories."""
+        return len(self._placements)
+
     def stand(self, change: Change) -> None:
         """How a partition stands from now on; it has no change yet."""
         assert change.partition not in self, "one change a partition"
@@ -67,6 +74,12 @@ class PartitionChanges:
         for topic_id, changes in self._standings.items():
             records += standing_records(image, topic_id, [changes[number] for number in sorted(changes)])
         return records + list(self._placements.values())
+
+
+def placement_record(partition: PartitionImage) -> MetadataRecord:
+    """Where the replicas are and how the partition stands from now on, all of it."""
+    record = PartitionPlacementRecord(partition=to_partition_record(partition))
+    return MetadataRecord(partition_placement=record)
 
 
 def _columns(topic_id: bytes, changes: Sequence[Change]) -> PartitionChangesRecord:

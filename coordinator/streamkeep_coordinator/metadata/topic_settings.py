@@ -13,7 +13,7 @@ _DEFAULTS = TOPIC_SETTINGS.defaults()
 
 
 def min_insync_replicas(topic: TopicImage) -> int:
-    """As set; a topic with fewer replicas needs them all."""
+    """As set. `PartitionImage.required_isr` bounds it by the replicas that there are."""
     return int(_value(topic, MIN_INSYNC_REPLICAS))
 
 

@@ -4,9 +4,17 @@ import pytest
 
 from streamkeep_common.image import ClusterImage, PartitionImage, Standing, apply
 from streamkeep_common.image.records import to_partition_record
+from streamkeep_coordinator.metadata.brokers import unfence_broker
 from streamkeep_coordinator.metadata.last_resort import LastResort, Winner, elect_winners
+from streamkeep_coordinator.metadata.standings import Change, standing_records
 from streamkeep_proto.v1.coordinator_pb2 import ReplicaReport
-from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, PartitionChangesRecord, PartitionStanding
+from streamkeep_proto.v1.metadata_pb2 import (
+    BrokerRecord,
+    MetadataRecord,
+    PartitionChangesRecord,
+    PartitionStanding,
+    SettingRecord,
+)
 from tests.unit.common.image.records import (
     broker,
     directory_id,
@@ -15,8 +23,10 @@ from tests.unit.common.image.records import (
     topic,
     topic_id,
 )
+from tests.unit.coordinator.metadata.layout import Layout, directory
 
 T = topic_id(1)
+LEVEL_3 = apply(ClusterImage(), [feature_level(3)], 1)[0]
 
 
 def waiting_image(*, down: tuple[int, ...] = ()) -> ClusterImage:
@@ -138,3 +148,48 @@ def test_a_partition_that_has_changed_meanwhile_is_left_alone() -> None:
     led = after.partition(T, 0)
     assert led is not None
     assert (led.leader, led.isr, led.last_members, led.leader_epoch) == (3, (3,), (), 5)
+
+
+def test_what_an_emptied_broker_gets_back_is_spread_over_its_directories() -> None:
+    layout = Layout(2)
+    layout.topic("t", *[(1, 2)] * 4)
+    layout.fence(1)
+    registration = BrokerRecord()
+    registration.CopyFrom(layout.image.brokers[1].registration)
+    registration.directory_ids[:] = [directory(1, 8), directory(1, 9)]
+    waits = Standing((), (), 0, (1, 2))
+    layout.write(
+        MetadataRecord(broker=registration),
+        *(standing_of(layout.partition(number=number), waits) for number in range(4)),
+    )
+    topic_id = layout.partition().topic_id
+    winners = {(topic_id, number): Winner(2, 2) for number in range(4)}
+    assert layout.commit(elect_winners(layout.image, winners)) == 4
+    places = [layout.partition(number=number).directory_ids[0] for number in range(4)]
+    assert sorted(places) == [directory(1, 8)] * 2 + [directory(1, 9)] * 2
+
+
+def standing_of(partition: PartitionImage, standing: Standing) -> MetadataRecord:
+    return next(iter(standing_records(LEVEL_3, partition.topic_id, [Change(partition, standing)])))
+
+
+def test_a_replica_on_a_lost_disk_is_copied_anew_from_whoever_leads_by_consent() -> None:
+    """The topic would rather lose records than wait, and its broker's session had nobody to copy from."""
+    layout = Layout(2)
+    layout.topic("t", (1, 2), min_isr=1)
+    topic_id = layout.partition().topic_id
+    layout.write(
+        MetadataRecord(setting=SettingRecord(topic_id=topic_id, name="unclean_leader_election", value="on"))
+    )
+    layout.fence(2)
+    registration = BrokerRecord()
+    registration.CopyFrom(layout.image.brokers[1].registration)
+    registration.directory_ids[:] = [directory(1, 9)]
+    layout.write(
+        standing_of(layout.partition(), Standing((), (), 0, (1,))), MetadataRecord(broker=registration)
+    )
+    layout.commit(unfence_broker(layout.image, 2, 1))
+    led = layout.partition()
+    assert (led.leader, led.isr, led.last_members) == (2, (2,), ())
+    assert led.directory_ids == (directory(1, 9), directory(2))
+    assert led.leader_epoch == 3
