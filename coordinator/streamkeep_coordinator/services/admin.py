@@ -31,6 +31,7 @@ from streamkeep_coordinator.metadata import Command
 from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
 from streamkeep_coordinator.metadata.create import TopicDefaults, add_partitions, create_topics
 from streamkeep_coordinator.metadata.upgrade import supported_feature_level, upgrade_features
+from streamkeep_coordinator.services.commands import answer
 from streamkeep_coordinator.services.describe import (
     Describer,
     broker_infos,
@@ -128,10 +129,8 @@ class AdminService:
     async def upgrade_features(
         self, request: UpgradeFeaturesRequest, _info: CallInfo
     ) -> UpgradeFeaturesResponse:
-        try:
-            return (await self._controller.execute(partial(upgrade_features, request=request))).answer
-        except StreamkeepError as error:
-            return UpgradeFeaturesResponse(error=to_proto(error))
+        command = partial(upgrade_features, request=request)
+        return await answer(self._controller, command, UpgradeFeaturesResponse)
 
     async def list_topics(self, _request: ListTopicsRequest, _info: CallInfo) -> ListTopicsResponse:
         try:

@@ -21,7 +21,7 @@ from streamkeep_coordinator.services.describe import (
     topics_by_name,
 )
 from streamkeep_coordinator.services.reads import Reads
-from streamkeep_coordinator.services.requests import check_topics, first_message
+from streamkeep_coordinator.services.requests import check_cluster_epoch, check_topics, first_message
 from streamkeep_coordinator.snapshotter import snapshot_chunks
 from streamkeep_proto.v1.coordinator_pb2 import (
     GetMetadataRequest,
@@ -89,11 +89,7 @@ class MetadataService:
         if cluster_id and request.cluster_id and request.cluster_id != cluster_id:
             raise ClusterMismatchError(f"this is cluster {cluster_id}")
         epoch = self._consensus.cluster_epoch
-        if request.cluster_epoch > epoch:
-            raise ClusterMismatchError(
-                f"the cluster was recovered at epoch {request.cluster_epoch}, and this coordinator is "
-                f"still at {epoch}"
-            )
+        check_cluster_epoch(request.cluster_epoch, epoch)
         is_older = 0 < request.cluster_epoch < epoch
         return FROM_NOTHING if is_older else request.after_index
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from streamkeep_common.errors import StreamkeepError, to_proto
 from streamkeep_common.methods import DRAIN_BROKER, ELECT_LEADERS, REASSIGN_PARTITIONS, REMOVE_BROKER
 from streamkeep_common.seams import CallInfo, UnaryMethod
 from streamkeep_common.seams.network import UnaryHandler
 from streamkeep_coordinator.controller import Controller
-from streamkeep_coordinator.metadata import Command
 from streamkeep_coordinator.metadata.drain import drain_broker, remove_broker
 from streamkeep_coordinator.metadata.elect_leaders import elect_leaders
 from streamkeep_coordinator.metadata.plans import reassign_partitions
+from streamkeep_coordinator.services.commands import answer
 from streamkeep_coordinator.services.requests import check_topics
 from streamkeep_proto.v1.coordinator_pb2 import (
     DrainBrokerRequest,
@@ -25,8 +25,6 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     RemoveBrokerRequest,
     RemoveBrokerResponse,
 )
-
-R = TypeVar("R", ReassignPartitionsResponse, ElectLeadersResponse, DrainBrokerResponse, RemoveBrokerResponse)
 
 
 class PlacementService:
@@ -61,16 +59,11 @@ class PlacementService:
 
     async def elect_leaders(self, request: ElectLeadersRequest, _info: CallInfo) -> ElectLeadersResponse:
         check_topics([each.topic for each in request.partitions])
-        return await self._answer(partial(elect_leaders, request=request), ElectLeadersResponse)
+        command = partial(elect_leaders, request=request)
+        return await answer(self._controller, command, ElectLeadersResponse)
 
     async def drain_broker(self, request: DrainBrokerRequest, _info: CallInfo) -> DrainBrokerResponse:
-        return await self._answer(partial(drain_broker, request=request), DrainBrokerResponse)
+        return await answer(self._controller, partial(drain_broker, request=request), DrainBrokerResponse)
 
     async def remove_broker(self, request: RemoveBrokerRequest, _info: CallInfo) -> RemoveBrokerResponse:
-        return await self._answer(partial(remove_broker, request=request), RemoveBrokerResponse)
-
-    async def _answer(self, command: Command[R], response: type[R]) -> R:
-        try:
-            return (await self._controller.execute(command)).answer
-        except StreamkeepError as error:
-            return response(error=to_proto(error))
+        return await answer(self._controller, partial(remove_broker, request=request), RemoveBrokerResponse)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from streamkeep_common.errors import InvalidQuorumChangeError, InvalidRequestError
 from streamkeep_coordinator.metadata.limits import MAX_TEXT
+from streamkeep_coordinator.quorum.form import is_address
 from streamkeep_proto.v1.raft_pb2 import (
     MEMBER_UNREACHABLE,
     CoordinatorAddress,
@@ -96,6 +97,5 @@ def _is_reachable(member: MemberStatus) -> bool:
 def _check_form(coordinator: CoordinatorAddress) -> None:
     if coordinator.coordinator_id < 1:
         raise InvalidRequestError(f"coordinator ids start at 1, not {coordinator.coordinator_id}")
-    host, _, port = coordinator.address.rpartition(":")
-    if not host or not port.isdecimal() or len(coordinator.address) > MAX_TEXT:
+    if not is_address(coordinator.address):
         raise InvalidRequestError(f"{coordinator.address[:MAX_TEXT]!r} is not an address: give host:port")

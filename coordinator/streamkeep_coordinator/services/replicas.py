@@ -6,13 +6,16 @@ from functools import partial
 from typing import Any
 
 from streamkeep_common.errors import InvalidRequestError, StreamkeepError, to_proto
+from streamkeep_common.image import ClusterImage
 from streamkeep_common.methods import ALTER_PARTITIONS, REPORT_REPLICAS
 from streamkeep_common.seams import CallInfo, UnaryMethod
 from streamkeep_common.seams.network import UnaryHandler
 from streamkeep_coordinator.controller import Controller
+from streamkeep_coordinator.metadata import Decision
 from streamkeep_coordinator.metadata.alter_partitions import alter_partitions
 from streamkeep_coordinator.metadata.limits import MAX_REPLICATED_PER_REQUEST
 from streamkeep_coordinator.metadata.replica_reports import report_replicas
+from streamkeep_coordinator.services.commands import answer
 from streamkeep_coordinator.session_duty import SessionDuty
 from streamkeep_proto.v1.coordinator_pb2 import (
     AlterPartitionsRequest,
@@ -35,13 +38,9 @@ class ReplicaCalls:
     async def alter_partitions(
         self, request: AlterPartitionsRequest, _info: CallInfo
     ) -> AlterPartitionsResponse:
-        try:
-            _check_count(len(request.partitions))
-            leaving = self._duty.keeper().leaving
-            command = partial(alter_partitions, request=request, leaving=leaving)
-            return (await self._controller.execute(command)).answer
-        except StreamkeepError as error:
-            return AlterPartitionsResponse(error=to_proto(error))
+        return await answer(
+            self._controller, partial(self._altered, request=request), AlterPartitionsResponse
+        )
 
     async def report_replicas(
         self, request: ReportReplicasRequest, _info: CallInfo
@@ -50,10 +49,16 @@ class ReplicaCalls:
             _check_count(len(request.replicas))
             upkeep = self._duty.upkeep()
             response = (await self._controller.execute(partial(report_replicas, request=request))).answer
-            upkeep.hear(request, response)
-            return response
         except StreamkeepError as error:
             return ReportReplicasResponse(error=to_proto(error))
+        upkeep.hear(request, response)
+        return response
+
+    def _altered(
+        self, image: ClusterImage, request: AlterPartitionsRequest
+    ) -> Decision[AlterPartitionsResponse]:
+        _check_count(len(request.partitions))
+        return alter_partitions(image, request, leaving=self._duty.keeper().leaving)
 
 
 def _check_count(partitions: int) -> None:

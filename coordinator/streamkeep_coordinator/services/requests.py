@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from streamkeep_common.errors import ClusterMismatchError
 from streamkeep_common.seams import RpcError, ServerStream, Status
 from streamkeep_coordinator.metadata.limits import MAX_ITEMS_PER_REQUEST
 
@@ -32,12 +33,22 @@ async def first_message(stream: ServerStream[Q, P]) -> Q | None:
         ) from None
 
 
+def check_cluster_epoch(seen: int, own: int) -> None:
+    """ClusterMismatchError if the caller has seen the cluster recovered by force, and this coordinator has
+    not: what it says is over.
+    """
+    if seen > own:
+        raise ClusterMismatchError(
+            f"the cluster was recovered at epoch {seen}, and this coordinator is still at {own}"
+        )
+
+
 def check_topics(topics: Sequence[str | bytes]) -> None:
     """RpcError(INVALID_ARGUMENT) if a request names too many topics, or one by too long a name."""
     if len(topics) > MAX_ITEMS_PER_REQUEST:
         raise RpcError(
             Status.INVALID_ARGUMENT,
-            f"the request names {len(topics)} topics: "
+            f"the request speaks of topics {len(topics)} times, by name or by id: "
             f"send more than {MAX_ITEMS_PER_REQUEST} in several requests",
         )
     longest = max(map(len, topics), default=0)

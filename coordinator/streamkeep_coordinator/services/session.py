@@ -7,7 +7,6 @@ from functools import partial
 
 from streamkeep_common.errors import (
     BrokerIdInUseError,
-    ClusterMismatchError,
     InvalidRequestError,
     NotActiveError,
     NotInitializedError,
@@ -22,8 +21,9 @@ from streamkeep_coordinator.consensus import Consensus
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.metadata.brokers import allocate_producer_ids
 from streamkeep_coordinator.metadata.registration import register_broker
+from streamkeep_coordinator.services.commands import answer
 from streamkeep_coordinator.services.replicas import ReplicaCalls
-from streamkeep_coordinator.services.requests import first_message
+from streamkeep_coordinator.services.requests import check_cluster_epoch, first_message
 from streamkeep_coordinator.session_duty import SessionDuty
 from streamkeep_coordinator.session_keeper import SessionKeeper
 from streamkeep_proto.v1.coordinator_pb2 import (
@@ -90,17 +90,14 @@ class SessionService:
         command = partial(
             allocate_producer_ids, broker_id=request.broker_id, broker_epoch=request.broker_epoch
         )
-        try:
-            return (await self._controller.execute(command)).answer
-        except StreamkeepError as error:
-            return AllocateProducerIdsResponse(error=to_proto(error))
+        return await answer(self._controller, command, AllocateProducerIdsResponse)
 
     async def _register(self, stream: SessionStream, request: SessionRequest) -> BrokerSession:
         if request.WhichOneof("request") != "register":
             raise InvalidRequestError("a session stream begins with a registration")
         register: RegisterBroker = request.register
         keeper = self._duty.keeper()
-        self._check_epoch(register)
+        check_cluster_epoch(register.cluster_epoch, self._consensus.cluster_epoch)
         await self._check_is_free(keeper, register)
         keeper.sessions.asked(register.broker_id, register.incarnation_id, self._clock.monotonic())
         done = await self._controller.execute(partial(register_broker, request=register))
@@ -137,11 +134,3 @@ class SessionService:
         except BrokerIdInUseError:
             await self._controller.confirm()
             raise
-
-    def _check_epoch(self, register: RegisterBroker) -> None:
-        """A broker that has seen the cluster recovered by force takes no orders from who has not."""
-        if register.cluster_epoch > self._consensus.cluster_epoch:
-            raise ClusterMismatchError(
-                f"the cluster was recovered at epoch {register.cluster_epoch}, and this coordinator is "
-                f"still at {self._consensus.cluster_epoch}"
-            )

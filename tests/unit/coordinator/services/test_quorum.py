@@ -104,6 +104,7 @@ def test_a_change_that_makes_sense_is_carried_out(
         (ADD_COORDINATOR, add(4, "c3:7101"), THREE, "c3:7101 is the address of coordinator 3"),
         (ADD_COORDINATOR, add(0, "c4:7101"), THREE, "coordinator ids start at 1, not 0"),
         (ADD_COORDINATOR, add(4, "c4"), THREE, "'c4' is not an address: give host:port"),
+        (ADD_COORDINATOR, add(4, "a b:999999"), THREE, "'a b:999999' is not an address: give host:port"),
         (
             ADD_COORDINATOR,
             add(9, "c9:7101"),
