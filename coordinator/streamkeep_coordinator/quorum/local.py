@@ -35,7 +35,7 @@ class LocalCoordinator:
         return bool(self.identity.cluster_id)
 
     def note_removed(self, reason: str) -> None:
-        """A member says that this coordinator is none any more."""
+        """This coordinator is no member any more, as a member or its own log says."""
         if not self.removed:
             _logger.error("coordinator %d is out of the quorum: %s", self.id, reason)
         self.removed = reason

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from streamkeep_common.errors import InvalidQuorumChangeError
-from streamkeep_coordinator.raft.progress import ProgressState
-from streamkeep_coordinator.raft.ready import MemberProgress, RaftStatus
+from streamkeep_coordinator.raft import MemberProgress, ProgressState, RaftStatus
 from streamkeep_proto.v1.metadata_pb2 import QuorumMember, QuorumRecord
 from streamkeep_proto.v1.raft_pb2 import RaftHello
 

@@ -21,7 +21,7 @@ def listed(quorum: QuorumRecord | None, coordinator_id: int) -> QuorumMember | N
 class Standing:
     """`silent_s` gives the seconds since a coordinator with that directory was heard of.
 
-    Who hears a leader is let to say so by it: a log that is read on may yet tell of the own addition.
+    While a leader is heard nothing is concluded: entries that are still to come may add this coordinator.
     """
 
     def __init__(

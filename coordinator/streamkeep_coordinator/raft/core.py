@@ -69,7 +69,9 @@ class Core:
 
     @property
     def is_voter(self) -> bool:
-        """In the quorum in effect here, with this directory. Others do not count themselves."""
+        """A voter of the quorum in effect, under this directory id. Whoever is none does not count its own
+        vote or log.
+        """
         return self.members.is_voter(self.id, self.config.directory_id)
 
     @property

@@ -66,10 +66,6 @@ class RaftLog:
         return self._quorums[-1][0]
 
     @property
-    def base_quorum(self) -> QuorumRecord | None:
-        return self._quorums[0][1]
-
-    @property
     def committed_quorum(self) -> QuorumRecord | None:
         return self._committed_quorum()[1]
 

@@ -53,7 +53,7 @@ def test_a_quorum_is_in_effect_with_its_entry_and_gone_with_it() -> None:
 def test_a_compacted_log_keeps_the_quorum_of_what_it_forgot() -> None:
     log = make_log(1, 1, 1, committed_index=3)
     log.compact(2)
-    assert (log.base_quorum, log.quorum) == (QUORUM, QUORUM)
+    assert log.quorum == QUORUM
 
 
 def test_a_slice_is_bounded_but_never_empty() -> None:
