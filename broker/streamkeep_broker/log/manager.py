@@ -21,12 +21,13 @@ from streamkeep_broker.log.identity import read_boot_id
 from streamkeep_broker.log.open_directory import OpenDirectory
 from streamkeep_broker.log.open_logs import OpenLogs
 from streamkeep_broker.log.opening import Opening
-from streamkeep_broker.log.partition_log import Appended, PartitionLog
+from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.partition_name import PartitionName, directory_name
 from streamkeep_broker.log.rebuilding import Rebuilding
 from streamkeep_broker.log.startup import Held, claim_directories
 from streamkeep_broker.log.upkeep import Upkeep
 from streamkeep_broker.log.volume import Volume
+from streamkeep_broker.log.writable_log import Appended
 from streamkeep_common.errors import StorageFailedError
 from streamkeep_common.records.frame import FRAME_HEADER_BYTES
 from streamkeep_common.seams import Clock, Disk, Workers

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from streamkeep_broker.log.manager import LogManager
-from streamkeep_broker.log.partition_log import Appended, PartitionLog
+from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.producer_states import Duplicate
+from streamkeep_broker.log.writable_log import Appended
 from streamkeep_broker.replication.followers import Followers, Subscription
 from streamkeep_broker.replication.in_sync import least_acknowledged_end
 from streamkeep_broker.replication.isr_changes import Candidate, IsrChanges, IsrRules

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from streamkeep_broker.log.partition_log import PartitionLog, ReadCursor
+from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_broker.log.read import ReadCursor
 from streamkeep_broker.replication.distance import bytes_after
 from streamkeep_broker.replication.leadership import Leadership
 from streamkeep_broker.replication.partition import Partition

@@ -11,8 +11,9 @@ from typing import TypeVar
 
 from streamkeep_broker.log.checkpoints import BEGINNING, Checkpoint
 from streamkeep_broker.log.file_cache import FileCache
-from streamkeep_broker.log.partition_log import Appended, PartitionLog
+from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.recovery import recover_log
+from streamkeep_broker.log.writable_log import Appended
 from streamkeep_common.records import decode_batch, encode_batch
 from streamkeep_common.records.codecs import Codec
 from streamkeep_common.seams import Disk, Worker

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from streamkeep_broker.log.manager import LogManager
-from streamkeep_broker.log.partition_log import Appended, PartitionLog
+from streamkeep_broker.log.partition_log import PartitionLog
+from streamkeep_broker.log.writable_log import Appended
 from streamkeep_broker.replication.leadership import Leadership
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.waiters import PendingAppend
