@@ -15,7 +15,6 @@ from streamkeep_broker.log.directory import LogDirectory
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.readable_log import Key
-from streamkeep_broker.log.readable_log import Key
 from streamkeep_broker.replication.hints import leader_hint, why_absent
 from streamkeep_broker.replication.hosting import Hosting
 from streamkeep_broker.replication.near_replicas import near_replica
