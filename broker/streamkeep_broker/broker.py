@@ -143,7 +143,7 @@ class Broker:
     def _show_metrics(self) -> None:
         self.metrics.watch_directories(self.logs.directories)
         self.metrics.watch(partitions=self.partitions, budget=self.budget, session=self.session)
-        self.metrics.replicas.watch(self.partitions, self.replicas.followers)
+        self.metrics.replicas.watch(self.partitions, self.replicas.following)
         self.logs.on_flush = self.metrics.flushed
 
     def _make_produce_service(self) -> ProduceService:

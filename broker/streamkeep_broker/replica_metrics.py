@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
-from streamkeep_broker.replication.following.followers import Followers
+from streamkeep_broker.replication.following.following_replicas import FollowingReplicas
 from streamkeep_broker.replication.following.state import Lane
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
@@ -94,13 +94,13 @@ class ReplicaMetrics:
 
     # --- what is ---
 
-    def watch(self, partitions: Partitions, followers: Followers) -> None:
+    def watch(self, partitions: Partitions, following: FollowingReplicas) -> None:
         """Show these at every scrape."""
         lag = self._metrics.gauge(
             "follower_max_lag_records", "The most acknowledged records that a replica here lacks", ("stream",)
         )
         for lane in Lane:
-            lag.labels(lane.value).set_function(partial(followers.max_lag, lane))
+            lag.labels(lane.value).set_function(partial(following.max_lag, lane))
         self._metrics.before_render(lambda: self._refresh(partitions))
         self._metrics.gauge("offline_replicas", "Replicas that cannot be hosted").set_function(
             lambda: partitions.failed

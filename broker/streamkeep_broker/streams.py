@@ -1,4 +1,4 @@
-"""Tasks: the two halves of a long stream, the bell that wakes one, and those whose failure somebody hears of."""
+"""Tasks: the two halves of a long stream, the bell that wakes one, and those whose errors are heard of."""
 
 from __future__ import annotations
 

@@ -1,1 +1,2 @@
-"""Partitions: who leads them, what is acknowledged, who waits for it."""
+"""Replicas of this broker: their roles, what is acknowledged, the in-sync sets, and what coordinators are
+told of them."""

@@ -152,7 +152,7 @@ class Followers:
         for progress in self._progress.values():
             progress.look(progress.acknowledged_end(durability), leader_end=leader_end, now_s=now_s)
 
-    def give_time(self, follower_id: int, now_s: float) -> None:
+    def restart_lag(self, follower_id: int, now_s: float) -> None:
         """One that has just become a member gets as much time to catch up as any other."""
         progress = self._progress.get(follower_id)
         if progress is not None:

@@ -88,7 +88,7 @@ class Leadership:
         self._isr.commit(image.isr, image.partition_epoch)
         self._followers.update(_directories(image), brokers)
         for follower_id in joined:
-            self._followers.give_time(follower_id, self._clock.monotonic())
+            self._followers.restart_lag(follower_id, self._clock.monotonic())
         self.check_waiters()
         self.advance()
         self._propose_additions()

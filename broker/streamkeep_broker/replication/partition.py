@@ -1,8 +1,8 @@
 """One hosted replica: the part that it plays, how far it may be read, and who reads along.
 
 It leads, follows a leader on another broker, or has no leader, as the committed image says; alone it decides
-only to lead no more. What a leader does is in `leadership`. It knows nothing of streams, of messages other
-than the batch, or of how leaders are chosen. All calls are on the event loop.
+only to lead no more. What a leader does is in `leadership`. It knows nothing of streams, of RPCs, or of
+how leaders are chosen. All calls are on the event loop.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Partition:
         self._replica_lag_s = replica_lag_ms / 1000
         self._hint: LeaderHint | None = None
         self._resigned_epoch = 0
-        self._elected: tuple[PartitionImage, Mapping[int, BrokerImage]] | None = None
+        self._pending_election: tuple[PartitionImage, Mapping[int, BrokerImage]] | None = None
         self._leaders_watermark = self._leaders_log_start = 0
         self._follows_in_sync = False
         self._failure: StorageFailedError | None = None
@@ -127,7 +127,7 @@ class Partition:
         assert image.leader_epoch >= self.leader_epoch, "leader epochs never go back"
         if self._hint is None or image.leader_epoch >= self._hint.leader_epoch:  # else see `step_down`
             self._hint = hint
-        self._elected = None
+        self._pending_election = None
         is_new_epoch = image.leader_epoch != self.leader_epoch
         if is_new_epoch:
             self._leaders_watermark = self._leaders_log_start = 0
@@ -142,8 +142,8 @@ class Partition:
         elif self.leadership is not None and self.leadership.leader_epoch == image.leader_epoch:
             self.leadership.update(image, brokers)
         elif image.leader_epoch > self._resigned_epoch:
-            self._elected = (image, brokers)
-            self.take_office()
+            self._pending_election = (image, brokers)
+            self.lead_if_elected()
         if self.leads:
             self._tell_readers_of_image()
 
@@ -151,16 +151,16 @@ class Partition:
         own = brokers.get(self._broker_id)
         return own is not None and not own.fenced and self._broker_id in image.isr
 
-    def take_office(self) -> None:
+    def lead_if_elected(self) -> None:
         """Lead, if the image has said so, now that the log is whole. Followers are measured by where it ends,
         and one that is being cut back, as its last leader told it, is about to end elsewhere."""
-        if self._elected is not None and not self.is_being_cut and not self.log.is_suspended:
-            (image, brokers), self._elected = self._elected, None
+        if self._pending_election is not None and not self.is_being_cut and not self.log.is_suspended:
+            (image, brokers), self._pending_election = self._pending_election, None
             self._lead(image, brokers)
 
     def resign(self, error: StreamkeepError) -> None:
         """Lead no more in this leader epoch: all that wait, follow or read along get `error`."""
-        self._elected = None
+        self._pending_election = None
         leadership, self.leadership = self.leadership, None
         if leadership is None:
             return

@@ -125,9 +125,9 @@ class Partitions:
     @property
     def leaders_to_move(self) -> int:
         """Partitions that this broker leads and that another one in sync could lead."""
-        return sum(partition.leads and self._has_heir(image) for partition, image in self.images())
+        return sum(partition.leads and self._could_move(image) for partition, image in self.images())
 
-    def _has_heir(self, image: PartitionImage) -> bool:
+    def _could_move(self, image: PartitionImage) -> bool:
         return any(each != self._broker_id and self._image.is_live(each) for each in image.isr)
 
     # --- what the image says ---

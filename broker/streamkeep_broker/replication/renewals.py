@@ -1,4 +1,4 @@
-"""Damaged replicas that others can replace: their files are put aside, and they begin again from nothing.
+"""Damaged replicas that others can replace: their files are quarantined, and they begin again from nothing.
 
 That waits until the image says that this broker neither leads the partition nor is counted on in it, and that
 another broker leads: until then what is left here may be needed.

@@ -11,7 +11,7 @@ from typing import Protocol
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.replication.coordinator import ActiveCoordinator
 from streamkeep_broker.replication.following import replica as following
-from streamkeep_broker.replication.following.followers import Followers
+from streamkeep_broker.replication.following.following_replicas import FollowingReplicas
 from streamkeep_broker.replication.following.link import Hello
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
@@ -56,7 +56,7 @@ class Replicas:
         self._rng = rng
         self._on_failure = on_failure
         self.reports = self._make_reports(on_heard)
-        self.followers = Followers(
+        self.following = FollowingReplicas(
             logs=logs,
             network=network,
             clock=clock,
@@ -85,7 +85,7 @@ class Replicas:
             clock=self._clock,
             broker_id=self._settings.id,
             replica_lag_ms=self._settings.replica_lag_ms,
-            following=self.followers,
+            following=self.following,
             reports=self.reports,
             on_isr_due=self._isr_due,
             on_failure=self._on_failure,
@@ -113,7 +113,7 @@ class Replicas:
         await self.partitions.stop()
         try:
             async with asyncio.timeout(timeout_s):
-                await self.followers.stop()
+                await self.following.stop()
         except TimeoutError:
             _logger.warning("not all replicas have stopped to follow within %s s", timeout_s)
 

@@ -48,8 +48,9 @@ class _Subject:
         return self.damaged and not self.waits
 
     def is_heard(self, session: int, partition_epoch: int) -> bool:
-        """There is nothing to tell now. Who may copy a replica anew has been heard for good (the leader epoch
-        rises with each such report), unless it is counted on again: its damage does not show at its end."""
+        """There is nothing to tell now. Once the coordinator has said that the replica may be copied anew it
+        need not be told again, unless the replica is in sync or eligible again: its log end does not show the
+        damage."""
         if self.may_copy_anew and not self.waits and not self.is_counted_on:
             return True
         return self.heard_in == (session, partition_epoch)
@@ -112,7 +113,7 @@ class ReplicaReports:
             self._loop.wake()
 
     def repaired(self, partition: Partition) -> None:
-        """The replica was dropped and begins anew, or is not here any more."""
+        """The replica was dropped and begins anew."""
         if partition in self._subjects:
             self._subjects[partition].damaged = self._subjects[partition].may_copy_anew = False
             self._drop_if_silent(partition)

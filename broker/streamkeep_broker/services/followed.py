@@ -94,15 +94,16 @@ class FollowedPartition:
         self._stream.end(self._id, FollowEnd(error=to_proto(error)))
 
     def replaced(self) -> None:
-        """What is newest here is what was heard last. If it was said earlier, on a stream that is gone by
-        now, the follower has to know that it must start again."""
+        """The start heard last counts. If the follower sent it earlier, on a stream that has broken since, it
+        must learn that its current one does not count, and start again."""
         self.ended(UnavailableError(f"{self.partition.name}: another start of this follower was heard since"))
 
 
 def find_leadership(
     partitions: Partitions, start: FollowStart, hello: FollowerHello
 ) -> tuple[Partition, Leadership]:
-    """The partition, and that it is led here for this follower. Raises StreamkeepError."""
+    """The partition and its leadership, if this broker leads it in the epoch asked for and this follower may
+    follow it. Raises StreamkeepError."""
     partition = partitions.find(start.topic_id, start.partition)
     leadership = partition.check_leads_in(start.leader_epoch)
     leadership.check_follower(hello.broker_id, hello.broker_epoch)

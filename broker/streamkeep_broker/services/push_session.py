@@ -45,7 +45,7 @@ class Source(Protocol):
 S = TypeVar("S", bound=Source)
 
 
-class _Pushed(NamedTuple):
+class _InFlight(NamedTuple):
     """On its way to the follower, or in its log and not acknowledged yet."""
 
     end_offset: int
@@ -71,7 +71,7 @@ class PushSubscription(Turn, Generic[S]):
         self.next_offset = next_offset
         self.share_bytes = share_bytes
         self.unacknowledged_bytes = 0
-        self.pushed: deque[_Pushed] = deque()
+        self.pushed: deque[_InFlight] = deque()
         self.rests_until_s: float | None = None
         self.heard_s = 0.0
 
@@ -137,7 +137,7 @@ class PushSession(Turns[PushSubscription[S]]):
         assert next_offset > subscription.next_offset
         if not subscription.pushed:
             subscription.heard_s = now_s
-        subscription.pushed.append(_Pushed(next_offset, size_bytes))
+        subscription.pushed.append(_InFlight(next_offset, size_bytes))
         subscription.next_offset = next_offset
         subscription.unacknowledged_bytes += size_bytes
         self._unacknowledged_bytes += size_bytes

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Protocol
 
 from streamkeep_broker.log.read import LogSlice
+from streamkeep_broker.replication.heartbeats import HEARTBEAT_S, SILENCE_S
 from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_broker.services.followed import (
     FollowedPartition,
@@ -22,7 +23,6 @@ from streamkeep_broker.services.followed import (
     judge,
     place_to_read,
 )
-from streamkeep_broker.services.limits import HEARTBEAT_S
 from streamkeep_broker.services.push_session import MAX_FOLLOWED, PushSession, PushSubscription
 from streamkeep_broker.services.read_failures import read_failure
 from streamkeep_broker.services.slice_response import ResponseBuilder
@@ -47,9 +47,6 @@ from streamkeep_proto.v1.replication_pb2 import (
     ReplicateResponse,
 )
 
-SILENCE_S = 1.0
-"""A follower that says nothing for so long is taken for gone: it beats every 0.5 s at least."""
-
 CATCH_UP_PAUSE_S = 0.005
 """After each response of a catch-up stream, which carries up to 1 MiB: live streams have their turns."""
 
@@ -60,7 +57,7 @@ ENDINGS_PER_RESPONSE = 10_000
 """Each may carry a sentence or two, and all of them must fit into a message."""
 
 ReplicaServerStream = ServerStream[ReplicateRequest, ReplicateResponse]
-Pushed = PushSubscription[FollowedPartition]
+FollowerSubscription = PushSubscription[FollowedPartition]
 
 
 class Observer(Protocol):
@@ -292,7 +289,7 @@ class PushStream:
         if sent_bytes:
             self._observer.replicated(sent_bytes)
 
-    async def _read_slice(self, subscription: Pushed, room_bytes: int) -> LogSlice | None:
+    async def _read_slice(self, subscription: FollowerSubscription, room_bytes: int) -> LogSlice | None:
         followed = subscription.source
         try:
             return await followed.log.read(
@@ -307,7 +304,7 @@ class PushStream:
                 self.end(subscription.id, FollowEnd(error=to_proto(failure)))
             return None
 
-    def _change_stream(self, subscription: Pushed, offset: int) -> None:
+    def _change_stream(self, subscription: FollowerSubscription, offset: int) -> None:
         end = change_of_stream(subscription.source.log, offset, catch_up=self._hello.catch_up)
         if end is not None:
             self.end(subscription.id, end)
@@ -319,7 +316,7 @@ class PushStream:
             response.add(_header(subscription))
 
 
-def _header(subscription: Pushed) -> ReplicaPush:
+def _header(subscription: FollowerSubscription) -> ReplicaPush:
     log = subscription.source.log
     return ReplicaPush(
         subscription=subscription.id,

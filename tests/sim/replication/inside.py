@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from streamkeep_broker.broker import Broker
-from streamkeep_broker.replication.following.replica import FollowedReplica
+from streamkeep_broker.replication.following.replica import FollowingReplica
 from streamkeep_broker.replication.partition import Partition
 
 
@@ -20,9 +20,9 @@ def maximal_isr(partition: Partition) -> set[int]:
 def subscriptions(broker: Broker) -> Counter[str]:
     """How many subscriptions the broker has of each partition that it follows, and waits to have."""
     counts: Counter[str] = Counter()
-    for link in broker.replicas.followers._links.values():
+    for link in broker.replicas.following._links.values():
         for stream in link._streams.values():
             for subscriber in (*stream._waiting, *stream._subscribed.values()):
-                assert isinstance(subscriber, FollowedReplica)
+                assert isinstance(subscriber, FollowingReplica)
                 counts[subscriber.partition.name] += 1
     return counts

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from streamkeep_broker.replication.followers import Followers
 from streamkeep_broker.replication.following.cuts import CutTo
-from streamkeep_broker.replication.following.replica import FollowedReplica
+from streamkeep_broker.replication.following.replica import FollowingReplica
 from streamkeep_broker.replication.isr_changes import Candidate
 from streamkeep_broker.replication.leadership import Leadership
 from streamkeep_broker.replication.progress import FollowerProgress
@@ -54,10 +54,10 @@ def elect_outside_the_isr() -> Iterator[None]:
 @contextmanager
 def truncate_to_the_high_watermark() -> Iterator[None]:
     """Whoever begins to follow cuts what lies above its watermark, as Kafka did before KIP-101."""
-    rightly = FollowedReplica.start
-    cut_in: dict[FollowedReplica, int] = {}
+    rightly = FollowingReplica.start
+    cut_in: dict[FollowingReplica, int] = {}
 
-    def start(self: FollowedReplica, subscription: int) -> FollowStart | None:
+    def start(self: FollowingReplica, subscription: int) -> FollowStart | None:
         log, state = self._log, self._state
         if cut_in.get(self) == state.leader_epoch or log.log_end_offset <= log.high_watermark or log.defects:
             return rightly(self, subscription)
@@ -66,7 +66,7 @@ def truncate_to_the_high_watermark() -> Iterator[None]:
         self._carry_out(state._cut(CutTo(log.high_watermark)))
         return None
 
-    with patch.object(FollowedReplica, "start", start):
+    with patch.object(FollowingReplica, "start", start):
         yield
 
 

@@ -1,4 +1,4 @@
-"""Cuts one log as its leader's word asks, on the disk's thread. Meanwhile nothing else may be done to it."""
+"""Cuts one log as `FollowState` says. Until that is done nothing else may change it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One followed replica: what its state says is carried out on its log, its stream and its leader's word.
+"""One replica that follows: carries out on its log and its stream what `FollowState` decides.
 
 Nothing else writes to the log of a partition that follows. An error here ends this partition's subscription
 and nobody else's.
@@ -72,7 +72,7 @@ class Observer(Protocol):
         ...
 
 
-class FollowedReplica:
+class FollowingReplica:
     """See the module. `on_damaged` is called when its log turns out to be corrupt, `on_idle` when it follows
     nobody and its log is let go of."""
 
@@ -268,7 +268,7 @@ class FollowedReplica:
 
     def _let_go(self) -> None:
         self._on_idle(self.partition)
-        self.partition.take_office()
+        self.partition.lead_if_elected()
 
     def _retry(self) -> None:
         """The wait is over. A disk is asked first: the leader would send a whole window for nothing."""

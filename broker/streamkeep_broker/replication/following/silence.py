@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from streamkeep_broker.replication.heartbeats import SILENCE_S
 from streamkeep_common.seams import Clock
-
-SILENCE_S = 1.0
-"""A leader's broker that says nothing for so long may be stopped with its connections open."""
 
 
 class Silence:
@@ -25,7 +23,7 @@ class Silence:
         self._heard_at = self._clock.monotonic()
         self._arm(SILENCE_S, give_up)
 
-    def end(self) -> None:
+    def heard(self) -> None:
         """Something was heard."""
         self._heard_at = self._clock.monotonic()
 

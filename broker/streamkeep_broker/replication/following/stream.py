@@ -16,6 +16,7 @@ from typing import Protocol
 
 from streamkeep_broker.replication.following.silence import Silence
 from streamkeep_broker.replication.following.state import Lane
+from streamkeep_broker.replication.heartbeats import HEARTBEAT_S
 from streamkeep_broker.streams import Bell, run_halves, run_watched
 from streamkeep_common.errors import StreamkeepError, from_proto
 from streamkeep_common.methods import REPLICATE
@@ -35,7 +36,6 @@ from streamkeep_proto.v1.replication_pb2 import (
 RECONNECT = RetryPolicy(first_wait_ms=50, max_wait_ms=200)
 LASTED_S = 1.0
 """A stream that lived so long was a good one: the next is tried at once."""
-HEARTBEAT_S = 0.4
 UNREGISTERED_S = 0.1
 """How often it is asked whether this broker is registered by now."""
 IDLE_S = 10.0
@@ -197,7 +197,7 @@ class FollowerStream:
 
     async def _read(self, stream: Stream, hello: FollowerHello, silence: Silence) -> None:
         while (response := await stream.receive()) is not None:
-            silence.end()
+            silence.heard()
             for push in response.pushes:
                 subscriber = self._subscribed.get(push.subscription)
                 if subscriber is not None:  # else it was on its way when the subscription ended

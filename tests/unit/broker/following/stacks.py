@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
-from streamkeep_broker.replication.following.followers import Followers
+from streamkeep_broker.replication.following.following_replicas import FollowingReplicas
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_broker.replication.waiters import PendingAppend
@@ -105,7 +105,7 @@ class Stack:
         self.hosted = Hosted()
         self.machine: Machine
         self.logs: LogManager
-        self.followers: Followers
+        self.following: FollowingReplicas
         self.service: ReplicateService
         self._listener: Listener
 
@@ -127,7 +127,7 @@ class Stack:
     async def stop(self) -> None:
         """As SIGTERM does."""
         self.service.close(Closing(error=Error(code=SHUTTING_DOWN, message="it stops")))
-        await self.machine.spawn(self.followers.stop())
+        await self.machine.spawn(self.following.stop())
         await self.machine.spawn(self.logs.stop())
         self.kill()
 
@@ -177,7 +177,7 @@ class Stack:
             on_directory_change=lambda directory: None,
         )
         await self.logs.start()
-        self.followers = Followers(
+        self.following = FollowingReplicas(
             logs=self.logs,
             network=machine.network,
             clock=machine.clock,
@@ -223,9 +223,9 @@ class Stack:
         hint = self._cluster.hint(image)
         partition.apply(image, hint, brokers=self._cluster.brokers())
         if image.leader == self.id or hint is None:
-            self.followers.leave(partition, hint)
+            self.following.leave(partition, hint)
         else:
-            self.followers.follow(partition, image.leader, hint.address)
+            self.following.follow(partition, image.leader, hint.address)
 
 
 class Stacks:

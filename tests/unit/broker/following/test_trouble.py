@@ -238,9 +238,9 @@ async def test_a_log_that_is_deleted_while_it_is_cut_is_left_alone(sim: Simulati
     stack = brokers[3]
     brokers.tell()
     await brokers.until(lambda: stack.partition.is_being_cut)
-    stack.machine.process.call(stack.followers.leave, stack.partition, None)
+    stack.machine.process.call(stack.following.leave, stack.partition, None)
     stack.machine.process.call(stack.logs.delete, TOPIC_ID, 0)
-    await brokers.until(lambda: len(stack.followers) == 0)
+    await brokers.until(lambda: len(stack.following) == 0)
     assert not stack.failures
 
 

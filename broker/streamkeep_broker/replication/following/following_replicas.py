@@ -1,4 +1,4 @@
-"""All replicas of this broker that follow: each its leader, over one link to each leader's broker."""
+"""All replicas of this broker that follow, and one link to each broker that leads any of them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.replication.following.link import Hello, LeaderLink
-from streamkeep_broker.replication.following.replica import FollowedReplica, Observer
+from streamkeep_broker.replication.following.replica import FollowingReplica, Observer
 from streamkeep_broker.replication.following.state import Lane
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_common.seams import Clock, Network
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
 
 
-class Followers:
+class FollowingReplicas:
     """See the module.
 
     `hello` gives what this broker says of itself to the leader with that id, None while it is not registered;
@@ -44,7 +44,7 @@ class Followers:
         self._observer = observer
         self._on_damaged = on_damaged
         self._on_failure = on_failure
-        self._replicas: dict[Partition, FollowedReplica] = {}
+        self._replicas: dict[Partition, FollowingReplica] = {}
         self._links: dict[int, LeaderLink] = {}
 
     def __len__(self) -> int:
@@ -94,8 +94,8 @@ class Followers:
         link.move(address)
         return link
 
-    def _new_replica(self, partition: Partition) -> FollowedReplica:
-        return FollowedReplica(
+    def _new_replica(self, partition: Partition) -> FollowingReplica:
+        return FollowingReplica(
             partition,
             logs=self._logs,
             rng=self._rng,
