@@ -8,12 +8,12 @@ how leaders are chosen. All calls are on the event loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.replication.leadership import Leadership
 from streamkeep_broker.replication.positions import check_position, check_watermark_known
+from streamkeep_broker.replication.readers import Reader, Readers
 from streamkeep_broker.replication.waiters import PendingAppend
 from streamkeep_common.errors import (
     FencedLeaderEpochError,
@@ -28,22 +28,6 @@ from streamkeep_common.seams import Clock
 from streamkeep_common.settings import TopicSettings
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
 from streamkeep_proto.v1.records_pb2 import RecordBatch
-
-
-class Reader(Protocol):
-    """Someone who reads along and wants to know when there is more."""
-
-    def moved(self) -> None:
-        """The high watermark or the log start moved."""
-        ...
-
-    def ended(self, error: StreamkeepError) -> None:
-        """This broker serves the partition no more; the reader has been removed."""
-        ...
-
-    def image_changed(self) -> None:
-        """There is news of the partition that this broker leads, or of a broker with a replica of it."""
-        ...
 
 
 class Partition:
@@ -78,7 +62,7 @@ class Partition:
         self._leaders_watermark = self._leaders_log_start = 0
         self._follows_in_sync = False
         self._failure: StorageFailedError | None = None
-        self._readers: dict[Reader, None] = {}
+        self._readers = Readers()
         log.on_progress = self._flushed
 
     @property
@@ -145,7 +129,7 @@ class Partition:
             self._pending_election = (image, brokers)
             self.lead_if_elected()
         if self.leads:
-            self._tell_readers_of_image()
+            self._readers.tell_of_image()
 
     def _is_in_sync(self, image: PartitionImage, brokers: Mapping[int, BrokerImage]) -> bool:
         own = brokers.get(self._broker_id)
@@ -185,7 +169,7 @@ class Partition:
             logs=self._logs,
             clock=self._clock,
             replica_lag_s=self._replica_lag_s,
-            on_watermark=self._tell_readers,
+            on_watermark=self._readers.tell,
             on_isr_due=lambda: self.on_isr_due(self),
         )
         if self._failure is not None:
@@ -284,7 +268,7 @@ class Partition:
         if self._leaders_log_start > before:
             log.adopt_log_start(self._leaders_log_start)
         if moved or log.log_start_offset > before:
-            self._tell_readers()
+            self._readers.tell()
 
     # --- progress ---
 
@@ -326,29 +310,19 @@ class Partition:
             log.delete_records(target)
             if self.leadership is not None:
                 self.leadership.tell_followers()
-            self._tell_readers()
+            self._readers.tell()
 
     def add_reader(self, reader: Reader) -> None:
         """Tell `reader` of every move from now on."""
-        self._readers[reader] = None
+        self._readers.add(reader)
 
     def remove_reader(self, reader: Reader) -> None:
         """Nothing happens if it is not there."""
-        self._readers.pop(reader, None)
+        self._readers.remove(reader)
 
     def end_readers(self, error: StreamkeepError) -> None:
         """This broker serves the partition no more: all that read along get `error`."""
-        readers, self._readers = self._readers, {}
-        for reader in readers:
-            reader.ended(error)
-
-    def _tell_readers(self) -> None:
-        for reader in self._readers:
-            reader.moved()
-
-    def _tell_readers_of_image(self) -> None:
-        for reader in list(self._readers):
-            reader.image_changed()
+        self._readers.end(error)
 
     def _not_leader(self) -> NotLeaderError:
         return NotLeaderError(f"broker {self._broker_id} does not lead {self.name}", leader=self._hint)

@@ -8,7 +8,7 @@ cluster's own coordinator named at registration does not know the topic, or says
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from streamkeep_broker.log.directory import LogDirectory
@@ -17,6 +17,7 @@ from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.readable_log import Key
 from streamkeep_broker.replication.hints import leader_hint, why_absent
 from streamkeep_broker.replication.hosting import Hosting
+from streamkeep_broker.replication.image_news import concerned, moved_away, removed, topic_of
 from streamkeep_broker.replication.near_replicas import near_replica
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.renewals import Renewals
@@ -145,7 +146,7 @@ class Partitions:
         self._take(delta)
         for image, error in self._taken_away(delta):
             if self._retire(image, error) and self._logs.get(*_key(image)) is not None:
-                _logger.info("deleting %s-%d: %s", _topic_of(delta, image), image.partition, error.message)
+                _logger.info("deleting %s-%d: %s", topic_of(delta, image), image.partition, error.message)
                 self._logs.delete(*_key(image))
 
     def follow_snapshot(self, delta: ImageDelta) -> None:
@@ -156,7 +157,7 @@ class Partitions:
                 _logger.warning(
                     "by a metadata snapshot %s-%d, topic id %s, is not here: its data is kept, and served no "
                     "more",
-                    _topic_of(delta, image),
+                    topic_of(delta, image),
                     image.partition,
                     image.topic_id.hex(),
                 )
@@ -165,25 +166,8 @@ class Partitions:
         self._image = delta.after
         for topic_id in delta.changed_settings:
             self._change_settings(delta.after.topics[topic_id])
-        for image in self._concerned(delta).values():
+        for image in concerned(delta, self._partitions, broker_id=self._broker_id):
             self._host(image)
-
-    def _concerned(self, delta: ImageDelta) -> Mapping[Key, PartitionImage]:
-        """The replicas here of which there is news: of the partition itself, or of a broker that has one of
-        its replicas: epoch, fence, address and rack count, and of this broker the fence."""
-        news = frozenset(delta.changed_brokers)
-        if not self._is_fence_changed(delta):
-            news -= {self._broker_id}
-        concerned = {}
-        for key in self._partitions if news else ():
-            image = delta.after.partition(*key)
-            if image is not None and not news.isdisjoint(image.replicas):
-                concerned[key] = image
-        concerned.update((_key(image), image) for image in delta.changed_partitions)
-        return {key: image for key, image in concerned.items() if self._broker_id in image.replicas}
-
-    def _is_fence_changed(self, delta: ImageDelta) -> bool:
-        return delta.before.is_live(self._broker_id) != delta.after.is_live(self._broker_id)
 
     def _host(self, image: PartitionImage) -> None:
         """Have the replica, in the role that the image gives it."""
@@ -253,12 +237,10 @@ class Partitions:
 
     def _taken_away(self, delta: ImageDelta) -> Iterator[tuple[PartitionImage, StreamkeepError]]:
         """What this broker is to have no more, and what is said to those who ask for it."""
-        for topic in delta.removed_topics:
-            for image in topic.partitions:
-                yield image, UnknownTopicError(f"topic {topic.name} was deleted")
-        for image in delta.changed_partitions:
-            if self._broker_id not in image.replicas:
-                yield image, self._not_here(image)
+        for topic, image in removed(delta):
+            yield image, UnknownTopicError(f"topic {topic.name} was deleted")
+        for image in moved_away(delta, self._broker_id):
+            yield image, self._not_here(image)
 
     def _retire(self, image: PartitionImage, error: StreamkeepError) -> bool:
         """Host the partition no more; all that wait for it get `error`. False if it was not to be here."""
@@ -342,8 +324,3 @@ class Partitions:
 
 def _key(image: PartitionImage) -> Key:
     return image.topic_id, image.partition
-
-
-def _topic_of(delta: ImageDelta, image: PartitionImage) -> str:
-    """The name of a topic that may be gone."""
-    return (delta.after.topics.get(image.topic_id) or delta.before.topics[image.topic_id]).name
