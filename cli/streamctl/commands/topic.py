@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +21,7 @@ from streamctl.invocation import (
 from streamctl.output import Cell, Table, confirm, counted, emit, id_text, note
 
 if TYPE_CHECKING:
+    from streamctl.planned import PlannedMove
     from streamkeep_proto.v1.coordinator_pb2 import TopicOutcome
 
 _topic = click.argument("name", metavar="TOPIC", shell_complete=complete_topic)
@@ -186,8 +187,6 @@ def alter(
     With more partitions, keys may go elsewhere from then on.
     """
     from streamctl.cluster import ask
-    from streamctl.moves import until_all_moved
-    from streamctl.planned import check_plan, note_if_cut, show_plan
     from streamctl.topic_changes import TopicChanges, change_topic
 
     changes = TopicChanges(settings, unset, partitions, replication_factor)
@@ -201,14 +200,23 @@ def alter(
     if outcome is not None or any(move.error is None for move in moves or ()):
         note(f"{'Would change' if dry_run else 'Changed'} topic '{name}'.")
     if moves is not None:
-        show_plan(invocation, moves, is_dry=dry_run)
-        if dry_run:
-            note_if_cut(moves)
-        elif wait:
-            ask(invocation, lambda cluster: until_all_moved(invocation, cluster, moves))
-        check_plan(moves)
+        _follow(invocation, moves, wait=wait, dry_run=dry_run)
     elif invocation.is_data and outcome is not None:
         emit(invocation, _outcome_fields(outcome))
+
+
+def _follow(invocation: Invocation, moves: Sequence[PlannedMove], *, wait: bool, dry_run: bool) -> None:
+    """Show moves of replicas, wait for them if told to, and fail if some could not begin."""
+    from streamctl.cluster import ask
+    from streamctl.moves import until_all_moved
+    from streamctl.planned import check_plan, note_if_cut, show_plan
+
+    show_plan(invocation, moves, is_dry=dry_run)
+    if dry_run:
+        note_if_cut(moves)
+    elif wait:
+        ask(invocation, lambda cluster: until_all_moved(invocation, cluster, moves))
+    check_plan(moves)
 
 
 @topic.command()
