@@ -53,7 +53,7 @@ class Renewals:
         self._under_way: dict[Key, asyncio.Task[None]] = {}
 
     def allow(self, key: Key) -> None:
-        """Others have the data of this damaged replica. It may be said again while that is put aside."""
+        """Others have the data of this damaged replica. It may be said again while that is quarantined."""
         if key not in self._under_way:
             self._allowed[key] = None
 
@@ -62,7 +62,7 @@ class Renewals:
         self._allowed.pop(key, None)
 
     def is_busy(self, key: Key) -> bool:
-        """The log is being put aside."""
+        """The log is being quarantined."""
         return key in self._under_way
 
     def is_due(self, image: PartitionImage) -> bool:
@@ -87,12 +87,12 @@ class Renewals:
             await cancel(task)
 
     async def _renew(self, log: PartitionLog) -> None:
-        _logger.warning("%s is damaged here: it is put aside and copied anew", log.name)
+        _logger.warning("%s is damaged here: it is quarantined and copied anew", log.name)
         while not self._is_gone(log):
             try:
                 await self._logs.quarantine(log)
             except StreamkeepError as error:
-                _logger.error("%s could not be put aside: %s", log.name, error)
+                _logger.error("%s could not be quarantined: %s", log.name, error)
                 await self._clock.sleep(RETRY_S)
             else:
                 self._on_renewed(log.key)
