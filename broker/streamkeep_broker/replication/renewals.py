@@ -29,8 +29,8 @@ class Renewals:
     """See the module.
 
     `on_renewed` is called with the topic id and number of each partition whose log is empty now, then
-    `on_end`; only the latter if its log is gone, or its directory offline. What keeps a log from being put
-    aside otherwise is waited for. Nobody else may touch a log that `is_busy`.
+    `on_end`; only the latter if its log is gone, or its directory offline. What keeps a log from being
+    quarantined otherwise is waited for. Nobody else may touch a log that `is_busy`.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Renewals:
         )
 
     def begin(self, log: PartitionLog) -> None:
-        """Put the log aside; nobody may read, write or follow it any more."""
+        """Quarantine the log; nobody may read, write or follow it any more."""
         key = log.key
         del self._allowed[key]
         task = run_watched(self._renew(log), self._on_failure)
