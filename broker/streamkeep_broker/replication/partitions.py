@@ -266,9 +266,8 @@ class Partitions:
 
     def _remove_stray(self, log: PartitionLog, why: str) -> None:
         _logger.warning(
-            "removing %s-%d, topic id %s: %s at metadata index %d",
-            log.topic,
-            log.partition,
+            "removing %s, topic id %s: %s at metadata index %d",
+            log.name,
             log.topic_id.hex(),
             why,
             self._image.index,
