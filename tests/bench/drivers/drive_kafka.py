@@ -25,7 +25,7 @@ def produce(bootstrap, topic, size, records, mode):
             "acks": "all",
             "enable.idempotence": True,
             "linger.ms": 5,
-            "batch.size": 262144,
+            "batch.size": 1000000,
             "queue.buffering.max.messages": 500000,
         }
     )
