@@ -172,7 +172,11 @@ async def change_members(world: World, rng: random.Random) -> None:
     if world.damaged or world.quorum_is_changing() or len(world.voters()) < 3 or not candidates:
         return
     number = rng.choice(candidates)
-    if await world.simulation_task(world.operator.remove(number)):
+    world.leaving[number] = None
+    world.removals += 1
+    is_removed = await world.simulation_task(world.operator.remove(number))
+    world.removals -= 1
+    if is_removed:
         await asyncio.sleep(rng.uniform(0.0, 3.0))
         if rng.random() < 0.5 and number not in world.members() and not world.is_busy(number):
             await _wipe(world, world.hosts[number], rng)

@@ -62,6 +62,10 @@ class World:
         self.history: list[Operation] = []
         self.damaged: dict[int, bytes] = {}
         """Directories, by the number of the host, that are not what they were, and are voters still."""
+        self.leaving: dict[int, None] = {}
+        """Members whose removal was asked for: it may be in no log, in one out of sight, or committed."""
+        self.removals = 0
+        """How many an operator is busy with."""
         self.busy: set[str] = set()
         """Names of hosts that a fault looks after: nobody else starts or stops them."""
         self.expects_end: set[int] = set()
@@ -212,14 +216,28 @@ class World:
             if directory_id not in voters or is_whole:
                 del self.damaged[number]
 
+    def settle_leaving(self) -> None:
+        """Forget removals that came to an end: everybody can be seen, and has the same quorum."""
+        seen = [self.judge.seat_of(self.hosts[number]) for number in self.members()]
+        if not self.removals and None not in seen and not self.quorum_is_changing():
+            self.leaving.clear()
+
     def may_damage(self, number: int) -> bool:
-        """It would be a minority still, also of a quorum from which the damaged ones have been removed."""
+        """It would be a minority still, also of a quorum from which somebody has been removed.
+
+        A removal counts from when it is asked for: it takes effect where it is appended, and if another voter
+        is lost in that moment, nobody who has it in the log can be elected or be overruled (thesis 4.1).
+        """
         self.settle_damage()
-        voters = self.voters()
-        sick = sum(each in voters for each in self.damaged)
+        self.settle_leaving()
         if number in self.damaged or self.quorum_is_changing():
             return False
-        return number not in voters or sick < (len(voters) - 1) // 2
+        voters = self.voters()
+        staying = [each for each in voters if each not in self.leaving]
+        return number not in voters or all(
+            sum(each in some for each in (*self.damaged, number)) <= (len(some) - 1) // 2
+            for some in (voters, staying)
+        )
 
     def quorum_is_changing(self) -> bool:
         """Somebody has a quorum in the log that is not committed, or one that has not heard of the newest."""
