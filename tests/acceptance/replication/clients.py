@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from streamkeep import ConsumedBatch, Consumer, Delivery, Producer
-from streamkeep.errors import StreamkeepError
+from streamkeep.errors import NotEnoughReplicasError, StreamkeepError
 from tests.acceptance.replication.judge import Reading, Writing
 
 TOPIC = "history"
@@ -123,6 +123,8 @@ class _Teller:
                 offset = (await delivery).offset
             except StreamkeepError as error:
                 self._run.refusals[f"write: {type(error).__name__}"] += 1
+                if isinstance(error, NotEnoughReplicasError):
+                    self._writing.refuse(index, self._run.now_s())
                 continue
             self._writing.acknowledge(index, offset, self._run.now_s())
             self._run.saw(self._writing.partition, offset)

@@ -10,6 +10,7 @@ inconsistent offset  two records at one offset: what was read there has changed,
 reordered            of one producer, a record behind one that was sent later
 repeated, skipped    a reader was taken back, or past what somebody else has seen
 unsent               handed out, and never sent to that partition
+unrefused            handed out, though its producer was told that it is in no log
 
 A record whose producer got no answer may be there or not. Retention and compaction must be off. At the end,
 when nobody writes any more, one reader drains the log from its beginning.
@@ -26,6 +27,8 @@ from enum import Enum
 
 UNKNOWN = -2
 """In place of an offset: the producer was not told that the record is stored."""
+REFUSED = -3
+"""In place of an offset: the producer was told that the record is in no log."""
 STORED = -1
 """In place of an offset: stored, and where is not known any more (a duplicate that was sent much later)."""
 
@@ -41,6 +44,7 @@ class Anomaly(Enum):
     REPEATED = "repeated"
     SKIPPED = "skipped"
     UNSENT = "unsent"
+    UNREFUSED = "unrefused"
 
 
 @dataclass(slots=True)
@@ -70,9 +74,18 @@ class Writing:
         self.offsets[index] = offset
         self.told_s[index] = now_s
 
+    def refuse(self, index: int, now_s: float) -> None:
+        """It was refused for good: it is in no log."""
+        self.acknowledge(index, REFUSED, now_s)
+
+    def is_acknowledged(self, index: int) -> bool:
+        return self.offsets[index] >= STORED
+
     def described(self, index: int) -> str:
         told = "nothing was told"
-        if self.offsets[index] != UNKNOWN:
+        if self.offsets[index] == REFUSED:
+            told = f"refused at {self.told_s[index]:.3f} s"
+        elif self.is_acknowledged(index):
             where = f" at {self.offsets[index]}" if self.offsets[index] != STORED else ""
             told = f"acknowledged{where} at {self.told_s[index]:.3f} s"
         return f"{self.values[index]} of {self.who}, sent at {self.sent_s[index]:.3f} s, {told}"
@@ -132,7 +145,7 @@ def judge(writings: Iterable[Writing], readings: Iterable[Reading]) -> Verdict:
     return Verdict(
         findings,
         sent=sum(len(writing.values) for writing in all_writings),
-        acknowledged=sum(len(writing.offsets) - writing.offsets.count(UNKNOWN) for writing in all_writings),
+        acknowledged=sum(offset >= STORED for writing in all_writings for offset in writing.offsets),
         read=sum(len(reading.offsets) for each in partitions.values() for reading in each.readings),
     )
 
@@ -166,6 +179,7 @@ class _Partition:
         for writing in self.writings:
             yield from _missing(writing, drained)
             yield from self._reordered(writing)
+            yield from self._unrefused(writing)
         known = sorted(self._at)
         for reading in self.readings:
             yield from self._unsteady(reading, known)
@@ -207,6 +221,11 @@ class _Partition:
             else:
                 highest, before = offset, index
 
+    def _unrefused(self, writing: Writing) -> Iterator[tuple[Anomaly, str]]:
+        for index, (value, offset) in enumerate(zip(writing.values, writing.offsets, strict=True)):
+            if offset == REFUSED and value in self._where:
+                yield Anomaly.UNREFUSED, f"{writing.described(index)}, is at offset {self._where[value]}"
+
     def _unsteady(self, reading: Reading, known: Sequence[int]) -> Iterator[tuple[Anomaly, str]]:
         """Offsets have to follow each other without a gap where anybody knows of a record."""
         previous: int | None = None
@@ -227,7 +246,7 @@ def _missing(writing: Writing, drained: Mapping[int, int]) -> Iterator[tuple[Ano
     there, end = set(drained.values()), max(drained, default=-1) + 1
     last_there = max((index for index, value in enumerate(writing.values) if value in there), default=-1)
     for index, (value, offset) in enumerate(zip(writing.values, writing.offsets, strict=True)):
-        if offset == UNKNOWN or value in there:
+        if not writing.is_acknowledged(index) or value in there:
             continue
         if 0 <= offset < end or (offset == STORED and index < last_there):
             instead = f"; there is {drained[offset]} now" if offset in drained else ""

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.replication.judge import STORED, UNKNOWN, Anomaly, Reading, Verdict, Writing, judge
+from tests.acceptance.replication.judge import (
+    REFUSED,
+    STORED,
+    UNKNOWN,
+    Anomaly,
+    Reading,
+    Verdict,
+    Writing,
+    judge,
+)
 
 A, B, C, D = 1, 2, 3, 4
 
@@ -125,6 +134,14 @@ def test_a_gap_in_which_nobody_knows_of_a_record_is_none() -> None:
 def test_a_record_that_nobody_sent_to_the_partition_is_unsent() -> None:
     verdict = judge([wrote((A, 0), partition=1)], [read((0, A), partition=0), read((0, A), partition=1)])
     assert kinds(verdict) == [Anomaly.UNSENT]
+
+
+def test_a_record_that_was_refused_for_good_is_in_no_log() -> None:
+    writings = [wrote((A, 0), (B, REFUSED))]
+    assert kinds(judge(writings, [read((0, A))])) == []
+    verdict = judge(writings, [read((0, A), (1, B))])
+    assert kinds(verdict) == [Anomaly.UNREFUSED]
+    assert "2 of producer-1, sent at 1.000 s, refused at 1.500 s, is at offset 1" in str(verdict.findings[0])
 
 
 def test_partitions_are_judged_apart() -> None:
