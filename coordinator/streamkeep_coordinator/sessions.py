@@ -11,8 +11,9 @@ A broken stream is a hint and a missed deadline is proof:
 
 A judge that loses more than half of its sessions within one grace is itself the likely one to be cut off,
 so all that broke become DOUBTED. AWAITED are the brokers that were not fenced when this coordinator became
-active. Whoever *asks* to open its session again has proved that it lives: from then on it has `timeout_s`,
-however long its registration takes to be confirmed. A judge that was stalled could not hear: all deadlines
+active. Whoever *asks* to open its session again has proved that it lives, and waits for the judge: it is not
+fenced before it was answered, however long its registration takes to be committed, and has `timeout_s` from
+then on. A judge that was stalled could not hear: all deadlines
 move by a stall of more than 100 ms. And one that hears none of its brokers any more, though it had some, is
 *deserted*: it is to let another coordinator judge before it fences them.
 
@@ -21,6 +22,7 @@ Times are seconds of the monotonic clock.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -43,7 +45,9 @@ class State(Enum):
 
 
 @dataclass(slots=True)
-class _Session:
+class Session:
+    """For `Sessions` only."""
+
     broker_id: int
     broker_epoch: int
     incarnation_id: bytes
@@ -52,6 +56,7 @@ class _Session:
     heard_at: float
     broken_at: float = 0.0
     asks: bool = False
+    unanswered: int = 0  # registrations under way, on as many streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class Sessions:
 
     def __init__(self, times: SessionTimes, now: float) -> None:
         self._times = times
-        self._sessions: dict[int, _Session] = {}
+        self._sessions: dict[int, Session] = {}
         self._streams = 0
         self._started_at = now
         self._ticked_at = now
@@ -90,7 +95,7 @@ class Sessions:
     def await_broker(self, broker_id: int, broker_epoch: int, incarnation_id: bytes) -> None:
         """A broker that was not fenced before this coordinator became active."""
         self._awaited += 1
-        self._sessions[broker_id] = _Session(
+        self._sessions[broker_id] = Session(
             broker_id, broker_epoch, incarnation_id, State.AWAITED, 0, self._started_at
         )
 
@@ -100,15 +105,23 @@ class Sessions:
         if session and session.state is State.OPEN and session.incarnation_id != incarnation_id:
             raise BrokerIdInUseError(f"another process with broker id {broker_id} is alive")
 
-    def asked(self, broker_id: int, incarnation_id: bytes, now: float) -> None:
-        """A broker begins to register. If it is known by this incarnation, it wants its session to go on."""
+    def asked(self, broker_id: int, incarnation_id: bytes, now: float) -> Session | None:
+        """A broker begins to register. If it is known by this incarnation, it wants its session to go on: to
+        be given to `answered` in the end.
+        """
         session = self._sessions.get(broker_id)
         if session is None or session.incarnation_id != incarnation_id:
-            return
+            return None
         if session.state is State.AWAITED and not session.asks:
             self._one_came(now)
         session.asks = True
-        session.heard_at = now
+        session.unanswered += 1
+        return session
+
+    def answered(self, session: Session, now: float) -> None:
+        """It is registered, or refused, or its stream is gone."""
+        session.unanswered -= 1
+        session.heard_at = max(session.heard_at, now)
 
     def open(self, broker_id: int, broker_epoch: int, incarnation_id: bytes, now: float) -> int:
         """A stream of a registered broker begins; the number by which `heard` and `broke` know it."""
@@ -117,7 +130,7 @@ class Sessions:
             self._one_came(now)
         self._had_company, self._alone_since = True, None
         self._streams += 1
-        self._sessions[broker_id] = _Session(
+        self._sessions[broker_id] = Session(
             broker_id, broker_epoch, incarnation_id, State.OPEN, self._streams, now
         )
         return self._streams
@@ -172,11 +185,13 @@ class Sessions:
                 return True
         return False
 
-    def _is_heard(self, session: _Session, now: float) -> bool:
+    def _is_heard(self, session: Session, now: float) -> bool:
         return session.state is State.OPEN and now < session.heard_at + self._times.timeout_s / 2
 
-    def _deadline(self, session: _Session) -> float:
+    def _deadline(self, session: Session) -> float:
         silent = session.heard_at + self._times.timeout_s
+        if session.unanswered:
+            return math.inf
         if session.asks:
             return silent
         if session.state is State.BROKEN:

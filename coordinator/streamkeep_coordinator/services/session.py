@@ -18,7 +18,7 @@ from streamkeep_common.methods import ALLOCATE_PRODUCER_IDS, SESSION, SESSION_SE
 from streamkeep_common.seams import CallInfo, Clock, ServerStream, Service
 from streamkeep_coordinator.broker_session import BrokerSession
 from streamkeep_coordinator.consensus import Consensus
-from streamkeep_coordinator.controller import Controller
+from streamkeep_coordinator.controller import Committed, Controller
 from streamkeep_coordinator.metadata.brokers import allocate_producer_ids
 from streamkeep_coordinator.metadata.registration import register_broker
 from streamkeep_coordinator.services.commands import answer
@@ -26,6 +26,7 @@ from streamkeep_coordinator.services.replicas import ReplicaCalls
 from streamkeep_coordinator.services.requests import check_cluster_epoch, first_message
 from streamkeep_coordinator.session_duty import SessionDuty
 from streamkeep_coordinator.session_keeper import SessionKeeper
+from streamkeep_coordinator.sessions import Sessions
 from streamkeep_proto.v1.coordinator_pb2 import (
     AllocateProducerIdsRequest,
     AllocateProducerIdsResponse,
@@ -99,8 +100,7 @@ class SessionService:
         keeper = self._duty.keeper()
         check_cluster_epoch(register.cluster_epoch, self._consensus.cluster_epoch)
         await self._check_is_free(keeper, register)
-        keeper.sessions.asked(register.broker_id, register.incarnation_id, self._clock.monotonic())
-        done = await self._controller.execute(partial(register_broker, request=register))
+        done = await self._commit(keeper.sessions, register)
         broker = self._controller.image.brokers[register.broker_id]
         if broker.broker_epoch != done.answer:
             raise StaleBrokerEpochError(f"another process with broker id {broker.broker_id} has registered")
@@ -124,6 +124,15 @@ class SessionService:
             incarnation_id=register.incarnation_id,
             registered_index=done.index,
         )
+
+    async def _commit(self, sessions: Sessions, register: RegisterBroker) -> Committed[int]:
+        """The broker's epoch. While this waits for a quorum the broker is not fenced for being silent."""
+        asked = sessions.asked(register.broker_id, register.incarnation_id, self._clock.monotonic())
+        try:
+            return await self._controller.execute(partial(register_broker, request=register))
+        finally:
+            if asked is not None:
+                sessions.answered(asked, self._clock.monotonic())
 
     async def _check_is_free(self, keeper: SessionKeeper, register: RegisterBroker) -> None:
         """BrokerIdInUseError ends the process that asks, so a majority must say that this one judges still:

@@ -34,6 +34,12 @@ def test_no_voter_is_lost_while_another_is_being_removed() -> None:
     run_seed(102426)
 
 
+def test_who_waits_for_a_registration_to_be_committed_is_not_fenced_for_its_silence() -> None:
+    """Pinned: the only other voter's disk hung for four seconds after an election, and all brokers were
+    fenced when it came back."""
+    run_seed(103374)
+
+
 def test_one_seed_gives_one_trace_in_every_process() -> None:
     program = "from tests.sim.quorum.story import run_seed\nprint(run_seed(7).digest, run_seed(8).digest)\n"
     root = Path(__file__).parents[3]

@@ -193,20 +193,49 @@ def test_a_broker_that_asks_in_time_is_not_fenced_however_long_its_registration_
     await_brokers(judge, 1, 2, 3)
     judge.run(0.2)
     judge.open(1, 2)
-    judge.sessions.asked(3, A, judge.now)
-    judge.run(2.5)
+    asked = judge.sessions.asked(3, A, judge.now)
+    judge.run(10)
     assert judge.fenced == {}
+    assert asked is not None
+    judge.sessions.answered(asked, judge.now)
     judge.open(3)
     judge.run(10)
     assert judge.fenced == {}
+
+
+def test_a_broker_that_is_silent_after_its_registration_was_answered_is_fenced_after_the_timeout() -> None:
+    judge = Judge()
+    await_brokers(judge, 1, 2, 3)
+    judge.open(1, 2)
+    asked = judge.sessions.asked(3, A, judge.now)
+    judge.run(5)
+    assert asked is not None
+    judge.sessions.answered(asked, judge.now)
+    judge.run(5)
+    assert judge.fenced == within_a_tick({3: 8.0})
+
+
+def test_of_two_registrations_of_one_broker_each_is_waited_for() -> None:
+    judge = Judge()
+    await_brokers(judge, 1)
+    first, second = (judge.sessions.asked(1, A, judge.now) for _ in range(2))
+    assert first is not None and second is not None
+    judge.sessions.answered(first, judge.now)
+    judge.run(5)
+    assert judge.fenced == {}
+    judge.sessions.answered(second, judge.now)
+    judge.run(5)
+    assert judge.fenced == within_a_tick({1: 8.0})
 
 
 def test_a_broker_that_asks_again_after_a_break_has_the_whole_timeout() -> None:
     judge = Judge()
     judge.open(1, 2, 3)
     judge.run(1)
-    judge.sessions.asked(3, A, judge.now)
+    asked = judge.sessions.asked(3, A, judge.now)
     judge.broke(3)
+    assert asked is not None
+    judge.sessions.answered(asked, judge.now)
     judge.run(5)
     assert judge.fenced == within_a_tick({3: 4.0})
 
