@@ -30,6 +30,17 @@ async def three_batches(cluster: Cluster) -> None:
         await cluster.produce(value)
 
 
+async def leader_whose_damage_is_unheard(cluster: Cluster) -> Node:
+    """Its report is on its way for as long as the coordinator answers none."""
+    await cluster.start()
+    await three_batches(cluster)
+    leader = cluster.leader
+    leader.disk.flip_bit(segment(leader), PAYLOAD_BYTE, 3)
+    cluster.coordinator.answers_reports.clear()
+    leader.partition.on_damaged(leader.partition)
+    return leader
+
+
 def put_aside(node: Node, suffix: str) -> list[str]:
     return [name for name in node.logs() if name.endswith(suffix)]
 
@@ -110,12 +121,7 @@ async def test_a_damaged_replica_that_is_back_in_sync_before_its_report_is_answe
     cluster: Cluster,
 ) -> None:
     """However that came: its damage does not show at its end, so only its own word tells of it."""
-    await cluster.start()
-    await three_batches(cluster)
-    node = cluster.leader
-    node.disk.flip_bit(segment(node), PAYLOAD_BYTE, 3)
-    cluster.coordinator.answers_reports.clear()
-    node.partition.on_damaged(node.partition)
+    node = await leader_whose_damage_is_unheard(cluster)
     await cluster.until(lambda: cluster.image.leader != node.id)
     cluster.coordinator.stand(cluster.image, isr=BROKERS)
     await cluster.until(lambda: node.partition.partition_epoch == cluster.image.partition_epoch)
@@ -129,12 +135,7 @@ async def test_a_damaged_replica_that_nobody_counts_on_follows_nobody_before_it_
     cluster: Cluster,
 ) -> None:
     """By its end it would come into sync at once, and its log may be emptied just then."""
-    await cluster.start()
-    await three_batches(cluster)
-    node = cluster.leader
-    node.disk.flip_bit(segment(node), PAYLOAD_BYTE, 3)
-    cluster.coordinator.answers_reports.clear()
-    node.partition.on_damaged(node.partition)
+    node = await leader_whose_damage_is_unheard(cluster)
     await cluster.until(lambda: node.partition.leader not in (0, node.id))
     await cluster.client.clock.sleep(1)
     assert node.id not in cluster.image.isr
@@ -147,12 +148,7 @@ async def test_a_damaged_replica_that_nobody_counts_on_follows_nobody_before_it_
 @replicated
 async def test_a_damaged_replica_begins_anew_whichever_coordinator_answers(cluster: Cluster) -> None:
     """It waits for an answer: one that is lost with its coordinator is asked for again."""
-    await cluster.start()
-    await three_batches(cluster)
-    node = cluster.leader
-    node.disk.flip_bit(segment(node), PAYLOAD_BYTE, 3)
-    cluster.coordinator.answers_reports.clear()
-    node.partition.on_damaged(node.partition)
+    node = await leader_whose_damage_is_unheard(cluster)
     await cluster.until(lambda: node.partition.leader not in (0, node.id))
     await cluster.coordinator.stop()
     cluster.coordinator.answers_reports.set()
