@@ -14,6 +14,10 @@ DEADLINE_S = 90.0
 TOPIC = "t"
 
 
+BATCH_BYTES = 16 * 1024
+"""Small: while nothing is acknowledged records gather, and a large batch fills some disks and not others."""
+
+
 class Feed:
     """Sends 0, 1, 2, ... to the partitions in turn. Leaving the block waits until all are acknowledged.
 
@@ -23,7 +27,7 @@ class Feed:
     def __init__(self, bootstrap: str, *, partitions: int = 1, size_bytes: int = 0) -> None:
         self._partitions = partitions
         self._size_bytes = size_bytes
-        self._producer = Producer(bootstrap, linger_ms=0)
+        self._producer = Producer(bootstrap, linger_ms=0, batch_bytes=BATCH_BYTES)
         self._deliveries: list[Delivery] = []
         self._flowing = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
