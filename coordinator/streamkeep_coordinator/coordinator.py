@@ -10,6 +10,7 @@ from streamkeep_common.errors import InvalidSettingError
 from streamkeep_common.seams import Clock, Disk, Listener, Network, Service, Worker, Workers
 from streamkeep_common.server.metrics import Metrics
 from streamkeep_common.settings import CoordinatorSettings
+from streamkeep_coordinator.active_duty import ActiveDuty
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.images import Images
 from streamkeep_coordinator.metadata.create import TopicDefaults
@@ -23,7 +24,6 @@ from streamkeep_coordinator.services.describe import Describer
 from streamkeep_coordinator.services.metadata import MetadataService
 from streamkeep_coordinator.services.quorum import QuorumService
 from streamkeep_coordinator.services.session import SessionService
-from streamkeep_coordinator.session_duty import SessionDuty
 from streamkeep_coordinator.sessions import SessionTimes
 from streamkeep_coordinator.snapshotter import Snapshotter
 from streamkeep_coordinator.state_machine import MetadataMachine
@@ -68,7 +68,7 @@ class Coordinator:
         self._storage: Storage | None = None
         self._images: Images | None = None
         self._quorum: QuorumShell | None = None
-        self._duty: SessionDuty | None = None
+        self._duty: ActiveDuty | None = None
         self._snapshotter: Snapshotter | None = None
         self._listener: Listener | None = None
 
@@ -158,13 +158,13 @@ class Coordinator:
             ),
         )
 
-    def _make_duty(self, controller: Controller, quorum: QuorumShell) -> SessionDuty:
+    def _make_duty(self, controller: Controller, quorum: QuorumShell) -> ActiveDuty:
         times = SessionTimes(
             timeout_s=self._settings.session_timeout_ms / 1000,
             grace_s=self._settings.session_grace_ms / 1000,
             reopen_s=self._settings.session_reopen_ms / 1000,
         )
-        return SessionDuty(
+        return ActiveDuty(
             controller,
             quorum.driver,
             self._clock,
@@ -187,7 +187,7 @@ class Coordinator:
         )
 
     def _services(
-        self, images: Images, controller: Controller, quorum: QuorumShell, duty: SessionDuty
+        self, images: Images, controller: Controller, quorum: QuorumShell, duty: ActiveDuty
     ) -> list[Service]:
         settings = self._settings
         describer = Describer(quorum.driver, settings.id, lambda: quorum.local.address)

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 
 from streamkeep_common.image import ClusterImage
+from streamkeep_coordinator.active_duty import ActiveDuty
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.images import Images
 from streamkeep_coordinator.metadata.election_kinds import ElectionKind, elections
-from streamkeep_coordinator.session_duty import SessionDuty
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry
 
 MAX_NAMED = 20
@@ -28,7 +28,7 @@ class MetadataMachine:
         self,
         images: Images,
         controller: Controller,
-        duty: SessionDuty,
+        duty: ActiveDuty,
         *,
         on_commit: Callable[[MetadataEntry, int], None],
         on_activate: Callable[[], None],

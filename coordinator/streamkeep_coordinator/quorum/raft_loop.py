@@ -43,8 +43,8 @@ class Outlets(Protocol):
         ...
 
 
-class Follower(Protocol):
-    """Who follows what the core says."""
+class CoreOwner(Protocol):
+    """Who acts on what the core says."""
 
     def may_tick(self) -> bool:
         """Whether time passes for the core."""
@@ -71,10 +71,10 @@ class RaftLoop:
     """Owns the core and the time between its ticks, `tick_s`."""
 
     def __init__(
-        self, node: RaftNode, follower: Follower, outlets: Outlets, clock: Clock, *, tick_s: float
+        self, node: RaftNode, owner: CoreOwner, outlets: Outlets, clock: Clock, *, tick_s: float
     ) -> None:
         self.node = node
-        self._follower = follower
+        self._owner = owner
         self._outlets = outlets
         self._clock = clock
         self._tick_s = tick_s
@@ -109,13 +109,13 @@ class RaftLoop:
             work()
             self.changed()
         except Exception as error:
-            self._follower.core_failed(error)
+            self._owner.core_failed(error)
 
     def changed(self) -> None:
-        """Whoever follows is told at once, for who leads no more must not decide anything more; the rest is
+        """The owner is told at once, for who leads no more must not decide anything more; the rest is
         done when the loop comes round.
         """
-        self._follower.core_changed()
+        self._owner.core_changed()
         self.pump_soon()
 
     def pump_soon(self) -> None:
@@ -142,7 +142,7 @@ class RaftLoop:
         """
         while not self._has_ended:
             self._outlets.tick()
-            if self._follower.may_tick():
+            if self._owner.may_tick():
                 self.do(self.node.tick)
             await self._clock.sleep(self._tick_s)
 
@@ -153,13 +153,13 @@ class RaftLoop:
         try:
             self._carry_out()
         except Exception as error:  # as in `do`
-            self._follower.core_failed(error)
+            self._owner.core_failed(error)
 
     def _carry_out(self) -> None:
         if self.node.log.quorum is not self._quorum:
             self._quorum = self.node.log.quorum
             self._outlets.quorum_changed(self._quorum)
-        self._follower.core_is_asked()
+        self._owner.core_is_asked()
         ready = self.node.ready()
         for message in ready.messages:
             self._outlets.send(message)
@@ -169,7 +169,7 @@ class RaftLoop:
             assert self._writing is None, "one write at a time"
             make_durable = self._outlets.write(ready.write)
             self._writing = asyncio.create_task(self._write(ready.write, make_durable), name="raft-write")
-        self._follower.core_says(ready.committed, ready.reads)
+        self._owner.core_says(ready.committed, ready.reads)
 
     async def _write(self, write: Write, make_durable: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -181,4 +181,4 @@ class RaftLoop:
             self.changed()
         except Exception as error:  # a bug counts as a broken disk, or all would wait for ever
             self._writing = None
-            self._follower.core_failed(error)
+            self._owner.core_failed(error)

@@ -20,10 +20,10 @@ from streamkeep_coordinator.quorum.driver import Driver
 from streamkeep_coordinator.quorum.formatter import FIRST_STATE, Formatter
 from streamkeep_coordinator.quorum.local import LocalCoordinator
 from streamkeep_coordinator.quorum.neighbours import Neighbours
+from streamkeep_coordinator.quorum.own_membership import OwnMembership, listed
 from streamkeep_coordinator.quorum.receiver import RaftReceiver
 from streamkeep_coordinator.quorum.snapshot_receiver import Arrived, SnapshotReceiver
 from streamkeep_coordinator.quorum.snapshot_sender import SnapshotSender
-from streamkeep_coordinator.quorum.standing import Standing, listed
 from streamkeep_coordinator.quorum.steward import Execute, Steward
 from streamkeep_coordinator.quorum.transport import Transport
 from streamkeep_coordinator.raft import HardState, RaftConfig, RaftLog, RaftNode, Write
@@ -105,7 +105,7 @@ class QuorumShell:
         self._transport = Transport(
             around.network, around.clock, around.rng, local, silence_s=times.silence_s, peers=self
         )
-        self._standing = Standing(self.driver, local, self._transport.silent_s, times.silence_s)
+        self._own_membership = OwnMembership(self.driver, local, self._transport.silent_s, times.silence_s)
         self._formatter = self._make_formatter()
         self._bootstrap = Bootstrap(around.network, around.clock, local, self._formatter)
         self._sender = SnapshotSender(
@@ -190,12 +190,12 @@ class QuorumShell:
             self.driver.installed(arrived.id.index)
 
     def quorum_changed(self, quorum: QuorumRecord | None) -> None:
-        self._standing.quorum_changed(quorum)
+        self._own_membership.quorum_changed(quorum)
         self._transport.follow(quorum)
 
     def tick(self) -> None:
         self._transport.tick()
-        self._standing.tick()
+        self._own_membership.tick()
 
     # --- what other coordinators say ---
 
@@ -222,7 +222,7 @@ class QuorumShell:
 
     def refused(self, member: QuorumMember, refusal: RaftRefusal) -> None:
         self._neighbours.refused(member, refusal)
-        self._standing.refused(refusal)
+        self._own_membership.refused(refusal)
 
     async def _let_in(self, hello: RaftHello) -> None:
         await self._receiver.let_in(hello)

@@ -10,13 +10,13 @@ from streamkeep_common.image import ClusterImage
 from streamkeep_common.methods import ALTER_PARTITIONS, REPORT_REPLICAS
 from streamkeep_common.seams import CallInfo, UnaryMethod
 from streamkeep_common.seams.network import UnaryHandler
+from streamkeep_coordinator.active_duty import ActiveDuty
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.metadata import Decision
 from streamkeep_coordinator.metadata.alter_partitions import alter_partitions
 from streamkeep_coordinator.metadata.limits import MAX_REPLICATED_PER_REQUEST
 from streamkeep_coordinator.metadata.replica_reports import report_replicas
 from streamkeep_coordinator.services.commands import answer
-from streamkeep_coordinator.session_duty import SessionDuty
 from streamkeep_proto.v1.coordinator_pb2 import (
     AlterPartitionsRequest,
     AlterPartitionsResponse,
@@ -28,7 +28,7 @@ from streamkeep_proto.v1.coordinator_pb2 import (
 class ReplicaCalls:
     """Each call is one command. `handlers` are for SessionService, whose methods these are."""
 
-    def __init__(self, controller: Controller, duty: SessionDuty) -> None:
+    def __init__(self, controller: Controller, duty: ActiveDuty) -> None:
         self._controller = controller
         self._duty = duty
 

@@ -16,6 +16,7 @@ from streamkeep_common.errors import (
 )
 from streamkeep_common.methods import ALLOCATE_PRODUCER_IDS, SESSION, SESSION_SERVICE
 from streamkeep_common.seams import CallInfo, Clock, ServerStream, Service
+from streamkeep_coordinator.active_duty import ActiveDuty
 from streamkeep_coordinator.broker_session import BrokerSession
 from streamkeep_coordinator.consensus import Consensus
 from streamkeep_coordinator.controller import Committed, Controller
@@ -24,7 +25,6 @@ from streamkeep_coordinator.metadata.registration import register_broker
 from streamkeep_coordinator.services.commands import answer
 from streamkeep_coordinator.services.replicas import ReplicaCalls
 from streamkeep_coordinator.services.requests import check_cluster_epoch, first_message
-from streamkeep_coordinator.session_duty import SessionDuty
 from streamkeep_coordinator.session_keeper import SessionKeeper
 from streamkeep_coordinator.sessions import Sessions
 from streamkeep_proto.v1.coordinator_pb2 import (
@@ -51,7 +51,7 @@ class SessionService:
         self,
         controller: Controller,
         consensus: Consensus,
-        duty: SessionDuty,
+        duty: ActiveDuty,
         clock: Clock,
         *,
         session_timeout_ms: int,

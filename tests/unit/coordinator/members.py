@@ -8,6 +8,7 @@ from typing import Any
 
 from streamkeep_common.image import MAX_FEATURE_LEVEL, ClusterImage
 from streamkeep_common.seams import Channel
+from streamkeep_coordinator.active_duty import ActiveDuty
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.images import Images
 from streamkeep_coordinator.metadata.create import TopicDefaults
@@ -15,7 +16,6 @@ from streamkeep_coordinator.services.admin import AdminService
 from streamkeep_coordinator.services.describe import Describer
 from streamkeep_coordinator.services.metadata import MetadataService
 from streamkeep_coordinator.services.session import SessionService
-from streamkeep_coordinator.session_duty import SessionDuty
 from streamkeep_coordinator.sessions import SessionTimes
 from streamkeep_coordinator.state_machine import MetadataMachine
 from streamkeep_proto.v1.metadata_pb2 import (
@@ -43,7 +43,7 @@ class Coordinator:
         self.failures: list[Exception] = []
         clock = self.machine.clock
         self.controller = Controller(self.images, self.consensus, clock, on_latency=lambda _: None)
-        self.duty = SessionDuty(
+        self.duty = ActiveDuty(
             self.controller,
             self.consensus,
             clock,

@@ -16,7 +16,7 @@ from streamkeep_coordinator.sessions import SessionTimes
 _logger = logging.getLogger(__name__)
 
 
-class SessionDuty:
+class ActiveDuty:
     """Begins and ends with the activity of this coordinator: a session keeper and the upkeep of leaders, or
     neither. `on_failure` as in SessionKeeper.
     """

@@ -18,7 +18,7 @@ def listed(quorum: QuorumRecord | None, coordinator_id: int) -> QuorumMember | N
     return next((each for each in members if each.coordinator_id == coordinator_id), None)
 
 
-class Standing:
+class OwnMembership:
     """`silent_s` gives the seconds since a coordinator with that directory was heard of.
 
     While a leader is heard nothing is concluded: entries that are still to come may add this coordinator.
