@@ -66,6 +66,8 @@ from streamkeep_common.errors.local import (
     ClosedError,
     CorruptDataError,
     DeliveryTimeoutError,
+    RecordDecodeError,
+    RecordEncodeError,
 )
 from streamkeep_common.errors.wire import BY_CODE, from_proto, from_rpc, raise_if_error, to_proto
 
@@ -110,6 +112,8 @@ __all__ = [
     "OutOfOrderSequenceError",
     "ProducerFencedError",
     "ReassignmentInProgressError",
+    "RecordDecodeError",
+    "RecordEncodeError",
     "RemovedError",
     "ReplicaNotAvailableError",
     "ShuttingDownError",

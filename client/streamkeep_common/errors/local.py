@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from streamkeep_common.errors.base import StreamkeepError
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
@@ -48,3 +50,58 @@ class CorruptDataError(StreamkeepError):
         self.partition = partition
         self.offset = offset
         self.next_offset = next_offset
+
+
+class RecordDecodeError(StreamkeepError):
+    """A serializer could not read what a record holds; its own error is the `__cause__`.
+
+    `data` are the bytes of the `field` in question. The records before it were handed out, and the position is
+    behind it: to catch the error and to read on steps over the record.
+    """
+
+    code = errors_pb2.RECORD_DECODE
+    advice = "Read on, which steps over it, or read the topic with the serializer that it was written with."
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        leader: LeaderHint | None = None,
+        active_address: str = "",
+        topic: str = "",
+        partition: int = -1,
+        offset: int = -1,
+        field: Literal["key", "value"] = "value",
+        data: bytes = b"",
+    ) -> None:
+        super().__init__(message, leader=leader, active_address=active_address)
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.field = field
+        self.data = data
+
+
+class RecordEncodeError(StreamkeepError, ValueError):
+    """A serializer could not write what a record was to hold; its own error is the `__cause__`.
+
+    Nothing of the record was buffered; of a `send_many`, nothing of any: `index` is the record's among those.
+    """
+
+    code = errors_pb2.RECORD_ENCODE
+    advice = "Give what the producer's serializer can write."
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        leader: LeaderHint | None = None,
+        active_address: str = "",
+        topic: str = "",
+        field: Literal["key", "value"] = "value",
+        index: int = 0,
+    ) -> None:
+        super().__init__(message, leader=leader, active_address=active_address)
+        self.topic = topic
+        self.field = field
+        self.index = index

@@ -158,6 +158,10 @@ class _ErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCode.V
     """The buffer is full and the caller asked not to wait."""
     CORRUPT_DATA: _ErrorCode.ValueType  # 203
     """Data fetched fails its checksum; the message names the offset."""
+    RECORD_DECODE: _ErrorCode.ValueType  # 204
+    """A consumer's serializer cannot read a record's key or value; the message names the offset."""
+    RECORD_ENCODE: _ErrorCode.ValueType  # 205
+    """A producer's serializer cannot write a record's key or value; nothing of the record was buffered."""
 
 class ErrorCode(_ErrorCode, metaclass=_ErrorCodeEnumTypeWrapper):
     """What went wrong. Codes 1-99 speak of items, 100-199 of the cluster, from 200 on of the client itself."""
@@ -292,6 +296,10 @@ BUFFER_FULL: ErrorCode.ValueType  # 202
 """The buffer is full and the caller asked not to wait."""
 CORRUPT_DATA: ErrorCode.ValueType  # 203
 """Data fetched fails its checksum; the message names the offset."""
+RECORD_DECODE: ErrorCode.ValueType  # 204
+"""A consumer's serializer cannot read a record's key or value; the message names the offset."""
+RECORD_ENCODE: ErrorCode.ValueType  # 205
+"""A producer's serializer cannot write a record's key or value; nothing of the record was buffered."""
 Global___ErrorCode: _TypeAlias = ErrorCode  # noqa: Y015
 
 @_typing.final
