@@ -5,7 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import repeat
+from typing import Generic
 
+from streamkeep.serializers import K, V
 from streamkeep.topic_partition import TopicPartition
 from streamkeep_common.errors import CorruptDataError
 from streamkeep_common.records import RecordColumns
@@ -14,13 +16,13 @@ Headers = Sequence[tuple[str, bytes]]
 NO_HEADERS: Headers = ()
 
 
-class Record:
+class Record(Generic[K, V]):
     """One record. Its timestamp is in ms since 1970-01-01 UTC. A value of None is a tombstone, not empty."""
 
     __slots__ = ("_batch", "key", "offset", "timestamp_ms", "value")
 
     def __init__(
-        self, batch: ConsumedBatch, offset: int, timestamp_ms: int, key: bytes | None, value: bytes | None
+        self, batch: ConsumedBatch[K, V], offset: int, timestamp_ms: int, key: K | None, value: V | None
     ) -> None:
         self._batch = batch
         self.offset = offset
@@ -53,14 +55,15 @@ class Record:
         )
 
 
-class ConsumedBatch:
+class ConsumedBatch(Generic[K, V]):
     """Records of one partition as columns: a record is the same index in each.
 
     `keys` is None if no record of the batch has a key. `headers` holds those of records that have any, by
-    index.
+    index. `finished` says that the consumer's serializers and interceptors have seen to it.
     """
 
     __slots__ = (
+        "finished",
         "headers",
         "keys",
         "leader_epoch",
@@ -78,12 +81,13 @@ class ConsumedBatch:
         *,
         offsets: Sequence[int],
         timestamps_ms: Sequence[int],
-        keys: Sequence[bytes | None] | None,
-        values: Sequence[bytes | None],
+        keys: Sequence[K | None] | None,
+        values: Sequence[V | None],
         headers: Mapping[int, Headers],
         leader_epoch: int,
         next_offset: int,
         size_bytes: int,
+        finished: bool = False,
     ) -> None:
         self.topic_partition = topic_partition
         self.offsets = offsets
@@ -94,11 +98,12 @@ class ConsumedBatch:
         self.leader_epoch = leader_epoch
         self.next_offset = next_offset
         self.size_bytes = size_bytes
+        self.finished = finished
 
-    @classmethod
+    @staticmethod
     def of(
-        cls, topic_partition: TopicPartition, columns: RecordColumns, *, next_offset: int, size_bytes: int
-    ) -> ConsumedBatch:
+        topic_partition: TopicPartition, columns: RecordColumns, *, next_offset: int, size_bytes: int
+    ) -> ConsumedBatch[bytes, bytes]:
         """CorruptDataError if the columns do not agree with each other."""
         count = len(columns.offsets)
         lengths = {
@@ -108,7 +113,7 @@ class ConsumedBatch:
         }
         if lengths != {count}:
             raise CorruptDataError(f"batch at offset {columns.base_offset}: its columns do not agree")
-        return cls(
+        return ConsumedBatch(
             topic_partition,
             offsets=columns.offsets,
             timestamps_ms=columns.timestamps_ms,
@@ -131,7 +136,7 @@ class ConsumedBatch:
     def __len__(self) -> int:
         return len(self.values)
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[Record[K, V]]:
         """The same, one object a record."""
         keys = repeat(None) if self.keys is None else self.keys
         return list(map(Record, repeat(self), self.offsets, self.timestamps_ms, keys, self.values))
@@ -142,14 +147,14 @@ class ConsumedBatch:
             return NO_HEADERS
         return self.headers.get(bisect_left(self.offsets, offset), NO_HEADERS)
 
-    def split(self, offset: int) -> tuple[ConsumedBatch, ConsumedBatch]:
+    def split(self, offset: int) -> tuple[ConsumedBatch[K, V], ConsumedBatch[K, V]]:
         """The records below `offset`, and those from it on. Either may be empty."""
         index = bisect_left(self.offsets, offset)
         return self._part(0, index, offset, 0), self._part(
             index, len(self), self.next_offset, self.size_bytes
         )
 
-    def _part(self, start: int, stop: int, next_offset: int, size_bytes: int) -> ConsumedBatch:
+    def _part(self, start: int, stop: int, next_offset: int, size_bytes: int) -> ConsumedBatch[K, V]:
         return ConsumedBatch(
             self.topic_partition,
             offsets=self.offsets[start:stop],
@@ -160,4 +165,5 @@ class ConsumedBatch:
             leader_epoch=self.leader_epoch,
             next_offset=next_offset,
             size_bytes=size_bytes,
+            finished=self.finished,
         )

@@ -11,7 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultTypeVar
+
+    K = DefaultTypeVar("K", default=bytes)
+    V = DefaultTypeVar("V", default=bytes)
+else:
+    K = TypeVar("K")
+    V = TypeVar("V")
+"""The types of keys and values: bytes where nothing is said, so `Producer` is `Producer[bytes, bytes]`."""
 
 T = TypeVar("T")
 

@@ -55,8 +55,8 @@ class CorruptDataError(StreamkeepError):
 class RecordDecodeError(StreamkeepError):
     """A serializer could not read what a record holds; its own error is the `__cause__`.
 
-    `data` are the bytes of the `field` in question. The records before it were handed out, and the position is
-    behind it: to catch the error and to read on steps over the record.
+    `data` are the bytes of the `field` in question. The records before it were handed out, and the position
+    is behind it: to catch the error and to read on steps over the record.
     """
 
     code = errors_pb2.RECORD_DECODE
