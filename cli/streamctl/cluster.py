@@ -9,9 +9,12 @@ from typing import TypeVar
 
 import click
 
-from streamctl.failures import CommandError, ExitCode, nearest
+from streamctl.contexts.danger import warn_of
+from streamctl.contexts.target import find_target
+from streamctl.failures import CommandError, ExitCode
 from streamctl.interrupts import run
-from streamctl.invocation import DEFAULT_BOOTSTRAP, Invocation
+from streamctl.invocation import Invocation
+from streamctl.topic_names import unknown_topic
 from streamkeep import Admin, Client
 from streamkeep_common.errors import NotInitializedError, UnavailableError, UnknownTopicError, from_proto
 from streamkeep_proto.v1.coordinator_pb2 import TopicInfo
@@ -31,7 +34,7 @@ class Cluster:
         """Raises CommandError, offering the nearest name, if there is no such topic."""
         (topic,) = await self.admin.describe_topics([name])
         if topic.HasField("error") and isinstance(from_proto(topic.error), UnknownTopicError):
-            raise await self._unknown(name)
+            raise unknown_topic(name, [topic.name for topic in await self.admin.list_topics()])
         return topic
 
     async def quorum(self) -> DescribeQuorumResponse:
@@ -44,37 +47,26 @@ class Cluster:
             raise NotInitializedError("the coordinator that answers belongs to no cluster yet")
         return quorum
 
-    async def _unknown(self, name: str) -> CommandError:
-        known = [topic.name for topic in await self.admin.list_topics()]
-        offer = nearest(name, known) or "; `streamctl topic list` shows those that do"
-        return CommandError(f"topic '{name}' does not exist{offer}", ExitCode.NOT_FOUND)
-
 
 @asynccontextmanager
 async def connected(invocation: Invocation) -> AsyncIterator[Cluster]:
     """The cluster; when nobody answers where `dev` would listen, the error says how to start one."""
     _listen_to_the_sdk(invocation)
     timeout_ms = round(invocation.request_timeout_s * 1_000)
-    bootstrap = _bootstrap(invocation)
+    target = find_target(invocation)
+    warn_of(invocation, target)
     try:
-        client = Client(bootstrap, request_timeout_ms=timeout_ms)
+        client = Client(target.bootstrap, request_timeout_ms=timeout_ms)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     async with client:
         try:
             yield Cluster(client, Admin(client, request_timeout_ms=timeout_ms))
         except UnavailableError as error:
-            if bootstrap != DEFAULT_BOOTSTRAP:
+            if not target.is_guess:
                 raise
             hint = "`streamctl dev` starts a cluster on this machine; --bootstrap names another"
             raise CommandError(f"{error} {hint}.", ExitCode.UNAVAILABLE) from error
-
-
-def _bootstrap(invocation: Invocation) -> str:
-    """What was said, else the cluster that `dev` runs here if there is one, else where it would run."""
-    from streamctl.dev.choice import known_bootstrap
-
-    return invocation.bootstrap or known_bootstrap() or DEFAULT_BOOTSTRAP
 
 
 def _listen_to_the_sdk(invocation: Invocation) -> None:

@@ -16,9 +16,12 @@ import click
 DEFAULT_BOOTSTRAP = "127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103"
 """Where `dev` starts coordinators. A port where none is refuses at once."""
 BOOTSTRAP_VARIABLE = "STREAMKEEP_BOOTSTRAP"
+CONTEXT_VARIABLE = "STREAMCTL_CONTEXT"
 REQUEST_TIMEOUT_S = 5.0
 STALL_TIMEOUT_S = 30.0
 OUTPUTS = ("table", "json", "yaml")
+NAMES = "name"
+"""The form of those commands that list what has names: one name a line, for other commands."""
 
 MAX_ID = 2**31 - 1
 """Of a coordinator, broker or partition, and as many partitions or replicas: what fits into a message."""
@@ -26,14 +29,29 @@ MAX_ID = 2**31 - 1
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def complete_context(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of contexts, for the shell; none if their file cannot be read."""
+    from streamctl.contexts.file import config_path, read_contexts
+
+    try:
+        known = read_contexts(config_path()).by_name
+    except click.ClickException:
+        return []
+    return [name for name in known if name.startswith(incomplete)]
+
+
 @dataclass
 class Invocation:
-    """One run of streamctl. `bootstrap` is empty unless it was said."""
+    """One run of streamctl. `bootstrap` is empty unless it was said, on the line or in the environment;
+    `said` has the names of the options that stood on the line; `is_warned` of a dangerous context."""
 
     bootstrap: str = field(default_factory=lambda: os.environ.get(BOOTSTRAP_VARIABLE, ""))
+    context: str = ""
     output: str = "table"
     timeout: float | None = None
     debug: bool = False
+    said: set[str] = field(default_factory=set)
+    is_warned: bool = False
 
     @property
     def request_timeout_s(self) -> float:
@@ -58,10 +76,20 @@ def _store(context: click.Context, parameter: click.Parameter, value: Any) -> No
     invocation = context.ensure_object(Invocation)
     if value is not None:
         setattr(invocation, str(parameter.name), value)
+        invocation.said.add(str(parameter.name))
 
 
-def _option(*names: str, **attributes: Any) -> Callable[[F], F]:
-    return click.option(*names, default=None, expose_value=False, callback=_store, **attributes)
+def _store_output(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """`-o name` may stand before the command, which then has to have names to show."""
+    _store(context, parameter, value)
+    if context.ensure_object(Invocation).output == NAMES:
+        raise click.BadParameter(
+            f"'{NAMES}' is not one of {', '.join(OUTPUTS)}: this lists no names", context
+        )
+
+
+def _option(*names: str, callback: Callable[..., None] = _store, **attributes: Any) -> Callable[[F], F]:
+    return click.option(*names, default=None, expose_value=False, callback=callback, **attributes)
 
 
 class Seconds(click.FloatRange):
@@ -85,16 +113,24 @@ def named_values(texts: Iterable[str]) -> dict[str, str]:
     return values
 
 
+_OUTPUT_HELP = "Form of the data on stdout.  [default: table]"
 output_option = _option(
-    "-o", "--output", type=click.Choice(OUTPUTS), help="Form of the data on stdout.  [default: table]"
+    "-o", "--output", type=click.Choice(OUTPUTS), callback=_store_output, help=_OUTPUT_HELP
 )
+names_output_option = _option("-o", "--output", type=click.Choice((*OUTPUTS, NAMES)), help=_OUTPUT_HELP)
 debug_option = _option("--debug", is_flag=True, flag_value=True, help="Show the traceback of a failure.")
 bootstrap_option = _option(
     "-b",
     "--bootstrap",
     metavar="HOST:PORT,...",
-    help=f"Coordinators to ask first.  [env: {BOOTSTRAP_VARIABLE}; default: those of the cluster that"
-    " `dev` runs here]",
+    help=f"Coordinators to ask first.  [env: {BOOTSTRAP_VARIABLE}; default: those of the context in use, or"
+    " of the cluster that `dev` runs here]",
+)
+context_option = _option(
+    "--context",
+    metavar="NAME",
+    shell_complete=complete_context,
+    help=f"The cluster of this name, of those in `context list`.  [env: {CONTEXT_VARIABLE}]",
 )
 timeout_option = _option(
     "--timeout",
@@ -112,6 +148,20 @@ def local_options(function: F) -> F:
     return output_option(debug_option(function))
 
 
+def local_list_options(function: F) -> F:
+    """For those of them that list what has names."""
+    return names_output_option(debug_option(function))
+
+
 def cluster_options(function: F) -> F:
     """For commands that speak to a cluster."""
-    return bootstrap_option(timeout_option(local_options(function)))
+    return _reaching(output_option(debug_option(function)))
+
+
+def list_options(function: F) -> F:
+    """For those of them that list what has names, and take `-o name` too."""
+    return _reaching(names_output_option(debug_option(function)))
+
+
+def _reaching(function: F) -> F:
+    return bootstrap_option(context_option(timeout_option(function)))

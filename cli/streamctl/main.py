@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from streamctl.groups import LazyCommand, RootGroup
-from streamctl.invocation import cluster_options
+from streamctl.invocation import list_options
 from streamctl.output import open_missing_streams
 
 COMMANDS = {
@@ -27,6 +27,9 @@ COMMANDS = {
         "Look at coordinators and brokers; make a cluster, or upgrade it.",
     ),
     "quorum": LazyCommand("streamctl.commands.quorum:quorum", "Show and change the quorum of coordinators."),
+    "context": LazyCommand(
+        "streamctl.commands.context:context", "Name clusters, and choose the one that commands speak to."
+    ),
     "log": LazyCommand("streamctl.commands.log:log", "Look into segment files."),
     "coordinator": LazyCommand(
         "streamctl.commands.server:coordinator", "Run a coordinator, or look into what it stored."
@@ -45,7 +48,7 @@ COMMANDS = {
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@cluster_options
+@list_options
 def cli() -> None:
     """Streamkeep's command line: noun, then verb.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 from uuid import UUID
 
 import click
 
-from streamctl.invocation import Invocation
+from streamctl.invocation import NAMES, Invocation
 from streamctl.yaml_text import to_yaml
 
 Cell = str | int | float | None | Sequence[int]
@@ -26,8 +26,12 @@ class Table:
     rows: Sequence[Sequence[Cell]]
 
 
-def emit(invocation: Invocation, data: object, *tables: Table) -> None:
-    """Write `data` as JSON or YAML if that was asked for, else the tables, with an empty line between."""
+def emit(invocation: Invocation, data: object, *tables: Table, names: Iterable[object] = ()) -> None:
+    """Write `data` as JSON or YAML if that was asked for, or the names, a line each; else the tables, with an
+    empty line between."""
+    if invocation.output == NAMES:
+        click.echo("".join(f"{name}\n" for name in names), nl=False)
+        return
     if invocation.is_data:
         is_yaml = invocation.output == "yaml"
         click.echo(to_yaml(data) if is_yaml else json.dumps(data, indent=2, ensure_ascii=False))
@@ -44,7 +48,7 @@ def emit_item(invocation: Invocation, item: object) -> None:
 def render(table: Table, *, bold: bool = False) -> str:
     """The table as aligned text without trailing spaces."""
     cells = [[_text(cell) for cell in row] for row in table.rows]
-    widths = [max(map(len, column)) for column in zip(table.columns, *cells, strict=True)]
+    widths = [max(map(_width, column)) for column in zip(table.columns, *cells, strict=True)]
     numeric = [
         bool(table.rows) and all(isinstance(row[index], int | float | None) for row in table.rows)
         for index in range(len(table.columns))
@@ -56,10 +60,15 @@ def render(table: Table, *, bold: bool = False) -> str:
 
 def _line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
     padded = [
-        cell.rjust(width) if number else cell.ljust(width)
+        " " * (width - _width(cell)) + cell if number else cell + " " * (width - _width(cell))
         for cell, width, number in zip(cells, widths, numeric, strict=True)
     ]
     return "  ".join(padded).rstrip()
+
+
+def _width(text: str) -> int:
+    """In columns of a terminal; colours take none."""
+    return len(click.unstyle(text)) if "\x1b" in text else len(text)
 
 
 def _text(cell: Cell) -> str:
@@ -94,8 +103,9 @@ def note(text: str) -> None:
 
 
 def is_colourful(stream: TextIO) -> bool:
-    """Whether colours and moving bars are wanted: a terminal, and NO_COLOR (no-color.org) is not set."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    """Whether colours and moving bars are wanted: a terminal, and NO_COLOR (no-color.org) is not set.
+    A dumb terminal shows neither."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def open_missing_streams() -> None:

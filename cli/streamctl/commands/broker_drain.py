@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from streamctl.commands.broker_show import broker_argument
+from streamctl.contexts.danger import confirm_change
 from streamctl.invocation import Invocation, cluster_options, dry_run_option, pass_invocation, yes_option
-from streamctl.output import confirm, counted, note
+from streamctl.output import counted, note
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
@@ -118,7 +119,7 @@ def decommission(invocation: Invocation, /, *, number: int, yes: bool, dry_run: 
         await _forget(invocation, cluster, number)
 
     if not dry_run:
-        confirm(f"Empty broker {number}, and forget it?", yes=yes)
+        confirm_change(invocation, f"Empty broker {number}, and forget it?", yes=yes)
     ask(invocation, work)
 
 

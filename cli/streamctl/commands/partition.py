@@ -10,9 +10,9 @@ import click
 from streamctl.commands import partition_moves
 from streamctl.completion import partitions as complete_partition
 from streamctl.completion import topics as complete_topic
+from streamctl.contexts.danger import confirm_change
 from streamctl.groups import NounGroup
 from streamctl.invocation import Invocation, cluster_options, dry_run_option, pass_invocation, yes_option
-from streamctl.output import confirm
 from streamctl.partitions import parse_partition
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def elect(
     if unclean and not yes and not dry_run and not sys.stdin.isatty():
         raise click.UsageError("--unclean may lose records: say --yes")
     if unclean and not dry_run:
-        confirm(f"Elect leaders for {', '.join(names)} that may lack acknowledged records?", yes=yes)
+        confirm_change(
+            invocation, f"Elect leaders for {', '.join(names)} that may lack acknowledged records?", yes=yes
+        )
 
     async def work(cluster: Cluster) -> list[ElectionOutcome]:
         wanted = [each for name in names for each in await _partitions_named(cluster, name)]

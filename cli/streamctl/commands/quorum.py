@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streamctl.contexts.danger import confirm_change
 from streamctl.failures import CommandError, ExitCode
 from streamctl.groups import NounGroup
 from streamctl.invocation import (
@@ -16,7 +17,7 @@ from streamctl.invocation import (
     pass_invocation,
     yes_option,
 )
-from streamctl.output import confirm, emit, note
+from streamctl.output import emit, note
 
 if TYPE_CHECKING:
     from streamkeep_proto.v1.raft_pb2 import DescribeQuorumResponse
@@ -104,7 +105,7 @@ def remove(invocation: Invocation, /, *, number: int, yes: bool, dry_run: bool) 
     if dry_run:
         note(f"Would remove {consequence}.")
         return
-    confirm(f"Remove {consequence}?", yes=yes)
+    confirm_change(invocation, f"Remove {consequence}?", yes=yes)
     ask(invocation, lambda cluster: cluster.admin.remove_coordinator(number))
     note(f"Removed {consequence}.")
     if invocation.is_data:

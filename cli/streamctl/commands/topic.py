@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 import click
 
 from streamctl.completion import topics as complete_topic
+from streamctl.contexts.danger import confirm_change
 from streamctl.groups import NounGroup
 from streamctl.invocation import (
     MAX_ID,
     Invocation,
     cluster_options,
     dry_run_option,
+    list_options,
     named_values,
     pass_invocation,
     yes_option,
 )
-from streamctl.output import Cell, Table, confirm, counted, emit, id_text, note
+from streamctl.output import Cell, Table, counted, emit, id_text, note
 
 if TYPE_CHECKING:
     from streamctl.planned import PlannedMove
@@ -95,13 +97,15 @@ def create(
 
 
 @topic.command("list")
-@cluster_options
+@click.argument("names", metavar="[TOPIC|PATTERN]...", nargs=-1, shell_complete=complete_topic)
+@list_options
 @pass_invocation
-def list_(invocation: Invocation, /) -> None:
-    """List the topics by name."""
+def list_(invocation: Invocation, /, *, names: tuple[str, ...]) -> None:
+    """List the topics by name: all, or those that are named or match a pattern, as in 'test-*'."""
     from streamctl.cluster import ask
+    from streamctl.topic_names import listed
 
-    topics = ask(invocation, lambda cluster: cluster.admin.list_topics())
+    topics = ask(invocation, lambda cluster: listed(cluster, names))
     data = [
         {
             "name": topic.name,
@@ -112,7 +116,8 @@ def list_(invocation: Invocation, /) -> None:
         for topic in topics
     ]
     rows = [(topic.name, topic.partitions, topic.replication_factor) for topic in topics]
-    emit(invocation, data, Table(("TOPIC", "PARTITIONS", "REPLICAS"), rows))
+    table = Table(("TOPIC", "PARTITIONS", "REPLICAS"), rows)
+    emit(invocation, data, table, names=[topic.name for topic in topics])
 
 
 @topic.command()
@@ -219,23 +224,57 @@ def _follow(invocation: Invocation, moves: Sequence[PlannedMove], *, wait: bool,
     check_plan(moves)
 
 
-@topic.command()
+@topic.command("add-partitions")
 @_topic
-@yes_option
+@click.argument("partitions", type=click.IntRange(1, MAX_ID), metavar="TOTAL")
 @dry_run_option
 @cluster_options
 @pass_invocation
-def delete(invocation: Invocation, /, *, name: str, yes: bool, dry_run: bool) -> None:
-    """Delete TOPIC with all its records. Asks first, on a terminal."""
+def add_partitions(invocation: Invocation, /, *, name: str, partitions: int, dry_run: bool) -> None:
+    """Raise the number of partitions of TOPIC to TOTAL. Keys may go elsewhere from then on."""
     from streamctl.cluster import ask
+    from streamctl.topic_changes import TopicChanges, change_topic
 
-    found = ask(invocation, lambda cluster: cluster.topic(name))
-    partitions = counted(len(found.partitions), "partition")
-    confirm(f"Delete topic '{name}', {partitions} with all records?", yes=yes or dry_run)
-    outcome = ask(invocation, lambda cluster: cluster.admin.delete_topic(name, validate_only=dry_run))
-    note(f"{'Would delete' if dry_run else 'Deleted'} topic '{name}'.")
-    if invocation.is_data:
+    changes = TopicChanges({}, (), partitions, None)
+    outcome, _ = ask(invocation, lambda cluster: change_topic(cluster, name, changes, validate_only=dry_run))
+    note(f"Topic '{name}' {'would have' if dry_run else 'has'} {counted(partitions, 'partition')}.")
+    if invocation.is_data and outcome is not None:
         emit(invocation, _outcome_fields(outcome))
+
+
+@topic.command()
+@click.argument("names", metavar="TOPIC|PATTERN...", nargs=-1, required=True, shell_complete=complete_topic)
+@yes_option
+@dry_run_option
+@list_options
+@pass_invocation
+def delete(invocation: Invocation, /, *, names: tuple[str, ...], yes: bool, dry_run: bool) -> None:
+    """Delete topics with all their records. Asks first, on a terminal.
+
+    \b
+    streamctl topic delete flights
+    streamctl topic delete 'test-*' --dry-run    what would be deleted
+
+    A PATTERN has `*`, `?` or `[...]`, as in a shell: put it in quotes, so that the shell leaves it alone.
+    """
+    from streamctl.cluster import ask
+    from streamctl.topic_deletion import check_deleted, deletion_question, doomed_table
+    from streamctl.topic_names import listed
+
+    doomed = ask(invocation, lambda cluster: listed(cluster, names))
+    if not dry_run:
+        confirm_change(invocation, deletion_question(doomed), yes=yes)
+    outcomes = ask(
+        invocation,
+        lambda cluster: cluster.admin.delete_topics([topic.name for topic in doomed], validate_only=dry_run),
+    )
+    deleted = [outcome for outcome in outcomes if not outcome.HasField("error")]
+    if dry_run or invocation.is_data:
+        data = [_outcome_fields(outcome) for outcome in deleted]
+        emit(invocation, data, doomed_table(doomed), names=[outcome.name for outcome in deleted])
+    what = f"topic '{deleted[0].name}'" if len(deleted) == 1 else counted(len(deleted), "topic")
+    note(f"{'Would delete' if dry_run else 'Deleted'} {what}.")
+    check_deleted(outcomes)
 
 
 def _outcome_fields(outcome: TopicOutcome) -> dict[str, Cell]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from streamctl.dev.cluster_file import CLUSTER_FILE, ClusterFileError, ProcessRecord, decode, encode
 from streamctl.dev.plan import COORDINATOR
 from streamctl.failures import CommandError
+from streamctl.xdg import base_directory
 
 LOCK_FILE = "dev.lock"
 PORTS_FILE = "ports.json"
@@ -24,12 +25,7 @@ PORTS_FILE = "ports.json"
 
 def default_data_dir() -> Path:
     """$XDG_DATA_HOME/streamkeep/dev, by default under ~/.local/share."""
-    return _xdg("XDG_DATA_HOME", ".local/share") / "streamkeep" / "dev"
-
-
-def _xdg(variable: str, fallback: str) -> Path:
-    value = os.environ.get(variable, "")
-    return Path(value) if value.startswith("/") else Path.home() / fallback
+    return base_directory("XDG_DATA_HOME", ".local/share") / "streamkeep" / "dev"
 
 
 class ClusterStore:
@@ -117,7 +113,7 @@ def _write_at_once(path: Path, text: str) -> None:
 
 
 def _list_directory() -> Path:
-    return _xdg("XDG_STATE_HOME", ".local/state") / "streamkeep" / "dev-clusters"
+    return base_directory("XDG_STATE_HOME", ".local/state") / "streamkeep" / "dev-clusters"
 
 
 def known_data_dirs() -> list[Path]:

@@ -42,9 +42,10 @@ class Streamctl:
     @property
     def variables(self) -> dict[str, str | None]:
         """What differs from the environment of the tests."""
-        strange = dict.fromkeys(name for name in os.environ if name.startswith("STREAMKEEP_"))
+        strange = dict.fromkeys(name for name in os.environ if name.startswith(("STREAMKEEP_", "STREAMCTL_")))
         return strange | {
             "HOME": str(self.home),
+            "XDG_CONFIG_HOME": str(self.home / "config"),
             "XDG_STATE_HOME": str(self.home / "state"),
             "XDG_DATA_HOME": str(self.home / "data"),
             "TMPDIR": str(self.home),

@@ -27,6 +27,7 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     ReassignmentOutcome,
     TopicInfo,
     TopicListing,
+    TopicOutcome,
 )
 
 T = TypeVar("T")
@@ -138,6 +139,10 @@ class FakeAdmin:
 
     async def describe_topics(self, names: Sequence[str] = ()) -> list[TopicInfo]:
         return [TopicInfo(name=name, partitions=self.topics[name]) for name in names]
+
+    async def delete_topics(self, names: Iterable[str], *, validate_only: bool) -> list[TopicOutcome]:
+        self.asked.append(("delete", list(names), validate_only))
+        return [TopicOutcome(name=name, partitions=len(self.topics[name])) for name in names]
 
     async def list_topics(self) -> list[TopicListing]:
         return [TopicListing(name=name, partitions=len(each)) for name, each in self.topics.items()]
