@@ -1,20 +1,29 @@
-"""What every disk promises, run on the real one and on the simulated one."""
+"""What every disk promises, run on the real one, the simulated one and the one in memory."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from streamkeep_common.seams import Disk
+from streamkeep_common.seams.memory.disk import MemoryDisk
+from streamkeep_common.seams.real.clock import RealClock
 from streamkeep_common.seams.real.disk import RealDisk
 from tests.sim.disk import SimDisk
 
+DISKS: dict[str, Callable[[], Disk]] = {
+    "real": RealDisk,
+    "simulated": lambda: SimDisk(random.Random(1)),
+    "in-memory": lambda: MemoryDisk(RealClock(), random.Random(1)),
+}
 
-@pytest.fixture(params=["real", "simulated"])
+
+@pytest.fixture(params=DISKS)
 def disk(request: pytest.FixtureRequest) -> Disk:
-    return RealDisk() if request.param == "real" else SimDisk(random.Random(1))
+    return DISKS[request.param]()
 
 
 @pytest.fixture
@@ -78,6 +87,7 @@ def test_appends_go_to_the_end_after_a_cut(disk: Disk, root: Path) -> None:
     file.close()
 
 
+@pytest.mark.parametrize("disk", ["real", "simulated"], indirect=True)  # memory does not fail
 def test_a_write_that_fails_names_its_file(disk: Disk, root: Path) -> None:
     full = root / "full"
     if isinstance(disk, SimDisk):

@@ -1,4 +1,4 @@
-"""The two worlds in which contract suites run: the real machine, and a simulation."""
+"""The worlds in which contract suites run: the real machine, a simulation, and the network in memory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from streamkeep_common.seams import Clock, Network, Workers
+from streamkeep_common.seams.memory.network import MemoryNetwork
 from streamkeep_common.seams.real.clock import RealClock
 from streamkeep_common.seams.real.network import GrpcNetwork
 from streamkeep_common.seams.real.workers import RealWorkers
 from tests.sim.simulation import Simulation, run_simulation
 
 SERVER_HOST = "127.0.0.1"
-"""In both worlds, where servers of a contract suite listen."""
+"""In all worlds, where servers of a contract suite listen."""
 
 
 class World(Protocol):
@@ -36,6 +37,14 @@ class _RealWorld:
         self.client_network: Network = self.server_network
 
 
+class _WorldInMemory:
+    def __init__(self) -> None:
+        self.clock: Clock = RealClock()
+        self.workers: Workers = RealWorkers()
+        self.server_network: Network = MemoryNetwork()
+        self.client_network: Network = MemoryNetwork()
+
+
 class _SimulatedWorld:
     def __init__(self, simulation: Simulation) -> None:
         server, client = simulation.machine(SERVER_HOST), simulation.machine("client")
@@ -47,11 +56,20 @@ class _SimulatedWorld:
 
 def run_really(scenario: Scenario) -> None:
     """Fails also if a task or callback died unseen."""
+    _run_in(_RealWorld, scenario)
+
+
+def run_in_memory(scenario: Scenario) -> None:
+    """As `run_really`."""
+    _run_in(_WorldInMemory, scenario)
+
+
+def _run_in(make_world: Callable[[], World], scenario: Scenario) -> None:
     unseen: list[dict[str, Any]] = []
 
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unseen.append(context))
-        await scenario(_RealWorld())
+        await scenario(make_world())
         gc.collect()
 
     asyncio.run(run())
