@@ -8,18 +8,21 @@ from __future__ import annotations
 import random
 from typing import Protocol
 
-from streamkeep.producer.batch import Batch
+from streamkeep.producer.batch import ENTRY_OVERHEAD_BYTES, Batch
 from streamkeep.producer.buffer_pool import BufferPool
 from streamkeep.producer.columns import Columns
 from streamkeep.producer.delivery import Receipt, Span
 from streamkeep.producer.partitioner import NO_LEADER, StickyPartitioner
 from streamkeep.producer.sequencer import Sequencer
 from streamkeep_common.errors import UnknownPartitionError
-from streamkeep_common.limits import KIB
+from streamkeep_common.limits import KIB, MAX_RECORDS_PER_BATCH
 from streamkeep_common.partitioning import KeyHashes
 
 _RESERVE_BYTES = 16 * KIB
 """Room is taken from the pool in steps of this, so that to append a record is to compare two numbers."""
+
+_CROWDED = MAX_RECORDS_PER_BATCH - _RESERVE_BYTES // ENTRY_OVERHEAD_BYTES
+"""With so many records a batch takes no more than fit into the room it has, which are not too many yet."""
 
 
 class QueueListener(Protocol):
@@ -80,7 +83,7 @@ class PartitionQueue:
 
     def opens_batch(self, size: int) -> bool:
         """A record of `size` bytes would begin a new batch."""
-        return self.open is None or self.open.size + size > self._batch_bytes
+        return self.open is None or self._is_full(self.open, size)
 
     def room_for(self, size: int, now_ms: int, now_s: float) -> Batch | None:
         """The open batch with room for a record of `size` bytes; None if the buffer is full.
@@ -88,7 +91,7 @@ class PartitionQueue:
         A record larger than a batch has a batch of its own.
         """
         batch = self.open
-        if batch is not None and batch.size + size > self._batch_bytes:
+        if batch is not None and self._is_full(batch, size):
             self.close_full()
             batch = None
         if batch is None:
@@ -97,11 +100,11 @@ class PartitionQueue:
 
     def extend(self, columns: Columns, start: int, now_ms: int, now_s: float) -> Span | None:
         """Take as many records from `start` on as fit into one batch; None if the buffer is full."""
-        used = self.open.size if self.open is not None else 0
-        count, size = columns.fit(start, self._batch_bytes - used)
+        held, used = (len(self.open.values), self.open.size) if self.open is not None else (0, 0)
+        count, size = columns.fit(start, self._batch_bytes - used, _CROWDED - held)
         if not count and self.open is not None:
             self.close_full()
-            count, size = columns.fit(start, self._batch_bytes)
+            count, size = columns.fit(start, self._batch_bytes, _CROWDED)
         if not count:
             count, size = 1, columns.size(start, start + 1)
         batch = self.room_for(size, now_ms, now_s)
@@ -134,6 +137,10 @@ class PartitionQueue:
         self.sequencer.add(batch)
         if self.sticky.partition == self.partition:
             self.sticky.note_batch(batch.size)
+
+    def _is_full(self, batch: Batch, size: int) -> bool:
+        """A record of `size` bytes does not fit in."""
+        return batch.size + size > self._batch_bytes or len(batch.values) >= _CROWDED
 
     def _open_batch(self, size: int, now_ms: int, now_s: float) -> Batch | None:
         batch = Batch(Receipt(self.topic, self.partition, now_ms), now_s)

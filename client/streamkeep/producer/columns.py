@@ -59,9 +59,10 @@ class Columns:
             size += sum(headers_size(self.headers[i]) for i in range(start, stop) if i in self.headers)
         return size
 
-    def fit(self, start: int, room: int) -> tuple[int, int]:
-        """How many records from `start` on fit into `room` bytes, about, and what they take; perhaps none."""
-        count = min(len(self) - start, room * len(self) // self.total_bytes)
+    def fit(self, start: int, room: int, most: int) -> tuple[int, int]:
+        """How many records from `start` on, `most` of them, fit into `room` bytes, about, and what they take;
+        perhaps none."""
+        count = min(len(self) - start, room * len(self) // self.total_bytes, most)
         while count > 0:
             size = self.size(start, start + count)
             if size <= room:

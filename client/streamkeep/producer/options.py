@@ -14,7 +14,6 @@ MAX_IN_FLIGHT = 5
 """A broker remembers so many batches of a producer and partition to recognise duplicates (KIP-98)."""
 
 MAX_BATCH_BYTES = MIB
-"""With at least four bytes a record, so many never hold more records than a batch may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

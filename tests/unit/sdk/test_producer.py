@@ -20,7 +20,7 @@ from streamkeep.errors import (
     UnknownPartitionError,
     UnknownTopicError,
 )
-from streamkeep_common.limits import KIB
+from streamkeep_common.limits import KIB, MAX_RECORDS_PER_BATCH
 from tests.unit.sdk.world import World, in_world
 
 
@@ -306,6 +306,17 @@ def test_a_batch_too_large_for_the_topic_is_split() -> None:
             with pytest.raises(BatchTooLargeError):
                 await (await producer.send("t", b"alone"))
         assert log.values() == [b"%d" % number for number in range(8)]
+
+    in_world(story)
+
+
+def test_records_of_next_to_nothing_do_not_fill_a_batch_with_more_than_it_may_have() -> None:
+    async def story(world: World) -> None:
+        (log,) = world.cluster.create_topic("t")
+        count = MAX_RECORDS_PER_BATCH + 1
+        async with world.client() as client, Producer(client) as producer:
+            await (await producer.send_many("t", [b""] * count))
+        assert len(log.values()) == count
 
     in_world(story)
 
