@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from streamkeep_broker.log.directory import LogDirectory
@@ -30,7 +30,8 @@ from streamkeep_common.image import MAX_FEATURE_LEVEL, MIN_FEATURE_LEVEL, ImageD
 from streamkeep_common.limits import ID_BYTES
 from streamkeep_common.seams import Clock, Disk, Listener, Network, Service, Workers
 from streamkeep_common.server.metrics import Metrics
-from streamkeep_common.settings import BrokerSettings
+from streamkeep_common.server.settings_service import settings_service
+from streamkeep_common.settings import BROKER_SETTINGS, BrokerSettings, Origin
 from streamkeep_proto.v1.broker_pb2 import ONLINE, Closing
 from streamkeep_proto.v1.coordinator_pb2 import BrokerHeartbeat, BrokerRegistered, RegisterBroker
 from streamkeep_proto.v1.replication_pb2 import FollowerHello
@@ -54,7 +55,8 @@ class Broker:
     """One broker process, on whatever clock, disk and network it is given.
 
     `on_failure` is called with what keeps it from going on: another process has its id, its directories
-    belong to another cluster, or it does not understand the metadata.
+    belong to another cluster, or it does not understand the metadata. `origins` says of settings that are not
+    left at their default where they come from, for those who ask.
     """
 
     def __init__(
@@ -68,8 +70,10 @@ class Broker:
         workers: Workers,
         metrics: Metrics,
         on_failure: Callable[[Exception], None],
+        origins: Mapping[str, Origin] | None = None,
     ) -> None:
         self.settings = settings
+        self._origins = origins or {}
         self._clock, self._rng, self._network = clock, rng, network
         self._on_failure = on_failure
         self._coordinators = CoordinatorAddresses(settings.coordinators)
@@ -330,4 +334,8 @@ class Broker:
             log_dirs=LogDirsService(logs=self.logs),
         )
         hashes = ReplicaHashesService(partitions=self.partitions)
-        return clients, replication_service(replicate=self._replicate, hashes=hashes)
+        return (
+            clients,
+            replication_service(replicate=self._replicate, hashes=hashes),
+            settings_service(BROKER_SETTINGS, self.settings, self._origins),
+        )

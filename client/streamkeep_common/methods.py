@@ -7,6 +7,7 @@ from streamkeep_proto.v1 import broker_pb2 as broker
 from streamkeep_proto.v1 import coordinator_pb2 as coordinator
 from streamkeep_proto.v1 import raft_pb2 as raft
 from streamkeep_proto.v1 import replication_pb2 as replication
+from streamkeep_proto.v1 import settings_pb2 as settings
 
 BROKER_SERVICE = "streamkeep.v1.BrokerService"
 METADATA_SERVICE = "streamkeep.v1.MetadataService"
@@ -15,6 +16,7 @@ SESSION_SERVICE = "streamkeep.v1.SessionService"
 RAFT_SERVICE = "streamkeep.v1.RaftService"
 QUORUM_SERVICE = "streamkeep.v1.QuorumService"
 REPLICATION_SERVICE = "streamkeep.v1.ReplicationService"
+SETTINGS_SERVICE = "streamkeep.v1.SettingsService"
 
 # --- BrokerService ---
 INIT_PRODUCER = UnaryMethod(
@@ -65,6 +67,16 @@ DESCRIBE_CLUSTER = UnaryMethod(
     coordinator.DescribeClusterResponse,
 )
 
+DESCRIBE_TOPIC_SETTINGS = UnaryMethod(
+    f"/{ADMIN_SERVICE}/DescribeTopicSettings",
+    coordinator.DescribeTopicSettingsRequest,
+    coordinator.DescribeTopicSettingsResponse,
+)
+DESCRIBE_FEATURES = UnaryMethod(
+    f"/{ADMIN_SERVICE}/DescribeFeatures",
+    coordinator.DescribeFeaturesRequest,
+    coordinator.DescribeFeaturesResponse,
+)
 UPGRADE_FEATURES = UnaryMethod(
     f"/{ADMIN_SERVICE}/UpgradeFeatures",
     coordinator.UpgradeFeaturesRequest,
@@ -135,4 +147,11 @@ REMOVE_COORDINATOR = UnaryMethod(
 )
 TRANSFER_LEADERSHIP = UnaryMethod(
     f"/{QUORUM_SERVICE}/TransferLeadership", raft.TransferLeadershipRequest, raft.ChangeQuorumResponse
+)
+
+# --- SettingsService ---
+DESCRIBE_PROCESS_SETTINGS = UnaryMethod(
+    f"/{SETTINGS_SERVICE}/DescribeProcessSettings",
+    settings.DescribeProcessSettingsRequest,
+    settings.DescribeProcessSettingsResponse,
 )

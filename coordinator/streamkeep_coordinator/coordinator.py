@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 
 from streamkeep_common.errors import InvalidSettingError
 from streamkeep_common.seams import Clock, Disk, Listener, Network, Service, Worker, Workers
 from streamkeep_common.server.metrics import Metrics
-from streamkeep_common.settings import CoordinatorSettings
+from streamkeep_common.server.settings_service import settings_service
+from streamkeep_common.settings import COORDINATOR_SETTINGS, CoordinatorSettings, Origin
 from streamkeep_coordinator.active_duty import ActiveDuty
 from streamkeep_coordinator.controller import Controller
 from streamkeep_coordinator.images import Images
@@ -40,7 +41,8 @@ ALONE_S = 2.0
 
 
 class Coordinator:
-    """One coordinator process. `on_failure` is called with the error after which it cannot go on."""
+    """One coordinator process. `on_failure` is called with the error after which it cannot go on. `origins`
+    says of settings that are not left at their default where they come from, for those who ask."""
 
     def __init__(
         self,
@@ -53,8 +55,10 @@ class Coordinator:
         workers: Workers,
         metrics: Metrics,
         on_failure: Callable[[Exception], None],
+        origins: Mapping[str, Origin] | None = None,
     ) -> None:
         self._settings = settings
+        self._origins = origins or {}
         self._clock = clock
         self._rng = rng
         self._disk = disk
@@ -210,6 +214,7 @@ class Coordinator:
             sessions.service(),
             quorum.service(),
             QuorumService(quorum.steward, quorum.driver).service(),
+            settings_service(COORDINATOR_SETTINGS, settings, self._origins),
         ]
 
     def _own_address(self, listening: str) -> str:

@@ -5,9 +5,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from streamkeep_common import methods
 from streamkeep_common.seams import StreamMethod, UnaryMethod
-from streamkeep_proto.v1 import broker_pb2, coordinator_pb2, raft_pb2, replication_pb2
+from streamkeep_proto.v1 import broker_pb2, coordinator_pb2, raft_pb2, replication_pb2, settings_pb2
 
-PROTOS = (broker_pb2, coordinator_pb2, raft_pb2, replication_pb2)
+PROTOS = (broker_pb2, coordinator_pb2, raft_pb2, replication_pb2, settings_pb2)
 FILES: list[FileDescriptor] = [proto.DESCRIPTOR for proto in PROTOS]
 
 

@@ -26,12 +26,20 @@ from streamkeep_common.records import (
     unpack_header,
     verify_records,
 )
-from streamkeep_proto.v1 import broker_pb2, coordinator_pb2, errors_pb2, metadata_pb2, raft_pb2, records_pb2
+from streamkeep_proto.v1 import (
+    broker_pb2,
+    coordinator_pb2,
+    errors_pb2,
+    metadata_pb2,
+    raft_pb2,
+    records_pb2,
+    settings_pb2,
+)
 from streamkeep_proto.v1.records_pb2 import LogSegment
 from tests.golden.populate import variants
 
 SAMPLES = Path(__file__).parent / "samples"
-MODULES = (records_pb2, errors_pb2, metadata_pb2, coordinator_pb2, broker_pb2, raft_pb2)
+MODULES = (records_pb2, errors_pb2, metadata_pb2, coordinator_pb2, broker_pb2, raft_pb2, settings_pb2)
 WRITE = os.environ.get("REWRITE") == "1"
 
 

@@ -8,6 +8,7 @@ from streamkeep_common.image.apply import InconsistentMetadataError, apply
 from streamkeep_common.image.delta import ImageDelta, difference
 from streamkeep_common.image.features import (
     COMPACT_FEATURE_LEVEL,
+    FEATURE_LEVELS,
     MAX_FEATURE_LEVEL,
     MIN_FEATURE_LEVEL,
     QUORUM_FEATURE_LEVEL,
@@ -21,6 +22,7 @@ from streamkeep_common.image.snapshot import SnapshotBuilder
 
 __all__ = [
     "COMPACT_FEATURE_LEVEL",
+    "FEATURE_LEVELS",
     "MAX_FEATURE_LEVEL",
     "MIN_FEATURE_LEVEL",
     "QUORUM_FEATURE_LEVEL",

@@ -24,6 +24,13 @@ COMPACT_FEATURE_LEVEL = 2
 REPLICATION_FEATURE_LEVEL = 3
 """From this level on partitions have several replicas, which move, and brokers can be removed."""
 
+FEATURE_LEVELS = {
+    1: "topics, settings, brokers and producer ids, kept by one coordinator",
+    QUORUM_FEATURE_LEVEL: "a quorum of coordinators whose members change; smaller changes of partitions",
+    REPLICATION_FEATURE_LEVEL: "topics with several replicas that move; brokers that are drained and removed",
+}
+"""What each level that this build knows brings, for people."""
+
 _NESTING = frozenset(
     name
     for name, message in DESCRIPTOR.message_types_by_name.items()

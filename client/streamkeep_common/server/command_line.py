@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from streamkeep_common.settings import SettingsTable, load
+from streamkeep_common.settings import Loaded, SettingsTable, load
 
 
-def parse(table: SettingsTable, arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
+def parse(table: SettingsTable, arguments: Sequence[str], environment: Mapping[str, str]) -> Loaded:
     """What is set by flags, environment and file, as `load` gives it.
 
     SystemExit(2) on a flag it does not know. UnknownSettingError and InvalidSettingError name the source.

@@ -19,7 +19,7 @@ from streamkeep_common.seams.real.network import GrpcNetwork
 from streamkeep_common.seams.real.workers import RealWorkers
 from streamkeep_common.server import command_line, logs, process
 from streamkeep_common.server.metrics import Metrics
-from streamkeep_common.settings import SettingsTable
+from streamkeep_common.settings import Origin, SettingsTable
 
 
 class ServerSettings(Protocol):
@@ -55,6 +55,7 @@ class MakeServer(Protocol[S_contra]):
         workers: Workers,
         metrics: Metrics,
         on_failure: process.OnFailure,
+        origins: Mapping[str, Origin],
     ) -> process.Component: ...
 
 
@@ -63,7 +64,8 @@ def main(
 ) -> NoReturn:
     """Run until SIGTERM or SIGINT. Exit code 2 means that a setting is wrong."""
     try:
-        settings = typed_settings(command_line.parse(table, sys.argv[1:], os.environ))
+        texts, origins = command_line.parse(table, sys.argv[1:], os.environ)
+        settings = typed_settings(texts)
     except StreamkeepError as error:
         sys.stderr.write(f"streamkeep {table.scope}: {error}\n")
         sys.exit(2)
@@ -80,6 +82,7 @@ def main(
             workers=RealWorkers(),
             metrics=metrics,
             on_failure=on_failure,
+            origins=origins,
         )
 
     process.run(

@@ -2,7 +2,8 @@
 
 from streamkeep_common.settings.broker import BROKER_SETTINGS, BrokerSettings
 from streamkeep_common.settings.coordinator import COORDINATOR_SETTINGS, CoordinatorSettings
-from streamkeep_common.settings.load import load
+from streamkeep_common.settings.describe import Origin, described
+from streamkeep_common.settings.load import Loaded, load
 from streamkeep_common.settings.table import Setting, SettingsTable
 from streamkeep_common.settings.topic import TOPIC_SETTINGS, TopicSettings
 
@@ -12,8 +13,11 @@ __all__ = [
     "TOPIC_SETTINGS",
     "BrokerSettings",
     "CoordinatorSettings",
+    "Loaded",
+    "Origin",
     "Setting",
     "SettingsTable",
     "TopicSettings",
+    "described",
     "load",
 ]

@@ -9,10 +9,19 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from streamkeep_common.errors import InvalidSettingError, StreamkeepError
+from streamkeep_common.settings.describe import Origin
 from streamkeep_common.settings.table import SettingsTable, environment_prefix
+from streamkeep_proto.v1.settings_pb2 import FROM_ENVIRONMENT, FROM_FILE, FROM_FLAG
+
+
+class Loaded(NamedTuple):
+    """What is set: canonical texts for the table's view (`BrokerSettings.of`), and where each comes from."""
+
+    texts: dict[str, str]
+    origins: dict[str, Origin]
 
 
 def load(
@@ -21,24 +30,32 @@ def load(
     file: Path | None = None,
     environment: Mapping[str, str],
     flags: Mapping[str, str | None],
-) -> dict[str, str]:
-    """Canonical texts of what is set, for the table's view (`BrokerSettings.of`).
+) -> Loaded:
+    """What is set, by name.
 
     `flags` are by setting name; None is a flag that was not given. The file has a section for each scope.
     UnknownSettingError or InvalidSettingError for anything that the table does not know or allow.
     """
-    sources = [
-        (str(file), _from_file(table, file) if file else {}),
-        ("environment", _from_environment(table, environment)),
-        ("command line", {name: text for name, text in flags.items() if text is not None}),
-    ]
-    texts: dict[str, str] = {}
-    for source, overrides in sources:
-        try:
-            texts |= table.validate(overrides)
-        except StreamkeepError as error:
-            raise type(error)(f"{source}: {error.message}") from None
-    return texts
+    from_file = _from_file(table, file) if file else {}
+    from_environment = _from_environment(table, environment)
+    from_flags = {name: text for name, text in flags.items() if text is not None}
+    loaded = Loaded({}, {})
+    loaded.texts.update(_validate(table, str(file), from_file))
+    loaded.origins.update((name, Origin(FROM_FILE, str(file))) for name in from_file)
+    loaded.texts.update(_validate(table, "environment", from_environment))
+    loaded.origins.update(
+        (name, Origin(FROM_ENVIRONMENT, table[name].environment)) for name in from_environment
+    )
+    loaded.texts.update(_validate(table, "command line", from_flags))
+    loaded.origins.update((name, Origin(FROM_FLAG, table[name].flag)) for name in from_flags)
+    return loaded
+
+
+def _validate(table: SettingsTable, source: str, overrides: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return table.validate(overrides)
+    except StreamkeepError as error:
+        raise type(error)(f"{source}: {error.message}") from None
 
 
 def _from_environment(table: SettingsTable, environment: Mapping[str, str]) -> dict[str, str]:

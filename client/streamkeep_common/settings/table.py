@@ -9,7 +9,7 @@ from typing import Any
 
 from streamkeep_common.errors import InvalidSettingError, UnknownSettingError
 from streamkeep_common.limits import MAX_SETTING_TEXT
-from streamkeep_common.settings.types import SettingType
+from streamkeep_common.settings.types import Secret, SettingType
 
 
 def environment_prefix(scope: str) -> str:
@@ -37,6 +37,11 @@ class Setting:
         """The command-line option that sets it, e.g. --data-dirs."""
         return "--" + self.name.replace("_", "-")
 
+    @property
+    def is_secret(self) -> bool:
+        """Its value is never shown."""
+        return isinstance(self.type, Secret)
+
     def parse(self, text: str) -> Any:
         """The value of a text. InvalidSettingError says what would be right."""
         try:
@@ -44,10 +49,14 @@ class Setting:
                 raise ValueError(f"its text is longer than {MAX_SETTING_TEXT} characters")
             return self.type.parse(text)
         except ValueError as error:
-            shown = text if len(text) <= 80 else f"{text[:80]}..."
             raise InvalidSettingError(
-                f"{self.scope} setting {self.name} cannot be '{shown}': {error}"
+                f"{self.scope} setting {self.name} cannot be {self._shown(text)}: {error}"
             ) from None
+
+    def _shown(self, text: str) -> str:
+        if self.is_secret:
+            return "what was given"
+        return f"'{text}'" if len(text) <= 80 else f"'{text[:80]}...'"
 
     def canonical(self, text: str) -> str:
         """The text that is stored: numbers without units, lists without spaces."""

@@ -119,6 +119,25 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Secret:
+    """A text that nobody is shown, not even in an error about it."""
+
+    max_characters: int = 4_096
+
+    @property
+    def description(self) -> str:
+        return f"secret text, at most {self.max_characters} characters"
+
+    def parse(self, text: str) -> str:
+        if len(text) > self.max_characters or not text.isprintable():
+            raise ValueError(f"it takes a {self.description}")
+        return text
+
+    def format(self, value: str) -> str:
+        return value
+
+
+@dataclass(frozen=True, slots=True)
 class Address:
     """host:port. Port 0, any free one, only makes sense where one listens; `optional` allows no text."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -75,7 +75,7 @@ def _create(draft: Draft, new: NewTopic, topic_id: bytes, defaults: TopicDefault
     known = _made_before(draft.image, new.name, topic_id)
     if known is not None:
         return success(known)
-    settings = TOPIC_SETTINGS.validate(_with_default_min_isr(new, defaults))
+    settings = TOPIC_SETTINGS.validate(initial_settings(new.settings, defaults))
     count = new.partitions or defaults.partitions
     _check_partitions(draft, count, count)
     replicas = _replication_factor(draft.image, new, defaults)
@@ -110,8 +110,9 @@ def _add_partitions(draft: Draft, item: PartitionCount) -> TopicOutcome:
     return success(draft.image.topics[topic.topic_id])
 
 
-def _with_default_min_isr(new: NewTopic, defaults: TopicDefaults) -> dict[str, str]:
-    settings = dict(new.settings)
+def initial_settings(asked: Mapping[str, str], defaults: TopicDefaults) -> dict[str, str]:
+    """What is set on a new topic for which these settings are asked."""
+    settings = dict(asked)
     wanted = str(defaults.min_insync_replicas)
     if MIN_INSYNC_REPLICAS not in settings and wanted != TOPIC_SETTINGS[MIN_INSYNC_REPLICAS].default:
         settings[MIN_INSYNC_REPLICAS] = wanted

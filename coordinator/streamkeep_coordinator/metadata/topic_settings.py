@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from streamkeep_common.image import TopicImage
-from streamkeep_common.settings import TOPIC_SETTINGS
+from streamkeep_common.settings import TOPIC_SETTINGS, Origin, described
 from streamkeep_proto.v1.coordinator_pb2 import TopicSetting
+from streamkeep_proto.v1.settings_pb2 import FROM_DEFAULT, FROM_TOPIC, DescribedSetting
 
 MIN_INSYNC_REPLICAS = "min_insync_replicas"
 UNCLEAN_LEADER_ELECTION = "unclean_leader_election"
@@ -38,6 +41,19 @@ def all_settings(topic: TopicImage) -> list[TopicSetting]:
             name=setting.name,
             value=topic.settings.get(setting.name, _DEFAULTS[setting.name]),
             is_default=setting.name not in topic.settings,
+        )
+        for setting in TOPIC_SETTINGS
+    ]
+
+
+def described_settings(settings: Mapping[str, str]) -> list[DescribedSetting]:
+    """Every setting, of a topic that has these set, with where its value comes from and what it is for."""
+    return [
+        described(
+            setting,
+            settings.get(setting.name, _DEFAULTS[setting.name]),
+            Origin(FROM_TOPIC if setting.name in settings else FROM_DEFAULT),
+            read_only=False,
         )
         for setting in TOPIC_SETTINGS
     ]

@@ -17,12 +17,19 @@ from streamkeep_proto.v1.coordinator_pb2 import UpgradeFeaturesRequest, UpgradeF
 from streamkeep_proto.v1.metadata_pb2 import FeatureLevelRecord, MetadataRecord
 
 
-class _Process(NamedTuple):
-    """Who must be able to work at the level, and the levels that it supports."""
+class Process(NamedTuple):
+    """Who must be able to work at the level, and the levels that it supports. Who is asked itself comes
+    without an id: below level 2 no record names it."""
 
-    name: str
+    role: str
+    id: int
+    address: str
     lowest: int
     highest: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.role} {self.id} at {self.address}" if self.id else "the active coordinator"
 
 
 def supported_feature_level(image: ClusterImage) -> int:
@@ -30,7 +37,7 @@ def supported_feature_level(image: ClusterImage) -> int:
 
     Fenced brokers count: they come back. Never below the level in use.
     """
-    return max(image.feature_level, min(process.highest for process in _processes(image)))
+    return max(image.feature_level, min(process.highest for process in processes(image)))
 
 
 def upgrade_features(
@@ -63,23 +70,30 @@ def _check(image: ClusterImage, level: int) -> None:
         raise UnsupportedFeatureError(
             f"the cluster works at feature level {image.feature_level}, and there is no way back to {level}"
         )
-    for process in _processes(image):
+    for process in processes(image):
         if not process.lowest <= level <= process.highest:
             raise UnsupportedFeatureError(
                 f"{process.name} supports feature levels {process.lowest} to {process.highest}, not {level}"
             )
 
 
-def _processes(image: ClusterImage) -> Iterator[_Process]:
+def processes(image: ClusterImage) -> Iterator[Process]:
     """Members and brokers by id; the active coordinator itself last, below level 2 the only one there is."""
     for member in image.quorum.members if image.quorum is not None else ():
-        name = f"coordinator {member.coordinator_id} at {member.address}"
-        yield _Process(name, member.min_feature_level, member.max_feature_level)
+        yield Process(
+            "coordinator",
+            member.coordinator_id,
+            member.address,
+            member.min_feature_level,
+            member.max_feature_level,
+        )
     for broker in image.brokers.values():
         range_ = broker.registration
-        yield _Process(
-            f"broker {broker.broker_id} at {broker.address}",
+        yield Process(
+            "broker",
+            broker.broker_id,
+            broker.address,
             range_.min_feature_level,
             range_.max_feature_level,
         )
-    yield _Process("the active coordinator", MIN_FEATURE_LEVEL, MAX_FEATURE_LEVEL)
+    yield Process("coordinator", 0, "", MIN_FEATURE_LEVEL, MAX_FEATURE_LEVEL)

@@ -1,4 +1,5 @@
-"""AdminService: topics and the cluster, as users manage them; where replicas are stands in `placement`.
+"""AdminService: topics and the cluster, as users manage them. Where replicas are stands in `placement`,
+settings and features in detail in `particulars`.
 
 What concerns a request as a whole (who is active, that nobody is) travels in the response's `error`.
 """
@@ -41,6 +42,7 @@ from streamkeep_coordinator.services.describe import (
     topic_listing,
     topics_by_name,
 )
+from streamkeep_coordinator.services.particulars import ParticularsService
 from streamkeep_coordinator.services.placement import PlacementService
 from streamkeep_coordinator.services.reads import Reads
 from streamkeep_coordinator.services.requests import check_topics
@@ -101,7 +103,9 @@ class AdminService:
             DESCRIBE_CLUSTER: self.describe_cluster,
             UPGRADE_FEATURES: self.upgrade_features,
         }
-        return Service(ADMIN_SERVICE, unary | PlacementService(self._controller).handlers(), {})
+        unary |= PlacementService(self._controller).handlers()
+        unary |= ParticularsService(self._reads, self._describer, self._defaults).handlers()
+        return Service(ADMIN_SERVICE, unary, {})
 
     async def create_topics(self, request: CreateTopicsRequest, _info: CallInfo) -> CreateTopicsResponse:
         check_topics([topic.name for topic in request.topics])

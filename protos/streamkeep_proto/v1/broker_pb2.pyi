@@ -36,7 +36,10 @@ class _OffsetPositionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Offset
     EARLIEST: _OffsetPosition.ValueType  # 1
     """The log start offset."""
     LATEST: _OffsetPosition.ValueType  # 2
-    """The high watermark: the offset of the next record to become readable."""
+    """The high watermark: the offset of the next record to become readable. OFFSET_NOT_AVAILABLE after an election
+    until the watermark is known to have reached all that was readable before (KIP-207): as long as too few
+    replicas are in sync, for below min ISR it stands still.
+    """
     MAX_TIMESTAMP: _OffsetPosition.ValueType  # 3
     """The first record with the greatest timestamp."""
 
@@ -48,7 +51,10 @@ BY_TIMESTAMP: OffsetPosition.ValueType  # 0
 EARLIEST: OffsetPosition.ValueType  # 1
 """The log start offset."""
 LATEST: OffsetPosition.ValueType  # 2
-"""The high watermark: the offset of the next record to become readable."""
+"""The high watermark: the offset of the next record to become readable. OFFSET_NOT_AVAILABLE after an election
+until the watermark is known to have reached all that was readable before (KIP-207): as long as too few
+replicas are in sync, for below min ISR it stands still.
+"""
 MAX_TIMESTAMP: OffsetPosition.ValueType  # 3
 """The first record with the greatest timestamp."""
 Global___OffsetPosition: _TypeAlias = OffsetPosition  # noqa: Y015
@@ -653,6 +659,9 @@ class DeleteRecordsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PARTITIONS_FIELD_NUMBER: _builtins.int
+    TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    timeout_ms: _builtins.int
+    """How long in-sync replicas are waited for, ms; 0 = 4000, and never longer than a minute."""
     @_builtins.property
     def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeleteRecordsPartition]:
         """Each partition at most once."""
@@ -661,10 +670,11 @@ class DeleteRecordsRequest(_message.Message):
         self,
         *,
         partitions: _abc.Iterable[Global___DeleteRecordsPartition] | None = ...,
+        timeout_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["partitions", b"partitions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partitions", b"partitions", "timeout_ms", b"timeout_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -742,7 +752,9 @@ class DeletedRecords(_message.Message):
     """First offset still readable."""
     @_builtins.property
     def error(self) -> _errors_pb2.Error:
-        """Why nothing was deleted; absent = success."""
+        """Absent = success: every in-sync replica has the new log start. TIMED_OUT: the leader has it, and not all
+        of them do yet. Anything else is why nothing was deleted.
+        """
 
     def __init__(
         self,

@@ -191,6 +191,16 @@ class AdminServiceStub:
                 request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeClusterRequest.SerializeToString,
                 response_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeClusterResponse.FromString,
                 _registered_method=True)
+        self.DescribeTopicSettings = channel.unary_unary(
+                '/streamkeep.v1.AdminService/DescribeTopicSettings',
+                request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeTopicSettingsRequest.SerializeToString,
+                response_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeTopicSettingsResponse.FromString,
+                _registered_method=True)
+        self.DescribeFeatures = channel.unary_unary(
+                '/streamkeep.v1.AdminService/DescribeFeatures',
+                request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeFeaturesRequest.SerializeToString,
+                response_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeFeaturesResponse.FromString,
+                _registered_method=True)
         self.UpgradeFeatures = channel.unary_unary(
                 '/streamkeep.v1.AdminService/UpgradeFeatures',
                 request_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.UpgradeFeaturesRequest.SerializeToString,
@@ -272,6 +282,20 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DescribeTopicSettings(self, request, context):
+        """Settings of topics, with where each value comes from and what it is for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DescribeFeatures(self, request, context):
+        """The feature level, what every process supports, and what the level could be raised to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpgradeFeatures(self, request, context):
         """Raises the feature level once every process supports it.
         """
@@ -344,6 +368,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.DescribeCluster,
                     request_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeClusterRequest.FromString,
                     response_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeClusterResponse.SerializeToString,
+            ),
+            'DescribeTopicSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeTopicSettings,
+                    request_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeTopicSettingsRequest.FromString,
+                    response_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeTopicSettingsResponse.SerializeToString,
+            ),
+            'DescribeFeatures': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeFeatures,
+                    request_deserializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeFeaturesRequest.FromString,
+                    response_serializer=streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeFeaturesResponse.SerializeToString,
             ),
             'UpgradeFeatures': grpc.unary_unary_rpc_method_handler(
                     servicer.UpgradeFeatures,
@@ -562,6 +596,60 @@ class AdminService:
             '/streamkeep.v1.AdminService/DescribeCluster',
             streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeClusterRequest.SerializeToString,
             streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeClusterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeTopicSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/streamkeep.v1.AdminService/DescribeTopicSettings',
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeTopicSettingsRequest.SerializeToString,
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeTopicSettingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeFeatures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/streamkeep.v1.AdminService/DescribeFeatures',
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeFeaturesRequest.SerializeToString,
+            streamkeep__proto_dot_v1_dot_coordinator__pb2.DescribeFeaturesResponse.FromString,
             options,
             channel_credentials,
             insecure,

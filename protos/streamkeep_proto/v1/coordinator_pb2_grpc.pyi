@@ -95,6 +95,10 @@ class AdminServiceStub:
     """Partitions and settings of topics."""
     DescribeCluster: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.DescribeClusterRequest, _coordinator_pb2.DescribeClusterResponse]
     """The processes of the cluster and its state in numbers."""
+    DescribeTopicSettings: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.DescribeTopicSettingsRequest, _coordinator_pb2.DescribeTopicSettingsResponse]
+    """Settings of topics, with where each value comes from and what it is for."""
+    DescribeFeatures: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.DescribeFeaturesRequest, _coordinator_pb2.DescribeFeaturesResponse]
+    """The feature level, what every process supports, and what the level could be raised to."""
     UpgradeFeatures: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.UpgradeFeaturesRequest, _coordinator_pb2.UpgradeFeaturesResponse]
     """Raises the feature level once every process supports it."""
     ReassignPartitions: _grpc.UnaryUnaryMultiCallable[_coordinator_pb2.ReassignPartitionsRequest, _coordinator_pb2.ReassignPartitionsResponse]
@@ -127,6 +131,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Partitions and settings of topics."""
     DescribeCluster: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.DescribeClusterRequest, _coordinator_pb2.DescribeClusterResponse]  # type: ignore[assignment]
     """The processes of the cluster and its state in numbers."""
+    DescribeTopicSettings: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.DescribeTopicSettingsRequest, _coordinator_pb2.DescribeTopicSettingsResponse]  # type: ignore[assignment]
+    """Settings of topics, with where each value comes from and what it is for."""
+    DescribeFeatures: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.DescribeFeaturesRequest, _coordinator_pb2.DescribeFeaturesResponse]  # type: ignore[assignment]
+    """The feature level, what every process supports, and what the level could be raised to."""
     UpgradeFeatures: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.UpgradeFeaturesRequest, _coordinator_pb2.UpgradeFeaturesResponse]  # type: ignore[assignment]
     """Raises the feature level once every process supports it."""
     ReassignPartitions: _aio.UnaryUnaryMultiCallable[_coordinator_pb2.ReassignPartitionsRequest, _coordinator_pb2.ReassignPartitionsResponse]  # type: ignore[assignment]
@@ -198,6 +206,22 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_coordinator_pb2.DescribeClusterResponse, _abc.Awaitable[_coordinator_pb2.DescribeClusterResponse]]:
         """The processes of the cluster and its state in numbers."""
+
+    @_abc_1.abstractmethod
+    def DescribeTopicSettings(
+        self,
+        request: _coordinator_pb2.DescribeTopicSettingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.DescribeTopicSettingsResponse, _abc.Awaitable[_coordinator_pb2.DescribeTopicSettingsResponse]]:
+        """Settings of topics, with where each value comes from and what it is for."""
+
+    @_abc_1.abstractmethod
+    def DescribeFeatures(
+        self,
+        request: _coordinator_pb2.DescribeFeaturesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordinator_pb2.DescribeFeaturesResponse, _abc.Awaitable[_coordinator_pb2.DescribeFeaturesResponse]]:
+        """The feature level, what every process supports, and what the level could be raised to."""
 
     @_abc_1.abstractmethod
     def UpgradeFeatures(

@@ -26,7 +26,7 @@ from streamkeep_proto.v1 import broker_pb2 as streamkeep__proto_dot_v1_dot_broke
 from streamkeep_proto.v1 import errors_pb2 as streamkeep__proto_dot_v1_dot_errors__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%streamkeep_proto/v1/replication.proto\x12\rstreamkeep.v1\x1a streamkeep_proto/v1/broker.proto\x1a streamkeep_proto/v1/errors.proto\"\xbd\x01\n\x10ReplicateRequest\x12+\n\x05hello\x18\x01 \x01(\x0b\x32\x1c.streamkeep.v1.FollowerHello\x12)\n\x05start\x18\x02 \x03(\x0b\x32\x1a.streamkeep.v1.FollowStart\x12(\n\x04\x61\x63ks\x18\x03 \x03(\x0b\x32\x1a.streamkeep.v1.FollowerAck\x12\'\n\x04stop\x18\x04 \x03(\x0b\x32\x19.streamkeep.v1.FollowStop\"q\n\rFollowerHello\x12\x11\n\tbroker_id\x18\x01 \x01(\x05\x12\x14\n\x0c\x62roker_epoch\x18\x02 \x01(\x03\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12\x11\n\tleader_id\x18\x04 \x01(\x05\x12\x10\n\x08\x63\x61tch_up\x18\x05 \x01(\x08\"\xa6\x01\n\x0b\x46ollowStart\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12\x10\n\x08topic_id\x18\x02 \x01(\x0c\x12\x11\n\tpartition\x18\x03 \x01(\r\x12\x14\n\x0cleader_epoch\x18\x04 \x01(\x05\x12\x16\n\x0elog_end_offset\x18\x05 \x01(\x03\x12\x1a\n\x12\x66lushed_end_offset\x18\x06 \x01(\x03\x12\x12\n\nlast_epoch\x18\x07 \x01(\x05\"S\n\nFollowStop\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12/\n\x0cnewer_leader\x18\x02 \x01(\x0b\x32\x19.streamkeep.v1.LeaderHint\"W\n\x0b\x46ollowerAck\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12\x16\n\x0elog_end_offset\x18\x02 \x01(\x03\x12\x1a\n\x12\x66lushed_end_offset\x18\x03 \x01(\x03\"h\n\x11ReplicateResponse\x12*\n\x06pushes\x18\x01 \x03(\x0b\x32\x1a.streamkeep.v1.ReplicaPush\x12\'\n\x07\x63losing\x18\x02 \x01(\x0b\x32\x16.streamkeep.v1.Closing\"\xa9\x01\n\x0bReplicaPush\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12\x1b\n\x13previous_end_offset\x18\x02 \x01(\x03\x12\x16\n\x0ehigh_watermark\x18\x03 \x01(\x03\x12\x18\n\x10log_start_offset\x18\x04 \x01(\x03\x12%\n\x03\x65nd\x18\x05 \x01(\x0b\x32\x18.streamkeep.v1.FollowEnd\x12\x0e\n\x06\x66rames\x18\x0f \x01(\x0c\"\xad\x01\n\tFollowEnd\x12%\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x14.streamkeep.v1.ErrorH\x00\x12\x31\n\x08\x64iverged\x18\x02 \x01(\x0b\x32\x1d.streamkeep.v1.EpochEndOffsetH\x00\x12\x18\n\x0erestart_offset\x18\x03 \x01(\x03H\x00\x12\x10\n\x06\x62\x65hind\x18\x04 \x01(\x08H\x00\x12\x13\n\tcaught_up\x18\x05 \x01(\x08H\x00\x42\x05\n\x03\x65nd\":\n\x0e\x45pochEndOffset\x12\x14\n\x0cleader_epoch\x18\x01 \x01(\x05\x12\x12\n\nend_offset\x18\x02 \x01(\x03\"C\n\x13HashReplicasRequest\x12,\n\x08replicas\x18\x01 \x03(\x0b\x32\x1a.streamkeep.v1.HashReplica\"Z\n\x0bHashReplica\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x13\n\x0b\x66rom_offset\x18\x03 \x01(\x03\x12\x11\n\tto_offset\x18\x04 \x01(\x03\"D\n\x14HashReplicasResponse\x12,\n\x08replicas\x18\x01 \x03(\x0b\x32\x1a.streamkeep.v1.ReplicaHash\"\xed\x01\n\x0bReplicaHash\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x13\n\x0b\x66rom_offset\x18\x04 \x01(\x03\x12\x11\n\tto_offset\x18\x05 \x01(\x03\x12\x0e\n\x06sha256\x18\x06 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x07 \x01(\x03\x12\x18\n\x10log_start_offset\x18\x08 \x01(\x03\x12\x16\n\x0ehigh_watermark\x18\t \x01(\x03\x12\x16\n\x0elog_end_offset\x18\n \x01(\x03\x32\xc1\x01\n\x12ReplicationService\x12R\n\tReplicate\x12\x1f.streamkeep.v1.ReplicateRequest\x1a .streamkeep.v1.ReplicateResponse(\x01\x30\x01\x12W\n\x0cHashReplicas\x12\".streamkeep.v1.HashReplicasRequest\x1a#.streamkeep.v1.HashReplicasResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%streamkeep_proto/v1/replication.proto\x12\rstreamkeep.v1\x1a streamkeep_proto/v1/broker.proto\x1a streamkeep_proto/v1/errors.proto\"\xbd\x01\n\x10ReplicateRequest\x12+\n\x05hello\x18\x01 \x01(\x0b\x32\x1c.streamkeep.v1.FollowerHello\x12)\n\x05start\x18\x02 \x03(\x0b\x32\x1a.streamkeep.v1.FollowStart\x12(\n\x04\x61\x63ks\x18\x03 \x03(\x0b\x32\x1a.streamkeep.v1.FollowerAck\x12\'\n\x04stop\x18\x04 \x03(\x0b\x32\x19.streamkeep.v1.FollowStop\"q\n\rFollowerHello\x12\x11\n\tbroker_id\x18\x01 \x01(\x05\x12\x14\n\x0c\x62roker_epoch\x18\x02 \x01(\x03\x12\x12\n\ncluster_id\x18\x03 \x01(\t\x12\x11\n\tleader_id\x18\x04 \x01(\x05\x12\x10\n\x08\x63\x61tch_up\x18\x05 \x01(\x08\"\xc0\x01\n\x0b\x46ollowStart\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12\x10\n\x08topic_id\x18\x02 \x01(\x0c\x12\x11\n\tpartition\x18\x03 \x01(\r\x12\x14\n\x0cleader_epoch\x18\x04 \x01(\x05\x12\x16\n\x0elog_end_offset\x18\x05 \x01(\x03\x12\x1a\n\x12\x66lushed_end_offset\x18\x06 \x01(\x03\x12\x12\n\nlast_epoch\x18\x07 \x01(\x05\x12\x18\n\x10log_start_offset\x18\x08 \x01(\x03\"S\n\nFollowStop\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12/\n\x0cnewer_leader\x18\x02 \x01(\x0b\x32\x19.streamkeep.v1.LeaderHint\"q\n\x0b\x46ollowerAck\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12\x16\n\x0elog_end_offset\x18\x02 \x01(\x03\x12\x1a\n\x12\x66lushed_end_offset\x18\x03 \x01(\x03\x12\x18\n\x10log_start_offset\x18\x04 \x01(\x03\"h\n\x11ReplicateResponse\x12*\n\x06pushes\x18\x01 \x03(\x0b\x32\x1a.streamkeep.v1.ReplicaPush\x12\'\n\x07\x63losing\x18\x02 \x01(\x0b\x32\x16.streamkeep.v1.Closing\"\xa9\x01\n\x0bReplicaPush\x12\x14\n\x0csubscription\x18\x01 \x01(\r\x12\x1b\n\x13previous_end_offset\x18\x02 \x01(\x03\x12\x16\n\x0ehigh_watermark\x18\x03 \x01(\x03\x12\x18\n\x10log_start_offset\x18\x04 \x01(\x03\x12%\n\x03\x65nd\x18\x05 \x01(\x0b\x32\x18.streamkeep.v1.FollowEnd\x12\x0e\n\x06\x66rames\x18\x0f \x01(\x0c\"\xad\x01\n\tFollowEnd\x12%\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x14.streamkeep.v1.ErrorH\x00\x12\x31\n\x08\x64iverged\x18\x02 \x01(\x0b\x32\x1d.streamkeep.v1.EpochEndOffsetH\x00\x12\x18\n\x0erestart_offset\x18\x03 \x01(\x03H\x00\x12\x10\n\x06\x62\x65hind\x18\x04 \x01(\x08H\x00\x12\x13\n\tcaught_up\x18\x05 \x01(\x08H\x00\x42\x05\n\x03\x65nd\":\n\x0e\x45pochEndOffset\x12\x14\n\x0cleader_epoch\x18\x01 \x01(\x05\x12\x12\n\nend_offset\x18\x02 \x01(\x03\"C\n\x13HashReplicasRequest\x12,\n\x08replicas\x18\x01 \x03(\x0b\x32\x1a.streamkeep.v1.HashReplica\"Z\n\x0bHashReplica\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x13\n\x0b\x66rom_offset\x18\x03 \x01(\x03\x12\x11\n\tto_offset\x18\x04 \x01(\x03\"D\n\x14HashReplicasResponse\x12,\n\x08replicas\x18\x01 \x03(\x0b\x32\x1a.streamkeep.v1.ReplicaHash\"\xed\x01\n\x0bReplicaHash\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\r\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x14.streamkeep.v1.Error\x12\x13\n\x0b\x66rom_offset\x18\x04 \x01(\x03\x12\x11\n\tto_offset\x18\x05 \x01(\x03\x12\x0e\n\x06sha256\x18\x06 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x07 \x01(\x03\x12\x18\n\x10log_start_offset\x18\x08 \x01(\x03\x12\x16\n\x0ehigh_watermark\x18\t \x01(\x03\x12\x16\n\x0elog_end_offset\x18\n \x01(\x03\x32\xc1\x01\n\x12ReplicationService\x12R\n\tReplicate\x12\x1f.streamkeep.v1.ReplicateRequest\x1a .streamkeep.v1.ReplicateResponse(\x01\x30\x01\x12W\n\x0cHashReplicas\x12\".streamkeep.v1.HashReplicasRequest\x1a#.streamkeep.v1.HashReplicasResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,27 +38,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FOLLOWERHELLO']._serialized_start=316
   _globals['_FOLLOWERHELLO']._serialized_end=429
   _globals['_FOLLOWSTART']._serialized_start=432
-  _globals['_FOLLOWSTART']._serialized_end=598
-  _globals['_FOLLOWSTOP']._serialized_start=600
-  _globals['_FOLLOWSTOP']._serialized_end=683
-  _globals['_FOLLOWERACK']._serialized_start=685
-  _globals['_FOLLOWERACK']._serialized_end=772
-  _globals['_REPLICATERESPONSE']._serialized_start=774
-  _globals['_REPLICATERESPONSE']._serialized_end=878
-  _globals['_REPLICAPUSH']._serialized_start=881
-  _globals['_REPLICAPUSH']._serialized_end=1050
-  _globals['_FOLLOWEND']._serialized_start=1053
-  _globals['_FOLLOWEND']._serialized_end=1226
-  _globals['_EPOCHENDOFFSET']._serialized_start=1228
-  _globals['_EPOCHENDOFFSET']._serialized_end=1286
-  _globals['_HASHREPLICASREQUEST']._serialized_start=1288
-  _globals['_HASHREPLICASREQUEST']._serialized_end=1355
-  _globals['_HASHREPLICA']._serialized_start=1357
-  _globals['_HASHREPLICA']._serialized_end=1447
-  _globals['_HASHREPLICASRESPONSE']._serialized_start=1449
-  _globals['_HASHREPLICASRESPONSE']._serialized_end=1517
-  _globals['_REPLICAHASH']._serialized_start=1520
-  _globals['_REPLICAHASH']._serialized_end=1757
-  _globals['_REPLICATIONSERVICE']._serialized_start=1760
-  _globals['_REPLICATIONSERVICE']._serialized_end=1953
+  _globals['_FOLLOWSTART']._serialized_end=624
+  _globals['_FOLLOWSTOP']._serialized_start=626
+  _globals['_FOLLOWSTOP']._serialized_end=709
+  _globals['_FOLLOWERACK']._serialized_start=711
+  _globals['_FOLLOWERACK']._serialized_end=824
+  _globals['_REPLICATERESPONSE']._serialized_start=826
+  _globals['_REPLICATERESPONSE']._serialized_end=930
+  _globals['_REPLICAPUSH']._serialized_start=933
+  _globals['_REPLICAPUSH']._serialized_end=1102
+  _globals['_FOLLOWEND']._serialized_start=1105
+  _globals['_FOLLOWEND']._serialized_end=1278
+  _globals['_EPOCHENDOFFSET']._serialized_start=1280
+  _globals['_EPOCHENDOFFSET']._serialized_end=1338
+  _globals['_HASHREPLICASREQUEST']._serialized_start=1340
+  _globals['_HASHREPLICASREQUEST']._serialized_end=1407
+  _globals['_HASHREPLICA']._serialized_start=1409
+  _globals['_HASHREPLICA']._serialized_end=1499
+  _globals['_HASHREPLICASRESPONSE']._serialized_start=1501
+  _globals['_HASHREPLICASRESPONSE']._serialized_end=1569
+  _globals['_REPLICAHASH']._serialized_start=1572
+  _globals['_REPLICAHASH']._serialized_end=1809
+  _globals['_REPLICATIONSERVICE']._serialized_start=1812
+  _globals['_REPLICATIONSERVICE']._serialized_end=2005
 # @@protoc_insertion_point(module_scope)

@@ -116,6 +116,7 @@ class FollowStart(_message.Message):
     LOG_END_OFFSET_FIELD_NUMBER: _builtins.int
     FLUSHED_END_OFFSET_FIELD_NUMBER: _builtins.int
     LAST_EPOCH_FIELD_NUMBER: _builtins.int
+    LOG_START_OFFSET_FIELD_NUMBER: _builtins.int
     subscription: _builtins.int
     """Chosen by the follower, never reused on a stream; responses carry it."""
     topic_id: _builtins.bytes
@@ -130,6 +131,8 @@ class FollowStart(_message.Message):
     """Up to where it is on the follower's disk."""
     last_epoch: _builtins.int
     """Leader epoch of the follower's last record; 0 = its log is empty."""
+    log_start_offset: _builtins.int
+    """Where the follower's log begins; an older version does not say, which is the same as 0."""
     def __init__(
         self,
         *,
@@ -140,10 +143,11 @@ class FollowStart(_message.Message):
         log_end_offset: _builtins.int = ...,
         flushed_end_offset: _builtins.int = ...,
         last_epoch: _builtins.int = ...,
+        log_start_offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flushed_end_offset", b"flushed_end_offset", "last_epoch", b"last_epoch", "leader_epoch", b"leader_epoch", "log_end_offset", b"log_end_offset", "partition", b"partition", "subscription", b"subscription", "topic_id", b"topic_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flushed_end_offset", b"flushed_end_offset", "last_epoch", b"last_epoch", "leader_epoch", b"leader_epoch", "log_end_offset", b"log_end_offset", "log_start_offset", b"log_start_offset", "partition", b"partition", "subscription", b"subscription", "topic_id", b"topic_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -179,29 +183,33 @@ Global___FollowStop: _TypeAlias = FollowStop  # noqa: Y015
 
 @_typing.final
 class FollowerAck(_message.Message):
-    """What the follower has of one partition. Both ends only rise within a subscription."""
+    """What the follower has of one partition. All offsets only rise within a subscription."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
     LOG_END_OFFSET_FIELD_NUMBER: _builtins.int
     FLUSHED_END_OFFSET_FIELD_NUMBER: _builtins.int
+    LOG_START_OFFSET_FIELD_NUMBER: _builtins.int
     subscription: _builtins.int
     """That of the FollowStart."""
     log_end_offset: _builtins.int
     """Where its log ends."""
     flushed_end_offset: _builtins.int
     """Up to where it is on disk."""
+    log_start_offset: _builtins.int
+    """Where it begins; an older version does not say, which is the same as 0."""
     def __init__(
         self,
         *,
         subscription: _builtins.int = ...,
         log_end_offset: _builtins.int = ...,
         flushed_end_offset: _builtins.int = ...,
+        log_start_offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flushed_end_offset", b"flushed_end_offset", "log_end_offset", b"log_end_offset", "subscription", b"subscription"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flushed_end_offset", b"flushed_end_offset", "log_end_offset", b"log_end_offset", "log_start_offset", b"log_start_offset", "subscription", b"subscription"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from streamkeep_common.errors import InvalidSettingError, UnknownSettingError
-from streamkeep_common.settings import BROKER_SETTINGS, BrokerSettings, load
+from streamkeep_common.settings import BROKER_SETTINGS, BrokerSettings, Origin, load
+from streamkeep_proto.v1.settings_pb2 import FROM_ENVIRONMENT, FROM_FILE, FROM_FLAG
 
 
 def settings_file(tmp_path: Path, text: str) -> Path:
@@ -25,7 +26,7 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(tmp_pat
         "STREAMKEEP_BROKER_LISTEN": "environment:2",
         "HOME": "/",
     }
-    texts = load(
+    texts, origins = load(
         BROKER_SETTINGS, file=file, environment=environment, flags={"listen": "flag:3", "rack": None}
     )
     settings = BrokerSettings.of(texts)
@@ -33,16 +34,23 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(tmp_pat
     assert settings.data_dirs == (Path("/a"), Path("/b"))
     assert settings.min_free_bytes == 2**30
     assert settings.disk_stall_ms == 2_000
+    assert origins == {
+        "id": Origin(FROM_FILE, str(file)),
+        "data_dirs": Origin(FROM_FILE, str(file)),
+        "min_free_bytes": Origin(FROM_FILE, str(file)),
+        "rack": Origin(FROM_ENVIRONMENT, "STREAMKEEP_BROKER_RACK"),
+        "listen": Origin(FROM_FLAG, "--listen"),
+    }
 
 
 def test_nothing_given_is_nothing_set() -> None:
-    assert load(BROKER_SETTINGS, environment={}, flags={}) == {}
+    assert load(BROKER_SETTINGS, environment={}, flags={}) == ({}, {})
 
 
 def test_other_sections_and_scopes_are_left_alone(tmp_path: Path) -> None:
     file = settings_file(tmp_path, "[coordinator]\nid = 1\n[broker]\nid = 2\n")
     environment = {"STREAMKEEP_COORDINATOR_ID": "3", "STREAMKEEP_BOOTSTRAP": "x:1"}
-    assert load(BROKER_SETTINGS, file=file, environment=environment, flags={}) == {"id": "2"}
+    assert load(BROKER_SETTINGS, file=file, environment=environment, flags={}).texts == {"id": "2"}
 
 
 @pytest.mark.parametrize(
