@@ -14,6 +14,8 @@ from typing import Literal
 from streamkeep.client import Client
 from streamkeep.cluster_view import NO_ADDRESS
 from streamkeep.consumer.fetch_link import FetchLink, Place
+from streamkeep.consumer.metrics import ConsumerCounts
+from streamkeep.consumer.options import ConsumerOptions
 from streamkeep.consumer.partition_reader import NOT_SUBSCRIBED, PartitionReader
 from streamkeep.consumer.records import ConsumedBatch
 from streamkeep.consumer.route import SHUN, Route
@@ -34,8 +36,6 @@ from streamkeep_proto.v1.broker_pb2 import FetchedPartition
 
 _logger = logging.getLogger(__name__)
 
-Reset = Literal["error", "earliest", "latest"]
-
 _RETRY = RetryPolicy(first_wait_ms=20, max_wait_ms=500)
 """Between attempts for one partition after its broker refused one."""
 
@@ -46,11 +46,12 @@ _DAMAGES = 10
 class Fetcher:
     """Serves all partitions of one consumer."""
 
-    def __init__(self, client: Client, reset: Reset, rack: str) -> None:
+    def __init__(self, client: Client, options: ConsumerOptions, counts: ConsumerCounts) -> None:
         self.readers: dict[TopicPartition, PartitionReader] = {}
         self._client = client
-        self._reset = reset
-        self._rack = rack
+        self._reset = options.reset
+        self._rack = options.rack
+        self._counts = counts
         self._routes: dict[PartitionReader, Route] = {}
         self._links: dict[str, FetchLink] = {}
         self._turns: deque[PartitionReader] = deque()
@@ -95,8 +96,15 @@ class Fetcher:
                 link = self._routes[reader].link
                 if link is not None:
                     link.credit(reader)
+                self._counts.taken(batch)
                 return batch
         return None
+
+    def put_back(self, reader: PartitionReader, batch: ConsumedBatch) -> None:
+        """What was taken was not handed out after all: it comes next of its partition."""
+        reader.put_back(batch)
+        self._counts.put_back(batch)
+        self.offer(reader)
 
     async def wait(self) -> None:
         """Until `take` may give something. Raises ClosedError when the consumer is closed meanwhile."""

@@ -57,7 +57,7 @@ class PartitionReader:
         self._window_bytes = window_bytes
         self._last_read_epoch = 0
         self._buffer: deque[_Fetched | ConsumedBatch] = deque()
-        self._buffered_bytes = 0
+        self.buffered_bytes = 0
         self._handed_out_bytes = 0
 
     def has_outcome(self) -> bool:
@@ -72,7 +72,7 @@ class PartitionReader:
         self.damages = 0
         self._last_read_epoch = 0
         self._buffer.clear()
-        self._buffered_bytes = self._handed_out_bytes = 0
+        self.buffered_bytes = self._handed_out_bytes = 0
 
     def reset(self, offset: int) -> None:
         """The log has no `fetch_offset` any more: go on from `offset` after what is buffered."""
@@ -96,7 +96,7 @@ class PartitionReader:
             rack=rack,
             from_follower=from_follower,
             last_read_epoch=self._last_read_epoch,
-            credit_bytes=max(0, self._window_bytes - self._buffered_bytes),
+            credit_bytes=max(0, self._window_bytes - self.buffered_bytes),
         )
 
     def receive(self, fetched: FetchedPartition) -> None:
@@ -117,7 +117,7 @@ class PartitionReader:
             if next_offset > self.fetch_offset:
                 size_bytes = FRAME_HEADER_BYTES + len(payload)
                 self._buffer.append(_Fetched(batch, size_bytes))
-                self._buffered_bytes += size_bytes
+                self.buffered_bytes += size_bytes
                 self.fetch_offset = next_offset
                 self.damages = 0
                 self._last_read_epoch = batch.leader_epoch
@@ -138,7 +138,7 @@ class PartitionReader:
         while self._buffer:
             item = self._buffer.popleft()
             batch = item if isinstance(item, ConsumedBatch) else self._open(item)
-            self._buffered_bytes -= batch.size_bytes
+            self.buffered_bytes -= batch.size_bytes
             self._handed_out_bytes += batch.size_bytes
             self.position = batch.next_offset
             if len(batch):
@@ -150,7 +150,7 @@ class PartitionReader:
     def put_back(self, batch: ConsumedBatch) -> None:
         """The records were not handed out after all."""
         self._buffer.appendleft(batch)
-        self._buffered_bytes += batch.size_bytes
+        self.buffered_bytes += batch.size_bytes
         self._handed_out_bytes -= batch.size_bytes
         if len(batch):
             self.position = batch.offsets[0]
@@ -174,7 +174,7 @@ class PartitionReader:
         except CorruptDataError as error:
             damage = self._damage(error, self.position, batch.base_offset, next_offset)
             self._buffer.clear()
-            self._buffered_bytes = 0
+            self.buffered_bytes = 0
             self.fail(damage)
             raise damage from None
         if batch.base_offset < self.position:

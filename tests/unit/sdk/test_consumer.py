@@ -9,7 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from streamkeep import AtTime, Client, Consumer, Producer, TopicPartition
-from streamkeep.consumer.consumer import Start
+from streamkeep.consumer.starts import Start
 from streamkeep.errors import (
     ClosedError,
     CorruptDataError,
@@ -316,7 +316,7 @@ def test_what_is_fetched_ahead_is_bounded_by_credit() -> None:
             await world.sleep(1)
             reader = consumer._reader(("t", 0))
             frame_bytes = len(log.frames[0])
-            assert reader._buffered_bytes <= 2_000 + 2 * frame_bytes
+            assert reader.buffered_bytes <= 2_000 + 2 * frame_bytes
             assert await read(consumer, 999) == numbered(1, 1_000)
 
     in_world(story)

@@ -1,0 +1,256 @@
+"""What a consumer is apart from reading: its life, the assigned partitions, its positions, and offsets.
+
+`consumer.py` adds how records are handed out, and which types they have.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import length_hint
+from types import TracebackType
+from typing import Any, Self
+
+from streamkeep.client import Client
+from streamkeep.consumer.fetcher import Fetcher
+from streamkeep.consumer.metrics import ConsumerCounts, ConsumerMetrics
+from streamkeep.consumer.options import ConsumerOptions
+from streamkeep.consumer.partition_reader import UNKNOWN, PartitionReader
+from streamkeep.consumer.records import ConsumedBatch, Record
+from streamkeep.consumer.starts import Start, ask_offsets, find_starts
+from streamkeep.offsets import AtTime, OffsetQuestion
+from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
+from streamkeep_common.errors import ClosedError, UnknownPartitionError
+from streamkeep_common.limits import MIB
+from streamkeep_common.seams.clock import Clock
+from streamkeep_common.seams.network import Network
+
+MAX_WINDOW_BYTES = 8 * MIB
+"""What one partition may have fetched ahead, however few are assigned."""
+
+
+class ConsumerBase:
+    """See `Consumer`."""
+
+    def __init__(
+        self,
+        bootstrap: str | Sequence[str] | Client,
+        options: ConsumerOptions,
+        *,
+        network: Network | None,
+        clock: Clock | None,
+        rng: random.Random | None,
+    ) -> None:
+        self._fetcher: Fetcher | None = None
+        self._closed = False
+        self._options = options
+        self._owns_client = not isinstance(bootstrap, Client)
+        self._client = (
+            bootstrap
+            if isinstance(bootstrap, Client)
+            else Client(bootstrap, network=network, clock=clock, rng=rng)
+        )
+        self._counts = ConsumerCounts()
+        self._batch: ConsumedBatch[Any, Any] | None = None
+        """The batch whose records are being handed out one by one, by this iterator."""
+        self._records: Iterator[Record[Any, Any]] = iter(())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        if self._fetcher is not None and not self._closed:
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, stacklevel=2, source=self)
+
+    async def close(self) -> None:
+        """Let go of everything. A waiting iteration ends with ClosedError."""
+        if self._closed:
+            return
+        self._closed = True
+        self._records = iter(())
+        if self._fetcher is not None:
+            await self._fetcher.close()
+        if self._owns_client:
+            await self._client.close()
+
+    # --- what is read, and from where ---
+
+    async def partitions_for(self, topic: str) -> list[TopicPartition]:
+        """All partitions of a topic, for `assign`. Raises UnknownTopicError."""
+        view = await self._client.metadata.topic(topic, timeout_s=self._client.request_timeout_s)
+        return [TopicPartition(topic, number) for number in range(len(view.partitions))]
+
+    async def assign(
+        self,
+        topic_partitions: Iterable[tuple[str, int]] | Mapping[AnyTopicPartition, Start],
+        *,
+        start: Start = "earliest",
+    ) -> None:
+        """Read these partitions and no others: each from its own start, or all from `start`.
+
+        When it returns, every start has become an offset: from "latest", all that is produced from then on is
+        read. Raises UnknownTopicError, UnknownPartitionError, or why a start could not be found.
+        """
+        self._check_open()
+        starts = (
+            topic_partitions
+            if isinstance(topic_partitions, Mapping)
+            else dict.fromkeys(topic_partitions, start)
+        )
+        named = {TopicPartition(*topic_partition): begin for topic_partition, begin in starts.items()}
+        window_bytes = min(MAX_WINDOW_BYTES, max(1, self._options.fetch_buffer_bytes // max(1, len(named))))
+        offsets = await self._find(named)
+        topic_ids = {topic_partition: await self._topic_id(topic_partition) for topic_partition in named}
+        self._check_open()
+        readers = [
+            PartitionReader(topic_partition, topic_ids[topic_partition], offset, window_bytes)
+            for topic_partition, offset in offsets.items()
+        ]
+        self._drop_records()
+        if self._fetcher is None:
+            self._fetcher = Fetcher(self._client, self._options, self._counts)
+        self._fetcher.assign(readers)
+
+    def assignment(self) -> list[TopicPartition]:
+        """The assigned partitions, in the order given."""
+        return list(self._running().readers)
+
+    async def seek(self, topic_partition: tuple[str, int], start: Start) -> None:
+        """Read a partition on from there; what was fetched of it is dropped. Takes away its error, if any."""
+        reader = self._reader(topic_partition)
+        offset = (await self._find({reader.topic_partition: start}))[reader.topic_partition]
+        if self._batch is not None and self._batch.topic_partition == reader.topic_partition:
+            self._drop_records()
+        self._running().seek(reader, offset)
+
+    def position(self, topic_partition: tuple[str, int]) -> int:
+        """Offset of the next record to be handed out."""
+        reader = self._reader(topic_partition)
+        if self._batch is not None and self._batch.topic_partition == reader.topic_partition:
+            left = length_hint(self._records)
+            if left:
+                return self._batch.offsets[len(self._batch) - left]
+        return reader.position
+
+    def lag(self, topic_partition: tuple[str, int]) -> int | None:
+        """Records between the position and the end of what may be read; None until the broker has said."""
+        high_watermark = self.high_watermark(topic_partition)
+        return None if high_watermark is None else max(0, high_watermark - self.position(topic_partition))
+
+    def high_watermark(self, topic_partition: tuple[str, int]) -> int | None:
+        """First offset that may not be read yet, as last heard; None until the broker has said."""
+        high_watermark = self._reader(topic_partition).high_watermark
+        return None if high_watermark == UNKNOWN else high_watermark
+
+    def pause(self, *topic_partitions: tuple[str, int]) -> None:
+        """Hand out nothing more of these partitions until `resume`. At most their share is fetched ahead."""
+        for topic_partition in topic_partitions:
+            reader = self._reader(topic_partition)
+            if self._batch is not None and self._batch.topic_partition == reader.topic_partition:
+                self._put_back_records()
+            reader.paused = True
+
+    def resume(self, *topic_partitions: tuple[str, int]) -> None:
+        """Hand out again what `pause` held back."""
+        for topic_partition in topic_partitions:
+            reader = self._reader(topic_partition)
+            reader.paused = False
+            self._running().offer(reader)
+
+    # --- offsets ---
+
+    async def beginning_offsets(
+        self, topic_partitions: Iterable[tuple[str, int]]
+    ) -> dict[TopicPartition, int]:
+        """The first offset of each partition that can still be read."""
+        return await self._ask(
+            {TopicPartition(*topic_partition): "earliest" for topic_partition in topic_partitions}
+        )
+
+    async def end_offsets(self, topic_partitions: Iterable[tuple[str, int]]) -> dict[TopicPartition, int]:
+        """The high watermark of each partition: the offset of the next record to become readable."""
+        return await self._ask(
+            {TopicPartition(*topic_partition): "latest" for topic_partition in topic_partitions}
+        )
+
+    async def offsets_for_times(
+        self, times_ms: Mapping[AnyTopicPartition, int]
+    ) -> dict[TopicPartition, int | None]:
+        """For each partition the first offset with that timestamp or a later one; None if there is none."""
+        found = await self._ask(
+            {TopicPartition(*topic_partition): AtTime(time) for topic_partition, time in times_ms.items()}
+        )
+        return {topic_partition: None if offset < 0 else offset for topic_partition, offset in found.items()}
+
+    # --- figures ---
+
+    def metrics(self) -> ConsumerMetrics:
+        """What was counted so far, and how full the buffer is. Cheap enough to be called every second."""
+        readers = {} if self._closed or self._fetcher is None else self._fetcher.readers
+        return ConsumerMetrics(
+            records=self._counts.records - length_hint(self._records),
+            bytes=self._counts.bytes,
+            batches=self._counts.batches,
+            records_undecodable=self._counts.records_undecodable,
+            lag={topic_partition: self.lag(topic_partition) for topic_partition in readers},
+            fetch_buffer_used_bytes=sum(reader.buffered_bytes for reader in readers.values()),
+            fetch_buffer_bytes=self._options.fetch_buffer_bytes,
+        )
+
+    # --- inside ---
+
+    async def _find(self, starts: Mapping[TopicPartition, Start]) -> dict[TopicPartition, int]:
+        """Each start as an offset."""
+        self._check_open()
+        return await find_starts(self._client, starts)
+
+    async def _ask(self, questions: Mapping[TopicPartition, OffsetQuestion]) -> dict[TopicPartition, int]:
+        self._check_open()
+        return await ask_offsets(self._client, questions)
+
+    def _put_back_records(self) -> None:
+        """Records made but not handed out become part of a batch again."""
+        left = length_hint(self._records)
+        if self._batch is not None and left:
+            self._put_back(self._batch.split(self._batch.offsets[len(self._batch) - left])[1])
+        self._drop_records()
+
+    def _put_back(self, batch: ConsumedBatch[Any, Any]) -> None:
+        """What was taken but not handed out is the next to be taken of its partition."""
+        self._running().put_back(self._reader(batch.topic_partition), batch)
+
+    def _drop_records(self) -> None:
+        self._batch = None
+        self._records = iter(())
+
+    async def _topic_id(self, topic_partition: TopicPartition) -> bytes:
+        """The id of the partition's topic. Raises UnknownTopicError or UnknownPartitionError."""
+        topic = await self._client.metadata.topic(
+            topic_partition.topic, timeout_s=self._client.request_timeout_s
+        )
+        topic.partition(topic_partition.partition)
+        return topic.topic_id
+
+    def _reader(self, topic_partition: tuple[str, int]) -> PartitionReader:
+        reader = self._running().readers.get(TopicPartition(*topic_partition))
+        if reader is None:
+            raise UnknownPartitionError(
+                f"{TopicPartition(*topic_partition)} is not assigned to this consumer"
+            )
+        return reader
+
+    def _running(self) -> Fetcher:
+        self._check_open()
+        if self._fetcher is None:
+            raise RuntimeError("assign partitions first")
+        return self._fetcher
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the consumer is closed")
