@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import AsyncIterator
 
 # What a file gives at a time; a pipe gives what is in it, 64 KiB at most by default.
 CHUNK_BYTES = 1 << 20
+
+
+def size_of(descriptor: int) -> int | None:
+    """How much there is to read, in bytes; None if that is not known, as of a pipe."""
+    status = os.fstat(descriptor)
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 async def read_chunks(descriptor: int) -> AsyncIterator[bytes]:

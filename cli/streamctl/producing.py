@@ -1,39 +1,67 @@
-"""What `produce` does: reads input while records are on their way, and counts what arrived."""
+"""What `produce` does: reads input while records are on their way, and counts what arrived.
+
+Knows neither the form of the input, which a RowsReader reads, nor what the command line said.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from streamctl.failures import CommandError
+from streamctl.destination import Destination
+from streamctl.failures import CommandError, ExitCode
 from streamctl.input import read_chunks
-from streamctl.records.lines import LineReader, LineTooLongError, split_keys
+from streamctl.output import note
+from streamctl.records.routes import Target, shipments
+from streamctl.records.rows import Rows, RowsReader
 from streamkeep import Deliveries, Producer, StreamkeepError
+from streamkeep.errors import BatchTooLargeError
 
-# Chunks of input whose outcome is not known yet; the producer's own buffer bounds their bytes.
+# Pieces of input whose outcome is not known yet; the producer's own buffer bounds their bytes.
 MAX_UNSETTLED = 64
 LEAVE_TIMEOUT_MS = 500
+MAX_TOLD = 10
+"""Bad lines that are named when they are skipped; the rest is counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordForm:
-    """How a line becomes a record. No separator: no key."""
+class _Sent(NamedTuple):
+    """Records on their way, and which lines they are."""
 
-    separator: bytes | None = None
-    partition: int | None = None
-    headers: Mapping[str, bytes] | None = None
+    deliveries: Deliveries
+    numbers: Sequence[int]
 
 
-class LineSender:
-    """Sends the lines of one input to one topic; `acknowledged` counts, also when that fails half-way."""
+class _Read(NamedTuple):
+    """All before it was sent: so much of the input is done when it is acknowledged."""
 
-    def __init__(self, producer: Producer, topic: str, form: RecordForm) -> None:
+    size_bytes: int
+
+
+class RecordSender:
+    """Sends the records of one input; `acknowledged` and `skipped` count, also when that fails half-way.
+
+    `skip_bad` goes on where a line is no record that can be sent. `advance` hears how many bytes of the
+    input are done with.
+    """
+
+    def __init__(
+        self,
+        producer: Producer,
+        reader: RowsReader,
+        destination: Destination,
+        *,
+        skip_bad: bool = False,
+        advance: Callable[[int], None] | None = None,
+    ) -> None:
         self._producer = producer
-        self._topic = topic
-        self._form = form
-        self._unsettled: asyncio.Queue[Deliveries | None] = asyncio.Queue(MAX_UNSETTLED)
+        self._reader = reader
+        self._destination = destination
+        self._skip_bad = skip_bad
+        self._advance = advance
+        self._unsettled: asyncio.Queue[_Sent | _Read | None] = asyncio.Queue(MAX_UNSETTLED)
         self.acknowledged = 0
+        self.skipped = 0
 
     async def send_all(self, descriptor: int) -> None:
         """Until the input ends and everything is acknowledged.
@@ -51,40 +79,90 @@ class LineSender:
         if complaint is not None:
             raise complaint
 
+    # --- reading and sending ---
+
     async def _read(self, descriptor: int) -> Exception | None:
         """Returns what made it stop before the end."""
-        reader = LineReader()
         complaint: Exception | None = None
         try:
             async for chunk in read_chunks(descriptor):
-                await self._send(reader.feed(chunk))
-            await self._send(reader.end())
-        except LineTooLongError as error:
-            complaint = CommandError(str(error))
-        except StreamkeepError as error:
+                await self._take(self._reader.feed(chunk))
+                if self._advance is not None:
+                    await self._unsettled.put(_Read(len(chunk)))
+            await self._take(self._reader.end())
+        except (CommandError, StreamkeepError) as error:
             complaint = error
         await self._unsettled.put(None)
         return complaint
 
-    async def _send(self, lines: Sequence[bytes]) -> None:
-        if not lines:
-            return
-        form = self._form
-        columns = split_keys(lines, form.separator)
+    async def _take(self, rows: Rows) -> None:
+        """Send what came, then complain of what is bad: if that is the end, all before it is on its way."""
+        if rows.values:
+            target = self._destination.sole_target(rows)
+            await (self._ship(rows) if target is None else self._send(target, rows))
+        for text in rows.bad:
+            self._complain(text)
+
+    async def _ship(self, rows: Rows) -> None:
+        """Each record where it says."""
+        targets = self._destination.targets(rows)
+        refusals = await self._destination.refusals(self._producer, targets)
+        places = range(len(rows))
+        strays = [place for place in places if targets[place] in refusals] if refusals else []
+        if strays and not self._skip_bad:
+            places = range(strays[0])
+        for target, indexes in shipments(targets, places):
+            if target not in refusals:
+                await self._send(target, rows.pick(indexes))
+        for place in strays:
+            refusal = refusals[targets[place]]
+            self._complain(self._named(rows.numbers[place], refusal.message), refusal.exit_code)
+
+    async def _send(self, target: Target, rows: Rows) -> None:
         deliveries = await self._producer.send_many(
-            self._topic,
-            columns.values,
-            keys=columns.keys,
-            headers=None if form.headers is None else [form.headers] * len(lines),
-            partition=form.partition,
+            target.topic,
+            rows.values,
+            keys=rows.keys,
+            headers=self._destination.headers_of(rows),
+            timestamps_ms=rows.timestamps_ms,
+            partition=target.partition,
         )
-        await self._unsettled.put(deliveries)
+        await self._unsettled.put(_Sent(deliveries, rows.numbers))
+
+    # --- outcomes ---
 
     async def _settle(self) -> None:
-        while (deliveries := await self._unsettled.get()) is not None:
+        while (item := await self._unsettled.get()) is not None:
+            if isinstance(item, _Read):
+                if self._advance is not None:
+                    self._advance(item.size_bytes)
+                continue
             try:
-                await deliveries
-            except StreamkeepError:
-                self.acknowledged += sum(d.done() and d.exception() is None for d in deliveries)
-                raise
-            self.acknowledged += len(deliveries)
+                await item.deliveries
+            except StreamkeepError as error:
+                self._judge(item, error)
+            else:
+                self.acknowledged += len(item.deliveries)
+
+    def _judge(self, sent: _Sent, first_error: StreamkeepError) -> None:
+        """A record that the topic finds too large is a bad line; any other failure ends it all."""
+        failures = sent.deliveries.failures()
+        self.acknowledged += sum(d.done() for d in sent.deliveries) - len(failures)
+        if not all(isinstance(error, BatchTooLargeError) for _, error in failures):
+            raise first_error
+        for index, error in failures:
+            self._complain(self._named(sent.numbers[index], str(error)))
+
+    def _named(self, number: int, text: str) -> str:
+        return f"{self._reader.noun} {number}: {text}"
+
+    def _complain(self, text: str, code: int = ExitCode.FAILED) -> None:
+        """Of one line. Raises CommandError unless bad lines are skipped."""
+        if not self._skip_bad:
+            hint = "; --skip-bad-lines goes on without it" if self._reader.noun == "line" else ""
+            raise CommandError(text + hint, ExitCode(code))
+        self.skipped += 1
+        if self.skipped <= MAX_TOLD:
+            note(f"{text}; skipped")
+        elif self.skipped == MAX_TOLD + 1:
+            note("more bad lines are skipped without a word")

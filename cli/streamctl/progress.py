@@ -27,6 +27,21 @@ def progress_bar(label: str, total: int) -> Iterator[Advance]:
         yield lambda amount: progress.advance(task, amount)
 
 
+@contextmanager
+def bytes_bar(total_bytes: int | None) -> Iterator[Advance]:
+    """As `progress_bar`, for bytes, with the time left; nothing is drawn if their number is not known."""
+    if not total_bytes or not is_colourful(sys.stderr):
+        yield _ignore
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(bar_width=None), DownloadColumn(), TimeRemainingColumn(compact=True))
+    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as progress:
+        task = progress.add_task("", total=total_bytes)
+        yield lambda amount: progress.advance(task, amount)
+
+
 def _ignore(amount: int, /) -> None:
     del amount
 

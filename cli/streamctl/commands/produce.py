@@ -1,10 +1,11 @@
-"""`streamctl produce`: lines in, records out."""
+"""`streamctl produce`: lines, JSON or framed bytes in, records out."""
 
 from __future__ import annotations
 
 import os
 import sys
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,30 +16,48 @@ from streamctl.invocation import Invocation, cluster_options, named_values, pass
 from streamctl.output import emit, note
 
 if TYPE_CHECKING:
-    from streamctl.producing import RecordForm
+    from streamctl.producing import RecordSender
+    from streamctl.records.rows import RowsReader
     from streamkeep.producer.options import Compression
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+FRAMINGS = ("lines", "length", "keyed-length")
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What the options ask for. No topic: each line of JSON has its own."""
+
+    topic: str | None
+    key_separator: bytes | None
+    is_json: bool
+    framing: str
+    skip_bad: bool
+    partition: int | None
+    headers: tuple[tuple[str, bytes], ...]
+    compression: Compression
 
 
 def _header(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, bytes]:
-    return {name: os.fsencode(value) for name, value in named_values(values).items()}
+) -> tuple[tuple[str, bytes], ...]:
+    return tuple(
+        (name, os.fsencode(value)) for text in values for name, value in named_values([text]).items()
+    )
 
 
-def _separator(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def _separator(_context: click.Context, _parameter: click.Parameter, value: str | None) -> bytes | None:
     if not value and value is not None:
         raise click.BadParameter("it is empty; leave -K out for records without a key")
-    return value
+    return None if value is None else os.fsencode(value)
 
 
 @click.command()
-@click.argument("topic", shell_complete=complete_topic)
+@click.argument("topic", required=False, shell_complete=complete_topic)
 @click.option(
     "--file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read lines from here instead of stdin.",
+    help="Read from here instead of stdin.",
 )
 @click.option(
     "-K",
@@ -47,7 +66,32 @@ def _separator(_context: click.Context, _parameter: click.Parameter, value: str 
     metavar="TEXT",
     help="What stands between key and value in a line.",
 )
-@click.option("-p", "--partition", type=click.IntRange(min=0), help="Send everything to this partition.")
+@click.option(
+    "--json",
+    "is_json",
+    is_flag=True,
+    help="Each line is a record as `consume -o json` writes it, with key, headers, partition and time.",
+)
+@click.option(
+    "--framing",
+    type=click.Choice(FRAMINGS),
+    default="lines",
+    show_default=True,
+    help="What tells records apart: newlines; four bytes before each value, its length (big-endian, -1 for"
+    " null); or the same before each key and each value.",
+)
+@click.option(
+    "--skip-bad-lines",
+    "skip_bad",
+    is_flag=True,
+    help="Go on where a line is too long or no record, and count it.  [default: stop there]",
+)
+@click.option(
+    "-p",
+    "--partition",
+    type=click.IntRange(min=0),
+    help="Send everything to this partition, whatever lines say.",
+)
 @click.option(
     "-H",
     "--header",
@@ -55,7 +99,7 @@ def _separator(_context: click.Context, _parameter: click.Parameter, value: str 
     multiple=True,
     callback=_header,
     metavar="NAME=VALUE",
-    help="Added to each record.",
+    help="Added to each record; may repeat.",
 )
 @click.option(
     "-z",
@@ -71,11 +115,14 @@ def produce(
     invocation: Invocation,
     /,
     *,
-    topic: str,
+    topic: str | None,
     file: Path | None,
-    key_separator: str | None,
+    key_separator: bytes | None,
+    is_json: bool,
+    framing: str,
+    skip_bad: bool,
     partition: int | None,
-    headers: dict[str, bytes],
+    headers: tuple[tuple[str, bytes], ...],
     compression: Compression,
 ) -> None:
     """Send lines to a topic.
@@ -84,40 +131,103 @@ def produce(
     is the key; equal keys go to one partition. Says on stderr how many records were acknowledged, which
     means that they are on disk.
 
+    With --json a line has the fields key, value, headers, partition, timestamp_ms and topic; only the value
+    must be there, as null for a tombstone. Bytes that are no text stand in key_base64 and value_base64.
+    Without TOPIC each line goes to its own topic; with TOPIC that one is not looked at. What a line lacks is
+    as ever: no key, now, a partition by the key.
+
+    A line that is no record ends it: its number is said, and all lines before it are delivered.
+
     \b
     seq 100000 | streamctl produce numbers
     printf 'UA:517\\nAA:542\\n' | streamctl produce -K : flights
+    streamctl produce --file day.txt -z zstd log
+    echo '{"key": "UA", "value": null}' |
+      streamctl produce --json flights
+    streamctl consume flights -O start -e -o json |
+      streamctl produce --json copy
     """
     from streamctl.interrupts import run
-    from streamctl.producing import RecordForm
 
-    form = RecordForm(
-        separator=None if key_separator is None else os.fsencode(key_separator),
-        partition=partition,
-        headers=headers or None,
-    )
+    sending = Sending(topic, key_separator, is_json, framing, skip_bad, partition, headers, compression)
+    _check(sending)
     with nullcontext(sys.stdin.buffer) if file is None else file.open("rb") as source:
-        acknowledged = run(_produce(invocation, topic, form, source.fileno(), compression))
+        sender = run(_produce(invocation, sending, source.fileno()))
     if invocation.is_data:
-        emit(invocation, {"topic": topic, "acknowledged": acknowledged})
+        outcome = {"topic": topic, "acknowledged": sender.acknowledged, "skipped": sender.skipped}
+        emit(invocation, outcome)
 
 
-async def _produce(
-    invocation: Invocation, topic: str, form: RecordForm, descriptor: int, compression: Compression
-) -> int:
+def _check(sending: Sending) -> None:
+    """Raises UsageError where options contradict each other."""
+    is_framed = sending.framing != "lines"
+    if sending.topic is None and not sending.is_json:
+        raise click.UsageError("TOPIC is missing; only with --json can each line name its own")
+    if sending.is_json and (is_framed or sending.key_separator is not None):
+        raise click.UsageError(
+            "with --json the fields of a line are its key and value: leave out -K, --framing"
+        )
+    if is_framed and sending.key_separator is not None:
+        raise click.UsageError("-K cuts lines; --framing keyed-length has keys of its own")
+    if is_framed and sending.skip_bad:
+        raise click.UsageError(
+            f"--skip-bad-lines needs lines: behind a bad length, --framing {sending.framing} cannot go on"
+        )
+
+
+async def _produce(invocation: Invocation, sending: Sending, descriptor: int) -> RecordSender:
     from streamctl.cluster import connected
-    from streamctl.producing import LEAVE_TIMEOUT_MS, LineSender
+    from streamctl.destination import Destination
+    from streamctl.input import size_of
+    from streamctl.producing import LEAVE_TIMEOUT_MS, RecordSender
+    from streamctl.progress import bytes_bar
     from streamkeep import Producer
 
     async with connected(invocation) as cluster:
-        await cluster.topic(topic)
+        if sending.topic is not None:
+            await cluster.topic(sending.topic)
         timeout_ms = round(invocation.stall_timeout_s * 1_000)
-        producer = Producer(cluster.client, compression=compression, delivery_timeout_ms=timeout_ms)
-        sender = LineSender(producer, topic, form)
+        producer = Producer(cluster.client, compression=sending.compression, delivery_timeout_ms=timeout_ms)
+        destination = Destination(
+            cluster.topic, topic=sending.topic, partition=sending.partition, headers=sending.headers
+        )
         await producer.start()
-        try:
-            await sender.send_all(descriptor)
-        finally:
-            await producer.close(timeout_ms=LEAVE_TIMEOUT_MS)
-            note(f"{sender.acknowledged} records acknowledged")
-        return sender.acknowledged
+        with bytes_bar(size_of(descriptor)) as advance:
+            sender = RecordSender(
+                producer, _reader(sending), destination, skip_bad=sending.skip_bad, advance=advance
+            )
+            try:
+                await sender.send_all(descriptor)
+            finally:
+                await producer.close(timeout_ms=LEAVE_TIMEOUT_MS)
+                note(_summary(sender))
+        return sender
+
+
+def _summary(sender: RecordSender) -> str:
+    skipped = f", {sender.skipped} bad lines skipped" if sender.skipped else ""
+    return f"{sender.acknowledged} records acknowledged{skipped}"
+
+
+def _reader(sending: Sending) -> RowsReader:
+    """For the form of the input that was asked for."""
+    from streamctl.records.framed import FramedRows
+    from streamctl.records.json_input import JsonRows
+    from streamctl.records.lines import LineRows
+    from streamkeep_common.seams.real.clock import RealClock
+
+    room = _record_room(sending)
+    if sending.is_json:
+        return JsonRows(RealClock().now_ms, max_record_bytes=room, skip_bad=sending.skip_bad)
+    if sending.framing != "lines":
+        return FramedRows(keyed=sending.framing == "keyed-length", max_bytes=room)
+    return LineRows(separator=sending.key_separator, max_record_bytes=room, skip_bad=sending.skip_bad)
+
+
+def _record_room(sending: Sending) -> int:
+    """What key, value and headers of a record may take, beside those headers that are added to each."""
+    from streamkeep.producer.arguments import headers_size, max_record_bytes
+    from streamkeep.producer.options import ProducerOptions
+
+    options = ProducerOptions(compression=sending.compression)
+    return max_record_bytes(options.codec, options.buffer_bytes) - headers_size(sending.headers)

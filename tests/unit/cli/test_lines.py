@@ -2,16 +2,15 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamctl.records.lines import LineColumns, LineReader, LineTooLongError, split_keys
+from streamctl.records.lines import LineColumns, LineReader, LineRows, split_keys
 
 
-def read(chunks: list[bytes], **options: int) -> list[bytes]:
-    reader = LineReader(**options)
-    return [line for chunk in chunks for line in reader.feed(chunk)] + reader.end()
+def read(chunks: list[bytes], max_bytes: int = 1_000) -> list[bytes]:
+    reader = LineReader(max_bytes, reason="the most")
+    return [line for chunk in chunks for line in reader.feed(chunk).lines] + reader.end().lines
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200)))
@@ -29,12 +28,30 @@ def test_empty_lines_are_records_and_the_last_newline_is_none() -> None:
 
 
 def test_a_line_over_the_limit_is_named_by_number_before_it_fills_the_memory() -> None:
-    reader = LineReader(max_bytes=10)
-    assert reader.feed(b"1\n2\n12345") == [b"1", b"2"]
-    with pytest.raises(LineTooLongError, match="line 3 is longer than 10 bytes"):
-        reader.feed(b"678901")
-    with pytest.raises(LineTooLongError, match="line 2 is longer"):
-        LineReader(max_bytes=10).feed(b"1\n12345678901\n3\n")
+    reader = LineReader(10, reason="the most")
+    assert reader.feed(b"1\n2\n12345") == (1, [b"1", b"2"], None)
+    assert reader.feed(b"678901") == (3, [], "line 3 is longer than 10 bytes, the most")
+
+
+def test_a_line_over_the_limit_is_passed_over_and_told_once() -> None:
+    reader = LineReader(4, reason="the most")
+    assert reader.feed(b"abc") == (1, [], None)
+    assert reader.feed(b"de") == (1, [], "line 1 is longer than 4 bytes, the most")
+    assert reader.feed(b"fghi") == (1, [], None)
+    assert reader.feed(b"j\nk\n") == (2, [b"k"], None)
+    assert reader.feed(b"\nlmn") == (3, [b""], None)
+    assert reader.feed(b"op\nq") == (5, [], "line 4 is longer than 4 bytes, the most")
+    assert reader.end() == (5, [b"q"], None)
+
+
+def test_what_comes_before_a_line_that_is_too_long_is_given_and_what_follows_only_if_asked_for() -> None:
+    for skip_bad, values, numbers in ((False, [], []), (True, [b"four"], [4])):
+        rows = LineRows(separator=None, max_record_bytes=8 + 14, skip_bad=skip_bad)
+        assert list(rows.feed(b"one\ntwo\n12345").values) == [b"one", b"two"]
+        assert not rows.feed(b"67890").bad
+        found = rows.feed(b"12345\nfour\n")
+        assert (len(found.bad), list(found.values)) == (1, values)
+        assert list(found.numbers) == numbers
 
 
 def test_keys_end_at_the_first_separator() -> None:

@@ -1,18 +1,73 @@
-"""Lines sent to a cluster that refuses them: what the person who sends them is told."""
+"""Records sent to a cluster that takes or refuses them: where they go, and what their sender is told."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
-from streamctl.failures import ExitCode, as_command_error
-from streamctl.producing import LineSender, RecordForm
+from streamctl.destination import Destination
+from streamctl.failures import CommandError, ExitCode, as_command_error
+from streamctl.producing import RecordSender
+from streamctl.records.json_input import JsonRows
+from streamctl.records.lines import LineRows
+from streamctl.records.rows import RowsReader
 from streamkeep import Producer
-from streamkeep.errors import NotEnoughReplicasError
+from streamkeep.errors import BatchTooLargeError, NotEnoughReplicasError, StreamkeepError
+from streamkeep_common.limits import MIB
 from tests.unit.sdk.world import World, in_world
 
 REFUSAL = NotEnoughReplicasError("t-0 needs 2 replicas in sync, and only these are: 1")
+KNOWN = ("t", "u")
+
+
+async def find(name: str) -> None:
+    if name not in KNOWN:
+        raise CommandError(f"topic '{name}' does not exist", ExitCode.NOT_FOUND)
+
+
+def json_reader(*, skip_bad: bool = False) -> JsonRows:
+    return JsonRows(lambda: 0, max_record_bytes=MIB, skip_bad=skip_bad)
+
+
+def line_reader(*, skip_bad: bool = False) -> LineRows:
+    return LineRows(separator=None, max_record_bytes=2 * MIB, skip_bad=skip_bad)
+
+
+def feed(monkeypatch: pytest.MonkeyPatch, *chunks: bytes) -> None:
+    async def read_chunks(_descriptor: int) -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    monkeypatch.setattr("streamctl.producing.read_chunks", read_chunks)
+
+
+def sent(
+    reader: RowsReader,
+    *,
+    topic: str | None = "t",
+    partition: int | None = None,
+    headers: Sequence[tuple[str, bytes]] = (),
+    skip_bad: bool = False,
+    advance: Callable[[int], None] | None = None,
+    errors: Sequence[StreamkeepError] = (),
+) -> tuple[list[list[bytes | None]], RecordSender, CommandError | None]:
+    """What is then in the three partitions of `t` and the one of `u`, who sent it, and the complaint."""
+
+    async def story(world: World) -> tuple[list[list[bytes | None]], RecordSender, CommandError | None]:
+        logs = [*world.cluster.create_topic("t", 3), *world.cluster.create_topic("u")]
+        world.cluster.produce_errors.extend(errors)
+        complaint = None
+        async with world.client() as client, Producer(client) as producer:
+            destination = Destination(find, topic=topic, partition=partition, headers=headers)
+            sender = RecordSender(producer, reader, destination, skip_bad=skip_bad, advance=advance)
+            try:
+                await sender.send_all(0)
+            except CommandError as error:
+                complaint = error
+        return [log.values() for log in logs], sender, complaint
+
+    return in_world(story)
 
 
 def test_lines_refused_below_min_isr_are_told_as_in_no_log_with_exit_code_4(
@@ -21,7 +76,7 @@ def test_lines_refused_below_min_isr_are_told_as_in_no_log_with_exit_code_4(
     async def story(world: World) -> None:
         (log,) = world.cluster.create_topic("t")
         async with world.client() as client, Producer(client, delivery_timeout_ms=2_000) as producer:
-            sender = LineSender(producer, "t", RecordForm())
+            sender = RecordSender(producer, line_reader(), Destination(find, topic="t"))
 
             async def chunks(_descriptor: int) -> AsyncIterator[bytes]:
                 yield b"one\ntwo\n"
@@ -39,3 +94,105 @@ def test_lines_refused_below_min_isr_are_told_as_in_no_log_with_exit_code_4(
         assert sender.acknowledged == 2 and log.values() == [b"one", b"two"]
 
     in_world(story)
+
+
+def test_each_record_goes_to_its_partition_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = b"".join(b'{"value": "%d", "partition": %d}\n' % (number, number % 3) for number in range(9))
+    feed(monkeypatch, lines[:100], lines[100:])
+    logs, sender, complaint = sent(json_reader())
+    assert logs[:3] == [[b"0", b"3", b"6"], [b"1", b"4", b"7"], [b"2", b"5", b"8"]]
+    assert sender.acknowledged == 9 and complaint is None
+
+
+def test_records_that_say_no_partition_keep_their_place_among_those_that_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed(
+        monkeypatch,
+        b'{"value":"1"}\n{"value":"2","partition":0}\n{"value":"3"}\n{"value":"4","partition":0}\n',
+    )
+    logs, _, _ = sent(json_reader(), topic="u")
+    assert logs[3] == [b"1", b"2", b"3", b"4"]
+
+
+def test_what_the_command_says_wins_over_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed(monkeypatch, b'{"topic": "nowhere", "partition": 99, "value": "v", "headers": []}\n')
+    logs, _, complaint = sent(json_reader(), partition=2)
+    assert logs == [[], [], [b"v"], []] and complaint is None
+
+
+def test_without_a_topic_each_line_names_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed(monkeypatch, b'{"topic":"u","value":"1"}\n{"topic":"t","partition":1,"value":"2"}\n{"value":"3"}\n')
+    logs, sender, complaint = sent(json_reader(), topic=None)
+    assert logs == [[], [b"2"], [], [b"1"]] and sender.acknowledged == 2
+    assert complaint is not None and complaint.message.startswith("line 3: the field 'topic' is missing")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b'{"topic": "x", "value": ""}', "line 2: topic 'x' does not exist"),
+        (b'{"topic": "t", "partition": 3, "value": ""}', "line 2: topic 't' has partitions 0 to 2, not 3"),
+    ],
+)
+def test_a_place_that_is_not_there_is_named_with_its_line_after_all_before_it_was_delivered(
+    monkeypatch: pytest.MonkeyPatch, line: bytes, expected: str
+) -> None:
+    feed(monkeypatch, b'{"topic":"u","value":"1"}\n' + line + b'\n{"topic":"u","value":"3"}\n')
+    logs, _, complaint = sent(json_reader(), topic=None)
+    assert complaint is not None and complaint.exit_code == ExitCode.NOT_FOUND
+    assert complaint.message.startswith(expected) and "--skip-bad-lines" in complaint.message
+    assert logs[3] == [b"1"]
+
+
+def test_bad_lines_are_skipped_counted_and_the_first_of_them_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feed(
+        monkeypatch,
+        b'{"value":"1"}\n' + b'{"topic":"x","value":""}\n' * 6 + b"{}\n" * 7 + b'{"topic":"u","value":"2"}',
+    )
+    logs, sender, complaint = sent(json_reader(skip_bad=True), topic=None, skip_bad=True)
+    assert logs[3] == [b"2"] and complaint is None
+    assert (sender.acknowledged, sender.skipped) == (1, 14)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 11 and told[-1] == "more bad lines are skipped without a word"
+    assert "line 2: topic 'x' does not exist; skipped" in told
+
+
+def test_a_line_of_100_mb_is_named_with_the_limit_and_what_came_before_is_delivered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed(monkeypatch, b"1\n2\n", *[bytes(MIB)] * 100, b"\n4\n")
+    logs, sender, complaint = sent(line_reader(), partition=0)
+    assert logs[0] == [b"1", b"2"] and sender.acknowledged == 2
+    assert complaint is not None and complaint.message.startswith(
+        f"line 3 is longer than {2 * MIB - 8} bytes, the most that a record can have"
+    )
+    feed(monkeypatch, b"1\n2\n", *[bytes(MIB)] * 100, b"\n4\n")
+    logs, sender, complaint = sent(line_reader(skip_bad=True), partition=0, skip_bad=True)
+    assert logs[0] == [b"1", b"2", b"4"] and sender.skipped == 1 and complaint is None
+
+
+def test_a_record_that_the_topic_finds_too_large_is_a_bad_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [BatchTooLargeError("more than max_batch_bytes=4")]
+    feed(monkeypatch, b"large\n")
+    _, sender, complaint = sent(line_reader(), errors=errors)
+    assert complaint is not None and "line 1: more than max_batch_bytes=4" in complaint.message
+    feed(monkeypatch, b"large\n")
+    _, sender, complaint = sent(line_reader(skip_bad=True), skip_bad=True, errors=errors)
+    assert complaint is None and (sender.acknowledged, sender.skipped) == (0, 1)
+
+
+def test_headers_of_the_command_come_behind_those_of_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = json_reader().feed(b'{"value": "", "headers": [{"name": "a", "value": "1"}]}\n{"value": ""}\n')
+    destination = Destination(find, topic="t", headers=[("a", b"2")])
+    assert destination.headers_of(rows) == [[("a", b"1"), ("a", b"2")], [("a", b"2")]]
+    assert destination.headers_of(line_reader().feed(b"x\n")) == [[("a", b"2")]]
+
+
+def test_progress_is_what_was_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed(monkeypatch, b"1\n2", b"2\n", b"3")
+    steps: list[int] = []
+    sent(line_reader(), advance=steps.append)
+    assert steps == [3, 2, 1]
