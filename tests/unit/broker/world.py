@@ -19,6 +19,8 @@ COORDINATOR = "coordinator:7101"
 DATA = Path("/data")
 TOPIC = b"flights-id-16byt"
 assert len(TOPIC) == 16
+OTHER_TOPIC = b"nobody-knows-it!"
+"""No topic of it exists until a test creates it."""
 
 Scenario = Callable[["World"], Coroutine[Any, Any, None]]
 
