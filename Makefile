@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.synced
 SYNC   := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --no-cache --frozen --all-extras
 CODE   := client coordinator broker cli tests scripts
 
-.PHONY: setup demo test check protos bench flights metadata-scale memory catch-up crash sim mutants failover soak history damage docs fmt clean
+.PHONY: setup demo test check protos bench flights metadata-scale memory catch-up crash sim mutants failover soak history damage docs picture fmt clean
 
 setup: $(STAMP)
 
@@ -38,6 +38,10 @@ protos: setup
 docs: setup
 	$(BIN)/python scripts/settings_doc.py
 	$(BIN)/python scripts/state_diagram.py
+
+# What the demo shows, as a picture for README.
+picture: setup
+	$(BIN)/python scripts/demo_picture.py
 
 fmt: setup
 	$(BIN)/ruff format $(CODE)
