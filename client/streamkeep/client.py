@@ -15,6 +15,7 @@ from streamkeep.metadata_cache import MetadataCache
 from streamkeep_common.allocator import keep_freed_memory
 from streamkeep_common.errors import from_rpc
 from streamkeep_common.seams.clock import Clock
+from streamkeep_common.seams.memory.addresses import is_in_process
 from streamkeep_common.seams.network import Network, RpcError, UnaryMethod
 
 BROKER_TIMEOUT_S = 5.0
@@ -46,8 +47,9 @@ class Client:
         self.clock = clock or _real_clock()
         self.rng = rng or random.Random()  # noqa: S311 - for jitter and partitions, not for secrets
         self.request_timeout_s = request_timeout_ms / 1_000
-        self.connections = Connections(network or _real_network())
-        self.coordinators = Coordinators(parse_bootstrap(bootstrap), self.connections, self.clock, self.rng)
+        addresses = parse_bootstrap(bootstrap)
+        self.connections = Connections(network or _network_of(addresses))
+        self.coordinators = Coordinators(addresses, self.connections, self.clock, self.rng)
         self.metadata = MetadataCache(self.coordinators, self.clock, self.rng)
 
     async def __aenter__(self) -> Self:
@@ -93,7 +95,12 @@ def _real_clock() -> Clock:
     return RealClock()
 
 
-def _real_network() -> Network:
+def _network_of(addresses: Sequence[str]) -> Network:
+    """gRPC, unless they are addresses of a cluster within this process (`streamkeep.testing`)."""
+    if any(map(is_in_process, addresses)):
+        from streamkeep_common.seams.memory.network import MemoryNetwork
+
+        return MemoryNetwork()
     from streamkeep_common.seams.real.network import GrpcNetwork
 
     return GrpcNetwork()

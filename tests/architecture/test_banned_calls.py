@@ -35,6 +35,7 @@ NEVER = {
 EDGES = (
     "client/streamkeep_common/seams/real/",
     "client/streamkeep_common/server/",
+    "client/streamkeep/testing/",
     "cli/streamctl/",
 )
 EDGE_FILES = re.compile(r"(broker|coordinator)/\w+/__main__\.py")

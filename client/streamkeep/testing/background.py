@@ -1,0 +1,67 @@
+"""The thread and the event loop of a cluster, and the ways to it from a test with or without a loop.
+
+A loop of its own makes the cluster go on while a test blocks, and outlive the loop of an asynchronous test.
+Knows nothing of clusters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+THREAD_NAME: Final = "streamkeep-testing"
+
+
+class Background:
+    """One loop, from `start` to `end`. The thread is a daemon: no forgotten cluster keeps a process alive."""
+
+    def __init__(self, make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        self._make_loop = make_loop
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Make the loop and have it run."""
+        assert self._loop is None, "it runs"
+        self._loop = self._make_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=THREAD_NAME, daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for the outcome, without a loop. Whatever ends the wait early (Ctrl-C) cancels the work."""
+        future = asyncio.run_coroutine_threadsafe(work, self._running())
+        try:
+            return future.result()
+        finally:
+            future.cancel()
+
+    async def answer(self, work: Coroutine[Any, Any, T]) -> T:
+        """As `call`, from a coroutine of another loop."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._running()))
+
+    def end(self) -> None:
+        """Cancel what is left, end the thread, close the loop."""
+        if self._loop is None or self._thread is None:
+            return
+        self.call(_cancel_others())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._loop = self._thread = None
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        assert self._loop is not None, "it does not run"
+        return self._loop
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
