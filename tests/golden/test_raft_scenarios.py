@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.raft_scenario import run_script
+from tests.golden.raft_script import run_script
 
 SCENARIOS = sorted((Path(__file__).parent / "raft").glob("*.txt"))
 
