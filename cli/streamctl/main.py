@@ -18,8 +18,12 @@ COMMANDS = {
         "streamctl.commands.topic:topic", "Create, list, describe, alter and delete topics."
     ),
     "partition": LazyCommand(
-        "streamctl.commands.partition:partition", "Move replicas, elect leaders, and compare replicas."
+        "streamctl.commands.partition:partition",
+        "Show partitions, move replicas, elect leaders, and compare replicas.",
     ),
+    "offset": LazyCommand("streamctl.commands.offset:offset", "Show where partitions begin and end."),
+    "records": LazyCommand("streamctl.commands.records:records", "Count records, and delete the oldest."),
+    "config": LazyCommand("streamctl.commands.config:config", "Show what may be set of topics and servers."),
     "produce": LazyCommand("streamctl.commands.produce:produce", "Send lines to a topic."),
     "consume": LazyCommand("streamctl.commands.consume:consume", "Print the records of a topic."),
     "cluster": LazyCommand(

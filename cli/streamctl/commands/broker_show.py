@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from streamctl.completion import brokers as complete_broker
-from streamctl.invocation import MAX_ID, Invocation, cluster_options, pass_invocation
+from streamctl.failures import CommandError, ExitCode
+from streamctl.invocation import MAX_ID, Invocation, cluster_options, list_options, pass_invocation
 from streamctl.output import Table, emit, note
+from streamctl.watch import WatchedCommand, look, watch_option
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
@@ -21,16 +23,21 @@ broker_argument = click.argument(
 )
 
 
-@click.command("list")
-@cluster_options
+@click.command("list", cls=WatchedCommand)
+@watch_option
+@list_options
 @pass_invocation
-def list_(invocation: Invocation, /) -> None:
+def list_(invocation: Invocation, /, *, watch_s: float | None) -> None:
     """List the brokers, how they are, and what they have."""
-    from streamctl.cluster import ask
 
-    found = ask(invocation, lambda cluster: cluster.admin.describe_cluster())
-    data = [_fields(broker) for broker in found.brokers]
-    emit(invocation, data, _table(found.brokers))
+    async def find(cluster: Cluster) -> Sequence[BrokerInfo]:
+        return (await cluster.admin.describe_cluster()).brokers
+
+    def show(brokers: Sequence[BrokerInfo]) -> None:
+        data = [_fields(broker) for broker in brokers]
+        emit(invocation, data, _table(brokers), names=[broker.broker_id for broker in brokers])
+
+    look(invocation, watch_s, find, show)
 
 
 def _fields(broker: BrokerInfo) -> dict[str, object]:
@@ -127,4 +134,37 @@ def _directory_state(directory: LogDir) -> str:
     return LogDirState.Name(directory.state).lower().replace("_", "-")
 
 
-COMMANDS = (list_, describe)
+@click.command("log-dirs")
+@click.argument(
+    "numbers", type=click.IntRange(1, MAX_ID), metavar="[ID]...", nargs=-1, shell_complete=complete_broker
+)
+@list_options
+@pass_invocation
+def log_dirs(invocation: Invocation, /, *, numbers: tuple[int, ...]) -> None:
+    """Show the log directories of brokers, of all if none is named. Exit code 4 if one does not tell."""
+    from streamctl.cluster import ask
+    from streamctl.draining import find_broker
+    from streamkeep import StreamkeepError
+
+    async def work(cluster: Cluster) -> dict[int, list[LogDir] | StreamkeepError]:
+        for number in numbers:
+            await find_broker(cluster, number)
+        return await cluster.admin.describe_all_log_dirs(numbers)
+
+    told = ask(invocation, work)
+    known = {broker: dirs for broker, dirs in told.items() if not isinstance(dirs, StreamkeepError)}
+    each = [(broker, directory) for broker, dirs in known.items() for directory in dirs]
+    data = [{"broker": broker, **_directory_fields(directory)} for broker, directory in each]
+    emit(invocation, data, _all_directories_table(each), names=[directory.path for _, directory in each])
+    if silent := {broker: dirs for broker, dirs in told.items() if isinstance(dirs, StreamkeepError)}:
+        said = "; ".join(f"broker {broker}: {error}" for broker, error in silent.items())
+        raise CommandError(f"not all brokers tell their log directories: {said}", ExitCode.UNAVAILABLE)
+
+
+def _all_directories_table(each: Sequence[tuple[int, LogDir]]) -> Table:
+    table = _directories_table([directory for _, directory in each])
+    rows = [(broker, *row) for (broker, _), row in zip(each, table.rows, strict=True)]
+    return Table(("BROKER", *table.columns), rows)
+
+
+COMMANDS = (list_, describe, log_dirs)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streamctl.commands import cluster_health
 from streamctl.groups import NounGroup
 from streamctl.invocation import Invocation, cluster_options, dry_run_option, pass_invocation
 from streamctl.output import Table, counted, emit, note
+from streamctl.watch import WatchedCommand, look, watch_option
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
@@ -22,18 +24,25 @@ def cluster() -> None:
     """Look at coordinators and brokers; make a cluster, or upgrade it."""
 
 
-@cluster.command()
+for _command in cluster_health.COMMANDS:
+    cluster.add_command(_command)
+
+
+@cluster.command(cls=WatchedCommand)
+@watch_option
 @cluster_options
 @pass_invocation
-def describe(invocation: Invocation, /) -> None:
+def describe(invocation: Invocation, /, *, watch_s: float | None) -> None:
     """Show coordinators, brokers and how much the cluster holds.
 
     Without a quorum it shows what the coordinator that answers knows, and says so.
     """
-    from streamctl.cluster import ask
+    look(invocation, watch_s, _described, lambda described: _show(invocation, *described))
+
+
+def _show(invocation: Invocation, found: DescribeClusterResponse, quorum: DescribeQuorumResponse) -> None:
     from streamctl.quorum import staleness
 
-    found, quorum = ask(invocation, _described)
     emit(invocation, _fields(found, quorum), *_tables(found, quorum))
     if found.stale or quorum.stale:
         note(staleness(quorum))

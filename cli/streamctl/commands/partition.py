@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamctl.commands import partition_moves
+from streamctl.commands import partition_list, partition_moves
 from streamctl.completion import partitions as complete_partition
 from streamctl.completion import topics as complete_topic
 from streamctl.contexts.danger import confirm_change
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @click.group(cls=NounGroup)
 def partition() -> None:
-    """Move replicas, elect leaders, and compare replicas."""
+    """Show partitions, move replicas, elect leaders, and compare replicas."""
 
 
-for _command in partition_moves.COMMANDS:
+for _command in (partition_list.list_, *partition_moves.COMMANDS):
     partition.add_command(_command)
 
 

@@ -10,12 +10,14 @@ import click
 
 from streamctl.completion import partitions as complete_partition
 from streamctl.completion import topics as complete_topic
-from streamctl.invocation import Invocation, cluster_options, dry_run_option, pass_invocation
+from streamctl.invocation import Invocation, cluster_options, dry_run_option, list_options, pass_invocation
 from streamctl.output import counted, emit, note
 from streamctl.partitions import Target, by_partition, parse_partition, parse_target, read_plan
+from streamctl.watch import WatchedCommand, look, watch_option
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
+    from streamctl.moves import Copying
     from streamctl.planned import PlannedMove
     from streamkeep_proto.v1.coordinator_pb2 import ReassignmentOutcome
 
@@ -113,22 +115,26 @@ async def _reassign(
     return await planned(cluster, outcomes)
 
 
-@click.command()
+@click.command(cls=WatchedCommand)
 @click.argument("topics", metavar="[TOPIC]...", nargs=-1, shell_complete=complete_topic)
-@cluster_options
+@watch_option
+@list_options
 @pass_invocation
-def reassignments(invocation: Invocation, /, *, topics: tuple[str, ...]) -> None:
+def reassignments(invocation: Invocation, /, *, topics: tuple[str, ...], watch_s: float | None) -> None:
     """Show the moves that are under way, and how much of each is copied."""
-    from streamctl.cluster import ask
     from streamctl.moves import copying_fields, copying_table, moves_under_way
 
-    async def work(cluster: Cluster) -> None:
+    async def find(cluster: Cluster) -> list[Copying]:
         for name in topics:
             await cluster.topic(name)
-        moves = await moves_under_way(cluster, topics)
-        emit(invocation, [copying_fields(each) for each in moves], copying_table(moves))
+        return await moves_under_way(cluster, topics)
 
-    ask(invocation, work)
+    def show(moves: list[Copying]) -> None:
+        data = [copying_fields(each) for each in moves]
+        names = ["{}:{}".format(*each.move.topic_partition) for each in moves]
+        emit(invocation, data, copying_table(moves), names=names)
+
+    look(invocation, watch_s, find, show)
 
 
 @click.command()

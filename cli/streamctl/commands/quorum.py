@@ -18,6 +18,7 @@ from streamctl.invocation import (
     yes_option,
 )
 from streamctl.output import emit, note
+from streamctl.watch import WatchedCommand, look, watch_option
 
 if TYPE_CHECKING:
     from streamkeep_proto.v1.raft_pb2 import DescribeQuorumResponse
@@ -30,17 +31,16 @@ def quorum() -> None:
     """Show and change the quorum of coordinators."""
 
 
-@quorum.command()
+@quorum.command(cls=WatchedCommand)
+@watch_option
 @cluster_options
 @pass_invocation
-def status(invocation: Invocation, /) -> None:
+def status(invocation: Invocation, /, *, watch_s: float | None) -> None:
     """Show who is active, and how far each coordinator has come.
 
     Answered by any coordinator that lives. Without a quorum it tells what that one knows, and says so.
     """
-    from streamctl.cluster import ask
-
-    _show(invocation, ask(invocation, lambda cluster: cluster.quorum()))
+    look(invocation, watch_s, lambda cluster: cluster.quorum(), lambda found: _show(invocation, found))
 
 
 def _show(invocation: Invocation, found: DescribeQuorumResponse) -> None:

@@ -21,10 +21,11 @@ from streamctl.invocation import (
     yes_option,
 )
 from streamctl.output import Cell, Table, counted, emit, id_text, note
+from streamctl.watch import WatchedCommand, look, watch_option
 
 if TYPE_CHECKING:
     from streamctl.planned import PlannedMove
-    from streamkeep_proto.v1.coordinator_pb2 import TopicOutcome
+    from streamkeep_proto.v1.coordinator_pb2 import TopicInfo, TopicOutcome
 
 _topic = click.argument("name", metavar="TOPIC", shell_complete=complete_topic)
 _new_topic = click.argument("name", metavar="TOPIC")
@@ -120,20 +121,32 @@ def list_(invocation: Invocation, /, *, names: tuple[str, ...]) -> None:
     emit(invocation, data, table, names=[topic.name for topic in topics])
 
 
-@topic.command()
+@topic.command(cls=WatchedCommand)
 @_topic
+@watch_option
 @cluster_options
 @pass_invocation
-def describe(invocation: Invocation, /, *, name: str) -> None:
+def describe(invocation: Invocation, /, *, name: str, watch_s: float | None) -> None:
     """Show partitions, offsets and settings of TOPIC.
 
     The high watermark is the offset of the next record to become readable. The state tells what ails a
     partition, and which replicas are being added and removed.
     """
-    from streamctl.cluster import ask
-    from streamctl.topic_description import describe_topic, partitions_table
+    from streamctl.topic_description import describe_topic
 
-    found, partitions = ask(invocation, lambda cluster: describe_topic(cluster, name))
+    look(
+        invocation,
+        watch_s,
+        lambda cluster: describe_topic(cluster, name),
+        lambda described: _show_described(invocation, *described),
+    )
+
+
+def _show_described(
+    invocation: Invocation, found: TopicInfo, partitions: Sequence[Mapping[str, Cell]]
+) -> None:
+    from streamctl.topic_description import partitions_table
+
     data = {
         "name": found.name,
         "id": id_text(found.topic_id),
