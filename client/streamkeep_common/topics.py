@@ -7,6 +7,9 @@ import re
 from streamkeep_common.errors import InvalidTopicNameError
 from streamkeep_common.limits import MAX_TOPIC_NAME
 
+INTERNAL_PREFIX = "__"
+"""Names of topics that Streamkeep keeps for itself begin so, as Kafka's do."""
+
 _ALLOWED = re.compile(r"[a-zA-Z0-9._-]+")
 
 
@@ -21,3 +24,8 @@ def check_topic_name(name: str) -> None:
     if _ALLOWED.fullmatch(name) is None:
         wrong = sorted({character for character in name if _ALLOWED.fullmatch(character) is None})
         raise InvalidTopicNameError(f"the topic name {name!r} has {' '.join(map(repr, wrong))} in it")
+
+
+def is_internal(name: str) -> bool:
+    """The topic is not a user's own, by its name."""
+    return name.startswith(INTERNAL_PREFIX)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from streamkeep.admin.base import AdminBase
+from streamkeep.admin.outcomes import Outcomes
 from streamkeep.coordinators import Whom
 from streamkeep_common.errors import StreamkeepError, UnknownBrokerError, raise_if_error
 from streamkeep_common.methods import DESCRIBE_CLUSTER, DESCRIBE_LOG_DIRS, DESCRIBE_TOPICS, LIST_TOPICS
+from streamkeep_common.topics import is_internal
 from streamkeep_proto.v1.broker_pb2 import DescribeLogDirsRequest, LogDir
 from streamkeep_proto.v1.coordinator_pb2 import (
     DescribeClusterRequest,
@@ -23,9 +26,20 @@ from streamkeep_proto.v1.coordinator_pb2 import (
 class DescribingAdmin(AdminBase):
     """See `Admin`."""
 
-    async def list_topics(self) -> list[TopicListing]:
-        """All topics, by name."""
-        return list((await self._ask(Whom.ANY, LIST_TOPICS, ListTopicsRequest())).topics)
+    async def list_topics(
+        self, *, pattern: str | re.Pattern[str] = "", internal: bool = True
+    ) -> list[TopicListing]:
+        """All topics, by name; or those whose whole name the pattern, a regular expression, matches.
+
+        `internal=False` leaves out those whose names begin with two underscores, as Streamkeep's own do.
+        """
+        wanted = re.compile(pattern)
+        return [
+            topic
+            for topic in (await self._ask(Whom.ANY, LIST_TOPICS, ListTopicsRequest())).topics
+            if (not wanted.pattern or wanted.fullmatch(topic.name))
+            and (internal or not is_internal(topic.name))
+        ]
 
     async def describe_topic(self, name: str) -> TopicInfo:
         """Partitions and settings of a topic. Raises UnknownTopicError."""
@@ -63,18 +77,16 @@ class DescribingAdmin(AdminBase):
             raise UnknownBrokerError(f"there is no broker {broker_id}")
         return await self._log_dirs(address)
 
-    async def describe_all_log_dirs(
-        self, broker_ids: Iterable[int] = ()
-    ) -> dict[int, list[LogDir] | StreamkeepError]:
+    async def describe_all_log_dirs(self, broker_ids: Iterable[int] = ()) -> Outcomes[int, list[LogDir]]:
         """The log directories of these brokers, or of all if none is named, or why one does not tell."""
         addresses = await self.broker_addresses()
         return await self._log_dirs_of(sorted(set(broker_ids)) or list(addresses), addresses)
 
     async def _log_dirs_of(
         self, broker_ids: Sequence[int], addresses: Mapping[int, str]
-    ) -> dict[int, list[LogDir] | StreamkeepError]:
+    ) -> Outcomes[int, list[LogDir]]:
         told = await asyncio.gather(*(self._told(each, addresses) for each in broker_ids))
-        return dict(zip(broker_ids, told, strict=True))
+        return Outcomes(dict(zip(broker_ids, told, strict=True)))
 
     async def _told(self, broker_id: int, addresses: Mapping[int, str]) -> list[LogDir] | StreamkeepError:
         if broker_id not in addresses:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from streamkeep.admin.description import DescribingAdmin
+from streamkeep.admin.outcomes import Answers, by_partition
 from streamkeep.coordinators import Whom
 from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
 from streamkeep_common.limits import MAX_MOVES_PER_REQUEST
@@ -59,7 +60,7 @@ class PlacementAdmin(DescribingAdmin):
         *,
         directory_ids: Mapping[AnyTopicPartition, Sequence[bytes]] | None = None,
         validate_only: bool = False,
-    ) -> list[ReassignmentOutcome]:
+    ) -> Answers[TopicPartition, ReassignmentOutcome]:
         """Give partitions these replicas, broker ids, the preferred leader first. New ones are copied first;
         old ones go when all new ones are in sync.
 
@@ -80,9 +81,11 @@ class PlacementAdmin(DescribingAdmin):
         for some in _portions(targets):
             plan = ReassignPartitionsRequest(explicit=ExplicitPlan(partitions=some))
             outcomes += await self._reassign(plan, validate_only=validate_only)
-        return outcomes
+        return by_partition(outcomes)
 
-    async def empty_broker(self, broker_id: int, *, validate_only: bool = False) -> list[ReassignmentOutcome]:
+    async def empty_broker(
+        self, broker_id: int, *, validate_only: bool = False
+    ) -> Answers[TopicPartition, ReassignmentOutcome]:
         """Move all replicas of a broker to others, spread over brokers and racks. Best after `drain_broker`.
 
         One call moves up to 1000 partitions; repeat it until the answer is empty. Raises UnknownBrokerError.
@@ -92,7 +95,7 @@ class PlacementAdmin(DescribingAdmin):
 
     async def set_replication_factor(
         self, topic: str, replication_factor: int, *, validate_only: bool = False
-    ) -> list[ReassignmentOutcome]:
+    ) -> Answers[TopicPartition, ReassignmentOutcome]:
         """Give each partition of a topic more or fewer replicas. The leader stays.
 
         One call moves up to 1000 partitions; repeat it until the answer is empty. Raises UnknownTopicError
@@ -104,7 +107,7 @@ class PlacementAdmin(DescribingAdmin):
 
     async def cancel_reassignments(
         self, topic_partitions: Iterable[AnyTopicPartition] = (), *, validate_only: bool = False
-    ) -> list[ReassignmentOutcome]:
+    ) -> Answers[TopicPartition, ReassignmentOutcome]:
         """Stop moves and go back to the replicas from before; if none is named up to 1000 that are under way:
         repeat that until the answer is empty.
 
@@ -114,7 +117,7 @@ class PlacementAdmin(DescribingAdmin):
         for some in _portions(_names(topic_partitions)) or [()]:
             plan = ReassignPartitionsRequest(cancel=CancelPlan(partitions=some))
             outcomes += await self._reassign(plan, validate_only=validate_only)
-        return outcomes
+        return by_partition(outcomes)
 
     async def list_reassignments(self, topics: Iterable[str] = ()) -> list[Reassignment]:
         """The moves that are under way, of these topics or of all."""
@@ -123,9 +126,9 @@ class PlacementAdmin(DescribingAdmin):
 
     async def _reassign(
         self, request: ReassignPartitionsRequest, *, validate_only: bool
-    ) -> list[ReassignmentOutcome]:
+    ) -> Answers[TopicPartition, ReassignmentOutcome]:
         request.validate_only = validate_only
-        return list((await self._ask(Whom.ACTIVE, REASSIGN_PARTITIONS, request)).outcomes)
+        return by_partition((await self._ask(Whom.ACTIVE, REASSIGN_PARTITIONS, request)).outcomes)
 
     # --- leaders ---
 
@@ -135,7 +138,7 @@ class PlacementAdmin(DescribingAdmin):
         *,
         unclean: bool = False,
         validate_only: bool = False,
-    ) -> list[ElectionOutcome]:
+    ) -> Answers[TopicPartition, ElectionOutcome]:
         """Make the preferred replica of each partition its leader, where it is in sync; of all if none is
         named.
 
@@ -148,7 +151,7 @@ class PlacementAdmin(DescribingAdmin):
                 kind=UNCLEAN if unclean else PREFERRED, partitions=some, validate_only=validate_only
             )
             outcomes += (await self._ask(Whom.ACTIVE, ELECT_LEADERS, request)).outcomes
-        return outcomes
+        return by_partition(outcomes)
 
     # --- brokers ---
 
