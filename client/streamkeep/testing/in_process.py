@@ -66,9 +66,12 @@ class InProcessServers:
         return {number: server.is_running for number, server in self._brokers.items()}
 
     async def start(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for server in (*self._coordinators.values(), *self._brokers.values()):
-                group.create_task(server.start())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for server in (*self._coordinators.values(), *self._brokers.values()):
+                    group.create_task(server.start())
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
 
     async def stop(self) -> None:
         # What they would put in order in their last moments goes with the memory.

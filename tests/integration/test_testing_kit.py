@@ -1,0 +1,132 @@
+"""What the test kit gives to suites that are not ours: a pytest plugin, and a cluster of processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from streamkeep import Producer
+from streamkeep.testing import Cluster, ClusterError
+
+INI = """
+[pytest]
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
+filterwarnings = error
+"""
+SUITE = """
+import pytest
+from streamkeep import Producer
+
+@pytest.fixture(scope="session")
+def streamkeep_cluster_options():
+    return {"brokers": 2}
+
+async def write(bootstrap, topic, value):
+    async with Producer(bootstrap) as producer:
+        await (await producer.send(topic, value))
+
+async def test_writes(streamkeep_cluster, streamkeep_topic):
+    await write(streamkeep_cluster.bootstrap, streamkeep_topic, b"one")
+    assert [r.value for r in await streamkeep_cluster.aio.records(streamkeep_topic)] == [b"one"]
+
+async def test_has_a_topic_of_its_own_in_a_loop_of_its_own(streamkeep_cluster, streamkeep_topic):
+    await write(streamkeep_cluster.bootstrap, streamkeep_topic, b"two")
+    assert [r.value for r in streamkeep_cluster.records(streamkeep_topic)] == [b"two"]
+
+def test_fails_and_leaves_a_broker_killed(streamkeep_cluster):
+    streamkeep_cluster.kill_broker(2)
+    raise ValueError("as it should")
+
+def test_finds_all_brokers_running(streamkeep_cluster):
+    assert streamkeep_cluster.brokers == [1, 2]
+
+def test_is_interrupted(streamkeep_cluster):
+    raise KeyboardInterrupt
+"""
+
+
+def run_pytest(folder: Path, suite: str) -> subprocess.CompletedProcess[str]:
+    """A suite in a process of its own, every warning an error."""
+    (folder / "test_suite.py").write_text(suite)
+    (folder / "pytest.ini").write_text(INI)
+    options = ["-p", "no:cacheprovider", "-rA"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "--rootdir", str(folder), *options, "test_suite.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_plugin_gives_a_cluster_to_any_suite(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, SUITE)
+    assert "1 failed, 3 passed" in done.stdout, done.stdout + done.stderr
+    assert "KeyboardInterrupt" in done.stdout
+    assert done.returncode == pytest.ExitCode.INTERRUPTED
+    assert "ResourceWarning" not in done.stdout + done.stderr
+
+
+def test_a_suite_without_a_cluster_does_not_load_servers(tmp_path: Path) -> None:
+    suite = """
+import sys
+
+def test_nothing_is_loaded():
+    roots = {name.partition(".")[0] for name in sys.modules}
+    assert "streamkeep" in roots
+    assert not roots & {"streamkeep_broker", "streamkeep_coordinator", "prometheus_client", "grpc", "click"}
+"""
+    done = run_pytest(tmp_path, suite)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+async def write(bootstrap: str, topic: str, values: Sequence[bytes]) -> None:
+    async with Producer(bootstrap) as producer:
+        for value in values:
+            await (await producer.send(topic, value))
+
+
+@pytest.mark.process
+async def test_a_cluster_of_processes_is_the_same_to_its_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    others = living_children()
+    async with Cluster(processes=True, brokers=2, broker_settings={"rack": "here"}) as cluster:
+        topic = await cluster.topic()
+        await write(cluster.bootstrap, topic, [b"one", b"two"])
+        assert len(await cluster.wait_for_records(topic, 2)) == 2
+        killed = await cluster.kill_leader(topic)
+        assert await cluster.leader(topic) != killed
+        await cluster.stop_broker(next(iter(cluster.brokers)))
+        assert cluster.brokers == []
+        await cluster.restore()
+        assert [record.value for record in await cluster.records(topic)] == [b"one", b"two"]
+        assert len(living_children() - others) == 3
+    assert os.listdir(tmp_path) == []
+    assert living_children() <= others
+
+
+@pytest.mark.process
+def test_processes_that_do_not_start_are_gone_and_say_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    others = living_children()
+    with pytest.raises(ClusterError, match=r"broker 1 did not start: .*replica_lag_ms"):
+        Cluster(processes=True, broker_settings={"replica_lag_ms": "soon"}).__enter__()
+    assert os.listdir(tmp_path) == []
+    assert living_children() <= others
+
+
+def living_children() -> set[int]:
+    """The processes that this one has started."""
+    tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    return {int(pid) for children in tasks for pid in children.read_text().split()}

@@ -1,0 +1,242 @@
+"""The cluster that users' tests hold, in its default kind: within the process."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from typing import Any
+
+import pytest
+
+from streamkeep import Admin, Client, Consumer, Producer
+from streamkeep.errors import InvalidSettingError, TopicExistsError, UnavailableError, UnknownTopicError
+from streamkeep.testing import AsyncCluster, Cluster, ClusterError, MissingExtraError
+from streamkeep_common.seams.memory import network
+
+
+async def program(bootstrap: str, topic: str, *values: bytes) -> list[int]:
+    """What users test: it knows nothing of clusters for tests. The partitions that it wrote to."""
+    async with Producer(bootstrap) as producer:
+        deliveries = [await producer.send(topic, value, key=value) for value in values]
+        return [(await delivery).partition for delivery in deliveries]
+
+
+async def first_value(bootstrap: str, topic: str) -> bytes | None:
+    async with Consumer(bootstrap) as consumer:
+        await consumer.assign(await consumer.partitions_for(topic))
+        return (await anext(consumer)).value
+
+
+def values(cluster: Cluster, topic: str) -> list[bytes | None]:
+    return [record.value for record in cluster.records(topic)]
+
+
+# --- programs and what they write ---
+
+
+async def test_what_a_program_has_written_is_in_the_records(cluster: Cluster) -> None:
+    topic = cluster.topic(partitions=3)
+    partitions = await program(cluster.bootstrap, topic, b"a", b"b", b"c", b"d")
+    records = await cluster.aio.records(topic)
+    assert sorted(partitions) == [record.partition for record in records]
+    assert sorted(record.value or b"" for record in records) == [b"a", b"b", b"c", b"d"]
+
+
+async def test_a_program_reads_what_was_written(cluster: Cluster) -> None:
+    topic = await cluster.aio.topic()
+    await program(cluster.bootstrap, topic, b"a")
+    assert await first_value(cluster.bootstrap, topic) == b"a"
+
+
+def test_a_program_is_served_in_any_thread_and_loop(cluster: Cluster) -> None:
+    topic = cluster.topic()
+    threads = [
+        threading.Thread(target=lambda: asyncio.run(program(cluster.bootstrap, topic, b"x", b"y")))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    assert len(cluster.wait_for_records(topic, 6)) == 6
+    for thread in threads:
+        thread.join()
+    assert sorted(values(cluster, topic), key=str) == [b"x"] * 3 + [b"y"] * 3
+
+
+async def test_large_batches_pass_through_between_loops(cluster: Cluster) -> None:
+    topic = cluster.topic()
+    async with Producer(cluster.bootstrap) as producer:
+        for number in range(60):
+            await producer.send(topic, number.to_bytes(2, "big") * 50_000)
+    assert [record.value for record in await cluster.aio.records(topic)] == [
+        number.to_bytes(2, "big") * 50_000 for number in range(60)
+    ]
+
+
+def test_topics_have_names_and_settings_of_their_own(cluster: Cluster) -> None:
+    first, second = cluster.topic("flights"), cluster.topic("flights", partitions=4)
+    assert first.startswith("flights-") and second.startswith("flights-") and first != second
+    assert cluster.create_topic("named", settings={"retention_ms": "1000"}) == "named"
+    with pytest.raises(TopicExistsError):
+        cluster.create_topic("named")
+    assert cluster.records("named") == []
+    with pytest.raises(UnknownTopicError):
+        cluster.records("never-made")
+
+
+async def test_records_are_waited_for_and_not_slept_for(cluster: Cluster) -> None:
+    topic = cluster.topic()
+    waiting = asyncio.ensure_future(cluster.aio.wait_for_records(topic, 2))
+    await program(cluster.bootstrap, topic, b"a", b"b")
+    assert [record.value for record in await waiting] == [b"a", b"b"]
+
+
+def test_records_that_do_not_come_are_counted(cluster: Cluster) -> None:
+    topic = cluster.topic()
+    asyncio.run(program(cluster.bootstrap, topic, b"a"))
+    with pytest.raises(TimeoutError, match=f"topic '{topic}' has 1 records after 0.05 s, not 2"):
+        cluster.wait_for_records(topic, 2, timeout_s=0.05)
+
+
+async def test_two_clusters_of_one_process_are_strangers() -> None:
+    async with Cluster() as one, Cluster() as other:
+        await one.create_topic("only-here")
+        assert one.bootstrap != other.bootstrap
+        async with Admin(other.bootstrap) as admin:
+            assert list(await admin.list_topics()) == []
+
+
+# --- brokers that go and come ---
+
+
+async def test_a_killed_leader_takes_nothing_with_it_that_was_acknowledged(cluster: Cluster) -> None:
+    topic = await cluster.aio.topic()
+    async with Producer(cluster.bootstrap) as producer:
+        await (await producer.send(topic, b"before"))
+        killed = await cluster.aio.kill_leader(topic)
+        assert killed not in cluster.brokers and cluster.has_stopped_brokers
+        assert await cluster.aio.leader(topic) != killed
+        await (await producer.send(topic, b"after"))
+    assert [record.value for record in await cluster.aio.records(topic)] == [b"before", b"after"]
+    await cluster.aio.restore()
+    assert cluster.brokers == [1, 2, 3] and not cluster.has_stopped_brokers
+
+
+def test_a_broker_comes_back_with_its_data() -> None:
+    with Cluster() as cluster:
+        topic = cluster.topic()
+        asyncio.run(program(cluster.bootstrap, topic, b"kept"))
+        cluster.stop_broker(1)
+        assert cluster.brokers == []
+        cluster.start_broker(1)
+        assert values(cluster, topic) == [b"kept"]
+        assert cluster.kill_leader(topic) == 1, "nobody is waited for: no other can lead"
+        with pytest.raises(ClusterError, match=f"{topic}-0 has no leader"):
+            cluster.leader(topic)
+        cluster.start_broker(1)
+        cluster.wait_until_in_sync()
+        assert values(cluster, topic) == [b"kept"]
+
+
+def test_what_is_not_in_sync_is_named(cluster: Cluster) -> None:
+    topic = cluster.topic()
+    cluster.stop_broker(2)
+    with pytest.raises(TimeoutError, match=r"-0, led by \d, not in sync: \[2\]"):
+        cluster.wait_until_in_sync(timeout_s=0.05)
+    asyncio.run(program(cluster.bootstrap, topic, b"missed"))
+    cluster.restore()
+    assert cluster.brokers == [1, 2, 3]
+
+
+def test_a_broker_that_cannot_be_meant_is_refused(cluster: Cluster) -> None:
+    with pytest.raises(ClusterError, match="no broker 7: the cluster has 1, 2, 3"):
+        cluster.stop_broker(7)
+    with pytest.raises(ClusterError, match="broker 1 runs already"):
+        cluster.start_broker(1)
+    cluster.kill_broker(1)
+    with pytest.raises(ClusterError, match="broker 1 does not run"):
+        cluster.kill_broker(1)
+    cluster.restore()
+    with pytest.raises(ClusterError, match=r"has partitions 0 to 0, not 1"):
+        cluster.kill_leader(cluster.topic(), 1)
+
+
+# --- from start to end ---
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_nothing_is_left_however_the_block_ends(error: type[BaseException]) -> None:
+    served = dict(network._listeners)
+    with pytest.raises(error), Cluster() as cluster:
+        cluster.topic()
+        raise error
+    assert network._listeners == served
+    with pytest.raises(RuntimeError, match="does not run"):
+        cluster.topic()
+    cluster.close()
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_nothing_is_left_of_a_start_that_was_cancelled() -> None:
+    starting = asyncio.ensure_future(Cluster().__aenter__())
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_cluster_that_cannot_start_says_why() -> None:
+    with pytest.raises(InvalidSettingError, match="4 times raft_heartbeat_ms"):
+        Cluster(coordinator_settings={"raft_heartbeat_ms": "1000"}).__enter__()
+    with pytest.raises(InvalidSettingError, match="replica_lag_ms"):
+        Cluster(broker_settings={"replica_lag_ms": "soon"})
+    with pytest.raises(ValueError, match="1 to 7 coordinators"):
+        Cluster(coordinators=8)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_forgotten_cluster_complains_and_ends() -> None:
+    cluster = Cluster().__enter__()
+    with pytest.warns(ResourceWarning, match="was not closed"):
+        del cluster
+
+
+def test_a_cluster_is_used_once() -> None:
+    with Cluster() as cluster:
+        pass
+    with pytest.raises(RuntimeError, match="make another"), cluster:
+        pass
+
+
+async def test_a_client_of_a_cluster_that_has_ended_is_told_so() -> None:
+    async with Cluster() as cluster:
+        bootstrap = cluster.bootstrap
+    async with Admin(Client(bootstrap), request_timeout_ms=50) as admin:
+        with pytest.raises(UnavailableError, match="its cluster has ended"):
+            await admin.list_topics()
+
+
+def test_without_the_extra_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamkeep.testing.failures.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'streamkeep\[server\]'"):
+        Cluster()
+    with pytest.raises(MissingExtraError, match=r"pip install 'streamkeep\[server,cli\]'"):
+        Cluster(processes=True)
+
+
+def test_both_kinds_of_tests_have_the_same_methods() -> None:
+    blocking, awaited = surface(Cluster), surface(AsyncCluster)
+    for name in ("aio", "close"):
+        del blocking[name]
+    assert blocking == awaited
+
+
+def surface(kind: type) -> dict[str, Any]:
+    """Public names with their signatures; of properties None."""
+    return {
+        name: None if isinstance(member, property) else str(inspect.signature(member))
+        for name, member in vars(kind).items()
+        if not name.startswith("_")
+    }
