@@ -33,6 +33,10 @@ MAX_WINDOW_BYTES = 8 * MIB
 class ConsumerBase:
     """See `Consumer`."""
 
+    _fetcher: Fetcher | None = None
+    _closed = False
+    # Of the class, for whoever was refused for an option and is thrown away.
+
     def __init__(
         self,
         bootstrap: str | Sequence[str] | Client,
@@ -42,8 +46,6 @@ class ConsumerBase:
         clock: Clock | None,
         rng: random.Random | None,
     ) -> None:
-        self._fetcher: Fetcher | None = None
-        self._closed = False
         self._options = options
         self._owns_client = not isinstance(bootstrap, Client)
         self._client = (

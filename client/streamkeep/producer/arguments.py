@@ -43,6 +43,18 @@ def check_column(name: str, column: Sequence[object]) -> None:
             check_bytes(name, item)
 
 
+def check_lengths(
+    count: int,
+    keys: Sequence[object] | None,
+    headers: Sequence[object] | None,
+    timestamps_ms: Sequence[int] | int | None,
+) -> None:
+    """ValueError if a column has not one item for each of `count` values."""
+    for name, column in (("keys", keys), ("headers", headers), ("timestamps", timestamps_ms)):
+        if column is not None and not isinstance(column, int) and len(column) != count:
+            raise ValueError(f"{len(column)} {name} for {count} values")
+
+
 def check_timestamp(timestamp_ms: int) -> None:
     if timestamp_ms.__class__ is not int or not 0 <= timestamp_ms <= MAX_TIMESTAMP_MS:
         raise ValueError(

@@ -27,7 +27,8 @@ class Batch:
     While it is open, a record may be appended that takes at most `room - size` bytes. `plain_ms` is the
     timestamp that all records share as long as there are no columns but values. `due` says that it has
     lingered long enough. `sequence` is None until the batch may have reached a broker under one. `unrefused`
-    is how often it was sent and no answer said that this did not store it: with 0 it is in no log.
+    is how often it was sent and no answer said that this did not store it: with 0 it is in no log. `was_sent`
+    says that it was part of some request.
     """
 
     __slots__ = (
@@ -48,6 +49,7 @@ class Batch:
         "timestamps_ms",
         "unrefused",
         "values",
+        "was_sent",
     )
 
     def __init__(self, receipt: Receipt, opened_s: float) -> None:
@@ -67,6 +69,7 @@ class Batch:
         self.epoch = 0
         self.sequence: int | None = None
         self.unrefused = 0
+        self.was_sent = False
         self.encoded: RecordBatch | None = None
 
     # --- filling ---
@@ -177,6 +180,7 @@ class Batch:
             half.room = _CLOSED
             half.epoch, half.sequence = self.epoch, sequence_after(self.sequence, start)
             half.unrefused = self.unrefused
+            half.was_sent = self.was_sent
             halves.append(half)
         halves[0].size = halves[0].reserved = self.size // 2
         halves[1].size = halves[1].reserved = self.size - halves[0].size

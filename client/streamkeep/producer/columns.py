@@ -12,6 +12,7 @@ from typing import TypeVar
 from streamkeep.producer.arguments import (
     HeadersArgument,
     check_column,
+    check_lengths,
     check_size,
     check_timestamp,
     header_pairs,
@@ -20,6 +21,7 @@ from streamkeep.producer.arguments import (
 )
 from streamkeep.producer.batch import ENTRY_OVERHEAD_BYTES, Batch, Headers
 from streamkeep.producer.delivery import Span
+from streamkeep.producer.record import ProducerRecord
 
 T = TypeVar("T")
 
@@ -114,21 +116,41 @@ def checked_columns(
     headers: Sequence[HeadersArgument | None] | None,
     timestamps_ms: Sequence[int] | int,
     max_record_bytes: int,
+    *,
+    inputs: Sequence[int] | None = None,
 ) -> Columns:
-    """The caller's columns. TypeError, ValueError or BatchTooLargeError if one of them cannot be sent."""
-    for name, column in (("keys", keys), ("headers", headers), ("timestamps", timestamps_ms)):
-        if column is not None and not isinstance(column, int) and len(column) != len(values):
-            raise ValueError(f"{len(column)} {name} for {len(values)} values")
+    """The caller's columns; `inputs` as in `Columns`, by default all.
+
+    Raises TypeError, ValueError or BatchTooLargeError if one of the records cannot be sent.
+    """
+    check_lengths(len(values), keys, headers, timestamps_ms)
     check_column("value", values)
     check_column("key", keys or ())
     for timestamp_ms in (timestamps_ms,) if isinstance(timestamps_ms, int) else timestamps_ms:
         check_timestamp(timestamp_ms)
     pairs = {i: header_pairs(given) for i, given in enumerate(headers or ()) if given}
-    columns = Columns(values, keys, pairs, timestamps_ms, range(len(values)))
+    columns = Columns(values, keys, pairs, timestamps_ms, range(len(values)) if inputs is None else inputs)
     if columns.total_bytes > max_record_bytes:
         for index, value in enumerate(values):
             check_size(record_size(value, keys[index] if keys else None, pairs.get(index)), max_record_bytes)
     return columns
+
+
+def columns_of(
+    records: Sequence[ProducerRecord[bytes, bytes]],
+    inputs: Sequence[int],
+    now_ms: int,
+    max_record_bytes: int,
+) -> Columns:
+    """Records of one topic as columns; `inputs` says which of the caller's they are. Raises the same."""
+    return checked_columns(
+        [record.value for record in records],
+        [record.key for record in records] if any(record.key is not None for record in records) else None,
+        [record.headers for record in records],
+        [now_ms if record.timestamp_ms is None else record.timestamp_ms for record in records],
+        max_record_bytes,
+        inputs=inputs,
+    )
 
 
 def _column_size(column: Sequence[bytes | None]) -> int:

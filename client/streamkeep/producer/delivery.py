@@ -7,7 +7,7 @@ by piece. Handles cost one small object a record; a future is made only for who 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple, overload
 
 from streamkeep_common.errors import StreamkeepError
@@ -41,7 +41,7 @@ class _Outcome(NamedTuple):
 class Receipt:
     """The outcome of the records that were batched together, by their index in the batch."""
 
-    __slots__ = ("_outcomes", "_waiters", "partition", "timestamp_ms", "timestamps_ms", "topic")
+    __slots__ = ("_outcomes", "_waiters", "_watchers", "partition", "timestamp_ms", "timestamps_ms", "topic")
 
     def __init__(self, topic: str, partition: int, timestamp_ms: int) -> None:
         self.topic = topic
@@ -50,6 +50,7 @@ class Receipt:
         self.timestamps_ms: Sequence[int] | None = None
         self._outcomes: tuple[_Outcome, ...] = ()
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._watchers: dict[int, Callable[[Delivery], None]] = {}
 
     def acknowledge(self, first: int, count: int, base_offset: int) -> None:
         """Records from `first` on are stored, at `base_offset` and after it (-1 if not known where)."""
@@ -85,6 +86,13 @@ class Receipt:
         self._waiters.append((index, waiter))
         await waiter
 
+    def watch(self, index: int, tell: Callable[[Delivery], None]) -> None:
+        """Call `tell` once as soon as the record is settled, now if it is. One watcher a record."""
+        if self.is_settled(index):
+            tell(Delivery(self, index))
+        else:
+            self._watchers[index] = tell
+
     def settled_up_to(self, index: int) -> int:
         """First index after `index` that was not settled together with it."""
         outcome = self._outcome(index)
@@ -99,6 +107,8 @@ class Receipt:
     def _settle(self, outcome: _Outcome) -> None:
         assert self._outcome(outcome.first) is None, "a record is settled once"
         self._outcomes += (outcome,)
+        if self._watchers:
+            self._tell_watchers(outcome)
         if not self._waiters:
             return
         waiters, self._waiters = self._waiters, []
@@ -107,6 +117,12 @@ class Receipt:
                 self._waiters.append((index, waiter))
             elif not waiter.done():
                 waiter.set_result(None)
+
+    def _tell_watchers(self, outcome: _Outcome) -> None:
+        for index in range(outcome.first, outcome.end):
+            tell = self._watchers.pop(index, None)
+            if tell is not None:
+                tell(Delivery(self, index))
 
 
 class Delivery:
@@ -136,6 +152,11 @@ class Delivery:
     def __await__(self) -> Generator[Any, None, RecordMetadata]:
         yield from self._receipt.wait(self._index).__await__()
         return self._receipt.metadata(self._index)
+
+
+def watch(delivery: Delivery, tell: Callable[[Delivery], None]) -> None:
+    """Call `tell` once as soon as the record's outcome is known, now if it is."""
+    delivery._receipt.watch(delivery._index, tell)
 
 
 class Span(NamedTuple):

@@ -19,11 +19,12 @@ from streamkeep.producer.batch import Batch
 
 
 class Sent(NamedTuple):
-    """A batch on its way; `attempt` tells whether its answer still matters."""
+    """A batch on its way since `sent_s`; `attempt` tells whether its answer still matters."""
 
     queue: PartitionQueue
     batch: Batch
     attempt: int
+    sent_s: float
 
 
 class Dispatch:
@@ -71,7 +72,7 @@ class Dispatch:
             del self._ready[queue]
             batch = queue.take_next(now_s)
             if batch is not None:
-                sent.append(Sent(queue, batch, queue.sequencer.attempt))
+                sent.append(Sent(queue, batch, queue.sequencer.attempt, now_s))
                 size += batch.size
         if not sent:
             return None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
+from streamkeep.producer.interceptors import ProducerInterceptor
 from streamkeep_common.limits import MIB
 from streamkeep_common.records import Codec
+from streamkeep_common.seams.clock import Clock
+from streamkeep_common.seams.network import Network
 
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -14,6 +19,21 @@ MAX_IN_FLIGHT = 5
 """A broker remembers so many batches of a producer and partition to recognise duplicates (KIP-98)."""
 
 MAX_BATCH_BYTES = MIB
+
+
+class ProducerArguments(TypedDict, total=False):
+    """What `Producer` takes whatever the types of its keys and values; `Producer` documents each."""
+
+    linger_ms: float
+    batch_bytes: int
+    buffer_bytes: int
+    compression: Compression
+    delivery_timeout_ms: int
+    max_in_flight: int
+    interceptors: Sequence[ProducerInterceptor]
+    network: Network | None
+    clock: Clock | None
+    rng: random.Random | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

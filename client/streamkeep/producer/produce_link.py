@@ -34,6 +34,10 @@ class ProduceEvents(Protocol):
         """The epoch of the partition's leader, as far as is known."""
         ...
 
+    def on_request(self, batches: list[Sent]) -> None:
+        """These are about to be sent, as one request."""
+        ...
+
     def on_result(self, sent: Sent, result: ProduceResult) -> None:
         """The broker answered for one batch."""
         ...
@@ -128,6 +132,7 @@ class ProduceLink:
 
     def _encode(self, request_id: int, batches: list[Sent]) -> ProduceRequest:
         request = ProduceRequest(request_id=request_id)
+        self._events.on_request(batches)
         for sent in batches:
             queue = sent.queue
             try:

@@ -17,6 +17,7 @@ from streamkeep.producer.batch import Batch
 from streamkeep.producer.buffer_pool import BufferPool
 from streamkeep.producer.delivery import UNKNOWN_OFFSET, Receipt
 from streamkeep.producer.dispatch import Dispatch, Sent
+from streamkeep.producer.metrics import ProducerCounts
 from streamkeep.producer.options import ProducerOptions
 from streamkeep.producer.produce_link import ProduceLink
 from streamkeep.producer.sequencer import Verdict
@@ -69,6 +70,7 @@ class Sender:
 
     def __init__(self, client: Client, options: ProducerOptions, pool: BufferPool) -> None:
         self.buffers: dict[str, TopicBuffer] = {}
+        self.counts = ProducerCounts()
         self._client = client
         self._options = options
         self._pool = pool
@@ -152,8 +154,14 @@ class Sender:
     def leader_epoch(self, sent: Sent) -> int:
         return self._routes[sent.queue].leader_epoch
 
+    def on_request(self, batches: list[Sent]) -> None:
+        self.counts.requests += 1
+        for sent in batches:
+            self.counts.sent(sent.batch)
+
     def on_result(self, sent: Sent, result: ProduceResult) -> None:
         queue, code = sent.queue, result.error.code
+        self.counts.answered(self._client.clock.monotonic() - sent.sent_s)
         action = action_for(code)
         if code == errors_pb2.NOT_ENOUGH_REPLICAS:
             sent.batch.unrefused -= 1
@@ -190,6 +198,7 @@ class Sender:
         batch, route = sent.batch, self._routes[sent.queue]
         route.backoff.reset()
         route.last_error = None
+        self.counts.acknowledged(batch)
         batch.receipt.acknowledge(batch.first_index, batch.record_count, base_offset)
         self._pool.give(batch.reserved)
         self._offer(sent.queue)
@@ -232,6 +241,7 @@ class Sender:
         count = sum(batch.record_count for batch in batches)
         _logger.warning("%d records for %s-%s failed: %s", count, queue.topic, queue.partition, error)
         for batch in batches:
+            self.counts.failed(batch)
             batch.receipt.fail(batch.first_index, batch.record_count, error)
             self._pool.give(batch.reserved)
 
