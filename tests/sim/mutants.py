@@ -30,7 +30,8 @@ from streamkeep_coordinator.storage.directory import DataDirectory
 from streamkeep_coordinator.storage.identity import Identity
 from streamkeep_coordinator.storage.storage import Storage
 from streamkeep_proto.v1.raft_pb2 import AppendRequest, RaftMessage
-from tests.property import raft_chaos, test_raft_core
+from tests.property import test_raft_core
+from tests.property.raft_chaos import judge
 from tests.sim.disk import SimFile
 from tests.sim.mutant import Mutant, StumbledError, look_with
 from tests.sim.quorum.story import run_seed
@@ -50,7 +51,7 @@ def in_the_chaos_of_the_core(seed: int) -> str:
         test_raft_core.live(seed)
     except AssertionError as failure:
         frames = traceback.extract_tb(failure.__traceback__)
-        if Path(frames[-1].filename).name == Path(raft_chaos.__file__).name:
+        if Path(frames[-1].filename).parent == Path(judge.__file__).parent:
             return str(failure)
         raise StumbledError(repr(failure)) from failure
     except RaftInvariantError as failure:
