@@ -1,4 +1,4 @@
-"""What `consume` does: reads a topic's partitions between two places and writes the records as bytes."""
+"""What `consume` does: reads partitions between two places and writes the records as bytes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from streamctl.failures import CommandError, ExitCode
 from streamctl.records.format_string import Formatter
+from streamctl.records.matching import Matcher, pick
 from streamctl.records.offset_grammar import Kind, OffsetRange, Position, needs_time, resolve
 from streamkeep import ConsumedBatch, Consumer, TopicPartition
 from streamkeep.errors import OffsetOutOfRangeError
@@ -23,6 +24,42 @@ class Spans:
 
     starts: Offsets
     stops: Offsets | None
+
+
+class Sink:
+    """Where batches end: those of their records that are wanted are written, at most `count`.
+
+    `looked_at` and `written` count, also when reading ends half-way.
+    """
+
+    def __init__(
+        self, form: Formatter, write: Write, *, count: int | None = None, matcher: Matcher | None = None
+    ) -> None:
+        self._form = form
+        self._write = write
+        self._count = count
+        self._matcher = matcher or Matcher()
+        self.looked_at = 0
+        self.written = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.written == self._count
+
+    def take(self, batch: ConsumedBatch) -> None:
+        places = self._matcher.places(batch)
+        if self._count is not None:
+            places = places[: self._count - self.written]
+        wanted = pick(batch, places)
+        self.looked_at += len(batch)
+        if wanted.values:
+            self._write(self._form(wanted))
+            self.written += len(wanted.values)
+
+    def summary(self) -> str:
+        if self._matcher.takes_all:
+            return f"{self.written} records"
+        return f"{self.written} of {self.looked_at} records match"
 
 
 async def find_spans(
@@ -62,38 +99,27 @@ def _refuse_offset_out_of_range(position: Position, log_starts: Offsets, ends: O
     """Also where reading would end before it asked the broker for that offset."""
     for topic_partition, log_start in log_starts.items():
         if position.kind is Kind.OFFSET and not log_start <= position.value <= ends[topic_partition]:
-            number, end = topic_partition.partition, ends[topic_partition]
+            topic, number = topic_partition
             raise OffsetOutOfRangeError(
-                f"partition {number} has offsets {log_start} up to {end}, and not {position.value}"
+                f"topic '{topic}': partition {number} has offsets {log_start} up to {ends[topic_partition]},"
+                f" and not {position.value}"
             )
 
 
-async def copy_records(
-    consumer: Consumer,
-    spans: Spans,
-    form: Formatter,
-    write: Write,
-    *,
-    count: int | None,
-    stall_timeout_s: float,
-) -> int:
-    """Write the records of all spans, at most `count`, in the order of arrival. Returns how many.
+async def read_spans(
+    consumer: Consumer, starts: Offsets, stops: Offsets, sink: Sink, *, stall_timeout_s: float
+) -> None:
+    """Give the records between these offsets to the sink, in the order of arrival, until it is full.
 
-    Spans that end must make progress: CommandError (UNAVAILABLE) when nothing comes for `stall_timeout_s`.
+    CommandError (UNAVAILABLE) when nothing comes for `stall_timeout_s`.
     """
-    await consumer.assign(spans.starts)
-    timeout_s = None if spans.stops is None else stall_timeout_s
-    written = 0
-    async with aclosing(consumer.batches(until=spans.stops)) as batches:
-        while written != count and (batch := await _next(batches, timeout_s)) is not None:
-            if count is not None and written + len(batch) > count:
-                batch = _first(batch, count - written)
-            write(form(batch))
-            written += len(batch)
-    return written
+    await consumer.assign(starts)
+    async with aclosing(consumer.batches(until=stops)) as batches:
+        while not sink.is_full and (batch := await _next(batches, stall_timeout_s)) is not None:
+            sink.take(batch)
 
 
-async def _next(batches: AsyncIterator[ConsumedBatch], timeout_s: float | None) -> ConsumedBatch | None:
+async def _next(batches: AsyncIterator[ConsumedBatch], timeout_s: float) -> ConsumedBatch | None:
     """None at the end."""
     try:
         async with asyncio.timeout(timeout_s):
@@ -104,7 +130,3 @@ async def _next(batches: AsyncIterator[ConsumedBatch], timeout_s: float | None) 
             " shows whether every partition has a leader; --timeout allows more time",
             ExitCode.UNAVAILABLE,
         ) from None
-
-
-def _first(batch: ConsumedBatch, count: int) -> ConsumedBatch:
-    return batch.split(batch.offsets[count])[0]

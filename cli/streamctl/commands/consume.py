@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,28 +16,46 @@ from streamctl.invocation import Invocation, cluster_options, pass_invocation
 from streamctl.output import note
 
 if TYPE_CHECKING:
+    from streamctl.cluster import Cluster
+    from streamctl.consuming import Offsets, Sink
     from streamctl.records.format_string import Formatter
     from streamctl.records.offset_grammar import OffsetRange
-    from streamkeep import TopicPartition
-    from streamkeep_proto.v1.coordinator_pb2 import TopicInfo
+    from streamctl.topic_choice import TopicChoice
+    from streamkeep import Consumer
 
 DEFAULT_FORMAT = "%s\\n"
+FRAMINGS = ("length", "keyed-length")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the options ask for. No partitions: all."""
+    """What the options ask for."""
 
+    choice: TopicChoice
     wanted: OffsetRange
-    partitions: tuple[int, ...]
-    form: Formatter
     until_end: bool
-    count: int | None
+    is_start_said: bool
     rack: str
 
 
+def _expression(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> re.Pattern[bytes] | None:
+    try:
+        return None if value is None else re.compile(os.fsencode(value))
+    except re.error as error:
+        raise click.BadParameter(f"'{value}' is not a regular expression: {error}") from error
+
+
 @click.command()
-@click.argument("topic", shell_complete=complete_topic)
+@click.argument("topics", metavar="TOPIC...", nargs=-1, required=True, shell_complete=complete_topic)
+@click.option(
+    "-r",
+    "--regex",
+    "is_regex",
+    is_flag=True,
+    help="Each TOPIC is a regular expression, which may match anywhere in a name.",
+)
 @click.option("--from-beginning", is_flag=True, help="The same as -O start.")
 @click.option(
     "-O",
@@ -43,6 +63,7 @@ class Reading:
     metavar="WHERE",
     help="start, end, N, -N (the last N of each partition), @TIME, @-1h, or a range A:B.  [default: end]",
 )
+@click.option("--until", metavar="WHERE", help="Stop before this place of each partition, said as with -O.")
 @click.option(
     "-e", "--exit-at-end", is_flag=True, help="Stop at what is the end now, instead of waiting for more."
 )
@@ -56,12 +77,33 @@ class Reading:
     help="Only this one; may repeat.",
 )
 @click.option(
+    "--grep",
+    "value_pattern",
+    callback=_expression,
+    metavar="REGEX",
+    help="Only records with this somewhere in the value: a regular expression of Python, on bytes.",
+)
+@click.option("--grep-key", "key_pattern", callback=_expression, metavar="REGEX", help="The same in the key.")
+@click.option(
+    "--grep-header",
+    "header_pattern",
+    callback=_expression,
+    metavar="REGEX",
+    help="The same in a header, as name=value.",
+)
+@click.option(
     "-f",
     "--format",
     "form",
     metavar="FORMAT",
     help="%s value, %k key, %t topic, %p partition, %o offset, %T timestamp in ms, %h headers, %S and %K"
     " sizes; \\n \\t \\xHH.  [default: %s\\n]",
+)
+@click.option(
+    "--framing",
+    type=click.Choice(FRAMINGS),
+    help="Instead: four bytes before each value, its length (big-endian, -1 for null); or the same before"
+    " each key and each value. `produce --framing` reads it.",
 )
 @click.option(
     "--rack",
@@ -76,51 +118,86 @@ def consume(
     invocation: Invocation,
     /,
     *,
-    topic: str,
+    topics: tuple[str, ...],
+    is_regex: bool,
     from_beginning: bool,
     offset: str | None,
+    until: str | None,
     exit_at_end: bool,
     count: int | None,
     partitions: tuple[int, ...],
+    value_pattern: re.Pattern[bytes] | None,
+    key_pattern: re.Pattern[bytes] | None,
+    header_pattern: re.Pattern[bytes] | None,
     form: str | None,
+    framing: str | None,
     rack: str,
 ) -> None:
-    """Print the records of a topic.
+    """Print the records of topics.
 
     Starts at the end and waits for more unless told otherwise. Records of one partition come in order. A
     time is ms since 1970, 2013-01-31, 2013-01-31T08:00:00Z, or before now: @-90s, @-1h30m. A range stops by
-    itself. With -o json each record is a line of JSON; with -o yaml each is an item of a list.
+    itself. With -o json each record is a line of JSON; with -o yaml each is an item of a list. What cannot be
+    text is exact there, too: `produce --json` makes the same records of it.
+
+    A TOPIC with *, ? or [...] is a pattern, as in a shell. While it waits it also reads partitions that are
+    added, and new topics that a pattern matches, from their beginning.
 
     \b
     streamctl consume flights --from-beginning --exit-at-end -f '%p %o %k %s\\n'
     streamctl consume flights -O @-1h:end
     streamctl consume flights -O -10 -e -p 0
+    streamctl consume 'log-*' -O -10
+    streamctl consume -r '^(in|out)$' -O start --until @-1h
+    streamctl consume flights -O start -e --grep-key '^UA$'
     """
+    from streamctl.consuming import Sink
     from streamctl.interrupts import run
+    from streamctl.records.matching import Matcher
+    from streamctl.topic_choice import TopicChoice
 
     if from_beginning and offset is not None:
         raise click.UsageError("--from-beginning and --offset both say where to start: give one")
-    if invocation.is_data and form is not None:
-        raise click.UsageError(f"-f and -o {invocation.output} both say how records look: give one")
-    wanted = _parse_offset(offset or ("start" if from_beginning else "end"))
-    reading = Reading(wanted, partitions, _formatter(invocation, form), exit_at_end, count, rack)
-    run(_consume(invocation, topic, reading), for_reader=True)
+    start = offset or ("start" if from_beginning else None)
+    reading = Reading(
+        TopicChoice(topics, is_regex=is_regex, partitions=partitions),
+        _parse_offsets(start or "end", until),
+        exit_at_end,
+        start is not None,
+        rack,
+    )
+    matcher = Matcher(key_pattern, value_pattern, header_pattern)
+    sink = Sink(_formatter(invocation, form, framing), _write, count=count, matcher=matcher)
+    try:
+        run(_consume(invocation, reading, sink), for_reader=True)
+    except KeyboardInterrupt:
+        note(sink.summary())
+        raise
+    note(sink.summary())
 
 
-def _parse_offset(text: str) -> OffsetRange:
-    from streamctl.records.offset_grammar import OffsetSyntaxError, parse_offsets
+def _parse_offsets(start: str, until: str | None) -> OffsetRange:
+    from streamctl.records.offset_grammar import OffsetSyntaxError, parse_span
     from streamkeep_common.seams.real.clock import RealClock
 
     try:
-        return parse_offsets(text, now_ms=RealClock().now_ms())
+        return parse_span(start, until, now_ms=RealClock().now_ms())
     except OffsetSyntaxError as error:
-        raise click.BadParameter(str(error), param_hint="--offset") from error
+        hint = "--offset" if until is None else "--offset, --until"
+        raise click.BadParameter(str(error), param_hint=hint) from error
 
 
-def _formatter(invocation: Invocation, form: str | None) -> Formatter:
+def _formatter(invocation: Invocation, form: str | None, framing: str | None) -> Formatter:
     from streamctl.records.format_string import FormatError, compile_format
+    from streamctl.records.framed import framed
     from streamctl.records.json_text import json_lines, yaml_items
 
+    output = f"-o {invocation.output}" if invocation.is_data else None
+    said = [name for name in (output, form and "-f", framing and "--framing") if name]
+    if len(said) > 1:
+        raise click.UsageError(f"{' and '.join(said)} both say how records look: give one")
+    if framing is not None:
+        return framed(keyed=framing == "keyed-length")
     if invocation.is_data:
         return yaml_items if invocation.output == "yaml" else json_lines
     try:
@@ -129,37 +206,51 @@ def _formatter(invocation: Invocation, form: str | None) -> Formatter:
         raise click.BadParameter(str(error), param_hint="--format") from error
 
 
-async def _consume(invocation: Invocation, topic: str, reading: Reading) -> None:
+async def _consume(invocation: Invocation, reading: Reading, sink: Sink) -> None:
     from streamctl.cluster import connected
-    from streamctl.consuming import copy_records, find_spans
+    from streamctl.consuming import find_spans, read_spans
     from streamkeep import Consumer
 
-    async with connected(invocation) as cluster:
-        topic_partitions = _places(await cluster.topic(topic), reading.partitions)
-        async with Consumer(cluster.client, rack=reading.rack) as consumer:
-            spans = await find_spans(consumer, topic_partitions, reading.wanted, until_end=reading.until_end)
-            written = await copy_records(
-                consumer,
-                spans,
-                reading.form,
-                _write,
-                count=reading.count,
-                stall_timeout_s=invocation.stall_timeout_s,
-            )
-    note(f"{written} records")
+    async with connected(invocation) as cluster, Consumer(cluster.client, rack=reading.rack) as consumer:
+        counts = await _partition_counts(cluster)
+        reading.choice.check(counts)
+        places = reading.choice.places(counts)
+        spans = await find_spans(consumer, places, reading.wanted, until_end=reading.until_end)
+        if spans.stops is None:
+            _tell_what_is_waited_for(reading, is_empty=not places)
+            await _follow(cluster, consumer, reading.choice, spans.starts, sink)
+        elif places:
+            timeout_s = invocation.stall_timeout_s
+            await read_spans(consumer, spans.starts, spans.stops, sink, stall_timeout_s=timeout_s)
+        else:
+            raise CommandError(f"no topic matches {reading.choice.text}", ExitCode.NOT_FOUND)
 
 
-def _places(topic: TopicInfo, partitions: tuple[int, ...]) -> list[TopicPartition]:
-    from streamkeep import TopicPartition
+async def _partition_counts(cluster: Cluster) -> dict[str, int]:
+    return {topic.name: topic.partitions for topic in await cluster.admin.list_topics()}
 
-    known = [partition.partition for partition in topic.partitions]
-    for number in partitions:
-        if number not in known:
-            raise CommandError(
-                f"topic '{topic.name}' has no partition {number}: it has 0 to {len(known) - 1}",
-                ExitCode.NOT_FOUND,
-            )
-    return [TopicPartition(topic.name, number) for number in dict.fromkeys(partitions or known)]
+
+async def _follow(
+    cluster: Cluster, consumer: Consumer, choice: TopicChoice, starts: Offsets, sink: Sink
+) -> None:
+    from streamctl.following import Watch, follow
+
+    watch = Watch(
+        consumer,
+        choice,
+        look=lambda: _partition_counts(cluster),
+        refresh=cluster.client.metadata.refresh,
+        known=starts,
+    )
+    await follow(consumer, starts, sink, watch)
+
+
+def _tell_what_is_waited_for(reading: Reading, *, is_empty: bool) -> None:
+    """To who sees nothing come, and might wonder."""
+    if is_empty:
+        note(f"no topic matches {reading.choice.text} yet: waiting for one")
+    elif not reading.is_start_said:
+        note("waiting for new records; --from-beginning prints those that are there")
 
 
 def _write(data: bytes) -> None:

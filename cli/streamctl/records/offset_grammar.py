@@ -60,7 +60,21 @@ def parse_offsets(text: str, *, now_ms: int) -> OffsetRange:
     first, colon, last = _split(text.strip())
     if not colon:
         return OffsetRange(_position(first, now_ms))
-    start, stop = _position(first or "start", now_ms), _position(last or "end", now_ms)
+    return _range(_position(first or "start", now_ms), _position(last or "end", now_ms), text)
+
+
+def parse_span(start: str, until: str | None, *, now_ms: int) -> OffsetRange:
+    """As `start:until`; if `until` is None, `start` may be a whole range. Raises OffsetSyntaxError."""
+    wanted = parse_offsets(start, now_ms=now_ms)
+    if until is None:
+        return wanted
+    stop = parse_offsets(until, now_ms=now_ms)
+    if wanted.stop is not None or stop.stop is not None:
+        raise OffsetSyntaxError("the range A:B says where to stop, and so does --until: give one")
+    return _range(wanted.start, stop.start, f"{start}:{until}")
+
+
+def _range(start: Position, stop: Position, text: str) -> OffsetRange:
     if start.kind is stop.kind and start.kind in (Kind.OFFSET, Kind.TIME) and start.value > stop.value:
         raise OffsetSyntaxError(f"the range '{text}' ends before it starts")
     return OffsetRange(start, stop)

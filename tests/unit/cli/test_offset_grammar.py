@@ -11,6 +11,7 @@ from streamctl.records.offset_grammar import (
     OffsetSyntaxError,
     Position,
     parse_offsets,
+    parse_span,
     resolve,
 )
 
@@ -102,3 +103,18 @@ def test_positions_become_offsets_of_one_partition(position: Position, expected:
 
 def test_a_time_after_the_last_record_means_the_end() -> None:
     assert resolve(Position(Kind.TIME, 1), log_start=10, end=50, time_offset=None) == 50
+
+
+def test_a_span_is_a_start_and_where_to_stop_said_apart() -> None:
+    assert parse_span("start", None, now_ms=NOW_MS) == parse_offsets("start", now_ms=NOW_MS)
+    assert parse_span("-10", "end", now_ms=NOW_MS) == parse_offsets("-10:end", now_ms=NOW_MS)
+    assert parse_span("5", "9", now_ms=NOW_MS) == parse_offsets("5:9", now_ms=NOW_MS)
+    assert parse_span("1:2", None, now_ms=NOW_MS) == parse_offsets("1:2", now_ms=NOW_MS)
+    for start, until, complaint in (
+        ("9", "5", "the range '9:5' ends before it starts"),
+        ("1:2", "3", "so does --until"),
+        ("1", "2:3", "so does --until"),
+        ("1", "soon", "is not an offset"),
+    ):
+        with pytest.raises(OffsetSyntaxError, match=complaint):
+            parse_span(start, until, now_ms=NOW_MS)
