@@ -16,7 +16,8 @@ from streamctl.invocation import Invocation
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
 
-ANSWER_S = 1.0
+ANSWER_S = 0.3
+"""For an answer of the cluster; whoever types does not wait longer for names."""
 
 
 def topics(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -39,7 +40,7 @@ def _matching(
 ) -> list[str]:
     from streamctl.cluster import ask
 
-    invocation = replace(context.ensure_object(Invocation), timeout=ANSWER_S)
+    invocation = replace(context.ensure_object(Invocation), timeout=ANSWER_S, is_warned=True)
     try:
         found = ask(invocation, names)
     except Exception:

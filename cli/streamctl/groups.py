@@ -9,13 +9,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from streamctl.failures import ExitCode, as_command_error, nearest
 from streamctl.invocation import Invocation
 from streamctl.output import close_stdout_quietly
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class LazyCommand(NamedTuple):
@@ -60,6 +63,14 @@ class RootGroup(NounGroup):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, command.summary) for name, command in self.lazy.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """From the list, without loading what it names."""
+        from click.shell_completion import CompletionItem
+
+        items = [CompletionItem(name, help=command.summary) for name, command in self.lazy.items()]
+        named = [item for item in items if str(item.value).startswith(incomplete)]
+        return named + click.Command.shell_complete(self, ctx, incomplete)
 
     def make_context(
         self,

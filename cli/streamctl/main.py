@@ -34,6 +34,7 @@ COMMANDS = {
     "context": LazyCommand(
         "streamctl.commands.context:context", "Name clusters, and choose the one that commands speak to."
     ),
+    "bench": LazyCommand("streamctl.commands.bench:bench", "Measure how fast the cluster is."),
     "log": LazyCommand("streamctl.commands.log:log", "Look into segment files."),
     "coordinator": LazyCommand(
         "streamctl.commands.server:coordinator", "Run a coordinator, or look into what it stored."
@@ -41,6 +42,11 @@ COMMANDS = {
     "broker": LazyCommand(
         "streamctl.commands.server:broker", "Run a broker; look at brokers, empty them, take them out."
     ),
+    "completion": LazyCommand(
+        "streamctl.commands.completion:completion",
+        "Print the script that makes a shell complete commands, options, topics, brokers and contexts.",
+    ),
+    "cheat": LazyCommand("streamctl.commands.cheat:cheat", "Show worked examples, a page at a time."),
     "version": LazyCommand(
         "streamctl.commands.version:version", "Show the versions of Streamkeep and its parts."
     ),

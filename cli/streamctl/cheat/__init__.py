@@ -1,0 +1,1 @@
+"""Worked examples, a page at a time."""
