@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +10,8 @@ import pytest
 
 from streamkeep import Producer
 from streamkeep.testing import Cluster, ClusterError
+from tests.integration.foreign_suite import run_pytest
 
-INI = """
-[pytest]
-asyncio_mode = auto
-asyncio_default_fixture_loop_scope = function
-filterwarnings = error
-"""
 SUITE = """
 import pytest
 from streamkeep import Producer
@@ -50,32 +43,7 @@ def test_is_interrupted(streamkeep_cluster):
     raise KeyboardInterrupt
 """
 
-
-def run_pytest(folder: Path, suite: str) -> subprocess.CompletedProcess[str]:
-    """A suite in a process of its own, every warning an error."""
-    (folder / "test_suite.py").write_text(suite)
-    (folder / "pytest.ini").write_text(INI)
-    options = ["-p", "no:cacheprovider", "-rA"]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "--rootdir", str(folder), *options, "test_suite.py"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def test_the_plugin_gives_a_cluster_to_any_suite(tmp_path: Path) -> None:
-    done = run_pytest(tmp_path, SUITE)
-    assert "1 failed, 3 passed" in done.stdout, done.stdout + done.stderr
-    assert "KeyboardInterrupt" in done.stdout
-    assert done.returncode == pytest.ExitCode.INTERRUPTED
-    assert "ResourceWarning" not in done.stdout + done.stderr
-
-
-def test_a_suite_without_a_cluster_does_not_load_servers(tmp_path: Path) -> None:
-    suite = """
+WITHOUT = """
 import sys
 
 def test_nothing_is_loaded():
@@ -83,7 +51,20 @@ def test_nothing_is_loaded():
     assert "streamkeep" in roots
     assert not roots & {"streamkeep_broker", "streamkeep_coordinator", "prometheus_client", "grpc", "click"}
 """
-    done = run_pytest(tmp_path, suite)
+
+
+def test_the_plugin_gives_a_cluster_to_any_suite(tmp_path: Path) -> None:
+    (tmp_path / "test_suite.py").write_text(SUITE)
+    done = run_pytest(tmp_path)
+    assert "1 failed, 3 passed" in done.stdout, done.stdout + done.stderr
+    assert "KeyboardInterrupt" in done.stdout
+    assert done.returncode == pytest.ExitCode.INTERRUPTED
+    assert "ResourceWarning" not in done.stdout + done.stderr
+
+
+def test_a_suite_without_a_cluster_does_not_load_servers(tmp_path: Path) -> None:
+    (tmp_path / "test_suite.py").write_text(WITHOUT)
+    done = run_pytest(tmp_path)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
@@ -110,7 +91,7 @@ async def test_a_cluster_of_processes_is_the_same_to_its_users(
         await cluster.restore()
         assert [record.value for record in await cluster.records(topic)] == [b"one", b"two"]
         assert len(living_children() - others) == 3
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
     assert living_children() <= others
 
 
@@ -122,8 +103,12 @@ def test_processes_that_do_not_start_are_gone_and_say_why(
     others = living_children()
     with pytest.raises(ClusterError, match=r"broker 1 did not start: .*replica_lag_ms"):
         Cluster(processes=True, broker_settings={"replica_lag_ms": "soon"}).__enter__()
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
     assert living_children() <= others
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def living_children() -> set[int]:

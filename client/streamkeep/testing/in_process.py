@@ -37,6 +37,10 @@ _STOP_S: Final = 5.0
 _numbers = itertools.count(1)
 _logger = logging.getLogger(__name__)
 
+# What servers log goes where the program under test sends its logs; if that is nowhere, not to stderr.
+for _package in ("streamkeep_broker", "streamkeep_coordinator", "streamkeep_common"):
+    logging.getLogger(_package).addHandler(logging.NullHandler())
+
 Make = Callable[[Life, MemoryDisk, OnFailure], Component]
 
 
@@ -74,9 +78,10 @@ class InProcessServers:
             raise failures.exceptions[0] from None
 
     async def stop(self) -> None:
-        # What they would put in order in their last moments goes with the memory.
-        for server in (*self._brokers.values(), *self._coordinators.values()):
-            await server.kill()
+        # At once, so that none has to complain about the others; what they would put in order on their way
+        # out goes with the memory.
+        servers = (*self._brokers.values(), *self._coordinators.values())
+        await asyncio.gather(*(server.kill() for server in servers))
 
     async def start_broker(self, number: int) -> None:
         await self._brokers[number].start()
