@@ -1,0 +1,157 @@
+"""The event loop on which all blocking clients of a process work, in a thread of its own, and the way to it.
+
+Owns the thread: when it starts, what a fork and the end of the interpreter mean for it. Knows of those who
+use it only that they can be told to leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar, TypeVarTuple
+
+from streamkeep.blocking.shared_poller import keep_quiet
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+THREAD_NAME = "streamkeep-blocking"
+
+_EXIT_S = 1.0
+"""How long the interpreter's end is held up for what is still to be delivered."""
+
+_FORKED = (
+    "this process was forked after streamkeep.blocking had been used in its parent, and neither its thread "
+    "nor gRPC survives a fork; start the process with the 'spawn' method, or use the SDK in the child alone"
+)
+_ENDED = "the interpreter is ending: streamkeep.blocking cannot be used any more"
+
+
+class Tenant(Protocol):
+    """What has something on the loop."""
+
+    def forget(self) -> None:
+        """In the child of a fork: nothing of it is left. No lock may be waited for."""
+
+    def complain(self) -> None:
+        """Say, as a ResourceWarning, that it was not closed."""
+
+    async def leave(self) -> None:
+        """Close what there is on the loop."""
+
+
+class Portal:
+    """The way to the loop, from any other thread. The thread starts at the first call; it is a daemon."""
+
+    def __init__(self) -> None:
+        self.lost = ""
+        """Why nothing can be called any more; empty while it can."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._tenants: dict[Tenant, None] = {}
+
+    @property
+    def has_started(self) -> bool:
+        return self._loop is not None
+
+    def call(self, work: Coroutine[Any, Any, T], *, timeout_ms: int | None = None) -> T:
+        """Run a coroutine on the loop and wait for its outcome.
+
+        Whatever ends the wait early, be it time (TimeoutError) or Ctrl-C, cancels it.
+        """
+        try:
+            loop = self._running()
+        except BaseException:
+            work.close()
+            raise
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+        try:
+            return future.result(None if timeout_ms is None else timeout_ms / 1_000)
+        finally:
+            future.cancel()
+
+    def post(self, work: Callable[[*Ts], object], *arguments: *Ts) -> None:
+        """Have this done on the loop, some time after what was posted before. Does not wait."""
+        self._running(from_anywhere=True).call_soon_threadsafe(work, *arguments)
+
+    def admit(self, tenant: Tenant) -> None:
+        """From now on the tenant is told of the end. Again is once."""
+        if self.lost:
+            raise RuntimeError(self.lost)
+        self._tenants[tenant] = None
+
+    def dismiss(self, tenant: Tenant) -> None:
+        """The tenant has left, or is leaving."""
+        self._tenants.pop(tenant, None)
+
+    def _running(self, *, from_anywhere: bool = False) -> asyncio.AbstractEventLoop:
+        if self.lost:
+            raise RuntimeError(self.lost)
+        if self._thread is threading.current_thread() and not from_anywhere:
+            raise RuntimeError("this is the thread of streamkeep.blocking itself: it would wait for itself")
+        return self._loop or self._start()
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._loop is None:
+                keep_quiet()
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=loop.run_forever, name=THREAD_NAME, daemon=True)
+                thread.start()
+                atexit.register(self._end)
+                self._thread, self._loop = thread, loop
+        return self._loop
+
+    # --- the end ---
+
+    def forget(self) -> None:
+        """In the child of a fork, which has no other thread than its own: what there was is the parent's."""
+        self.lost = _FORKED
+        for tenant in self._tenants:
+            tenant.forget()
+        self._tenants.clear()
+
+    def _end(self) -> None:
+        """Deliver what there is, as long as that takes no longer than a moment, and end the thread."""
+        if self.lost or self._loop is None or self._thread is None:
+            return
+        tenants = list(self._tenants)
+        self._tenants.clear()
+        for tenant in tenants:
+            tenant.complain()
+        try:
+            self.call(_leave(tenants))
+        finally:
+            self.lost = _ENDED
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(_EXIT_S)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+
+async def _leave(tenants: list[Tenant]) -> None:
+    """All tenants leave; then what is still going on is cancelled."""
+    leaving = [asyncio.ensure_future(tenant.leave()) for tenant in tenants]
+    if leaving:
+        await asyncio.wait(leaving, timeout=_EXIT_S)
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others, timeout=_EXIT_S)
+
+
+PORTAL = Portal()
+"""The one of this process."""
+
+
+def _forked() -> None:
+    if PORTAL.has_started and not PORTAL.lost:
+        PORTAL.forget()
+
+
+os.register_at_fork(after_in_child=_forked)
