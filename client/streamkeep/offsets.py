@@ -61,7 +61,8 @@ async def delete_records(
             )
             for item in asked
         ]
-        request = DeleteRecordsRequest(partitions=partitions)
+        # The broker answers before the call is given up, with what it has to say of each partition.
+        request = DeleteRecordsRequest(partitions=partitions, timeout_ms=max(1, round(call_s * 800)))
         return (await client.call_broker(address, DELETE_RECORDS, request, timeout_s=call_s)).partitions
 
     return await ask_leaders(client, before_offsets, ask, timeout_s=timeout_s)

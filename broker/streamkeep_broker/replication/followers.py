@@ -100,6 +100,7 @@ class Followers:
         *,
         log_end_offset: int,
         flushed_end_offset: int,
+        log_start_offset: int = 0,
         leader_end: int,
         now_s: float,
     ) -> None:
@@ -109,12 +110,19 @@ class Followers:
         self._subscriptions[follower_id] = subscription
         progress = self._progress.get(follower_id)
         if progress is not None:
-            progress.begin(log_end_offset, flushed_end_offset, leader_end=leader_end, now_s=now_s)
+            progress.begin(
+                log_end_offset,
+                flushed_end_offset,
+                log_start_offset=log_start_offset,
+                leader_end=leader_end,
+                now_s=now_s,
+            )
         else:
             self._progress[follower_id] = FollowerProgress(
                 subscription.broker_epoch,
                 log_end_offset=log_end_offset,
                 flushed_end_offset=flushed_end_offset,
+                log_start_offset=log_start_offset,
                 leader_end=leader_end,
                 now_s=now_s,
             )
@@ -146,6 +154,10 @@ class Followers:
             follower_id: progress.acknowledged_end(durability)
             for follower_id, progress in self._progress.items()
         }
+
+    def log_starts(self) -> dict[int, int]:
+        """Where the logs begin of those that were heard of."""
+        return {follower_id: progress.log_start_offset for follower_id, progress in self._progress.items()}
 
     def look(self, durability: Durability, *, leader_end: int, now_s: float) -> None:
         """Take note of who is caught up; see FollowerProgress."""

@@ -12,6 +12,7 @@ from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.producer_states import Duplicate
 from streamkeep_broker.log.writable_log import Appended
+from streamkeep_broker.replication.deletions import Deletions, PendingDeletion
 from streamkeep_broker.replication.followers import Followers, Subscription
 from streamkeep_broker.replication.in_sync import least_acknowledged_end
 from streamkeep_broker.replication.isr_changes import Candidate, IsrChanges, IsrRules
@@ -56,6 +57,7 @@ class Leadership:
         self._on_watermark = on_watermark
         self._on_isr_due = on_isr_due
         self._waiters = Waiters()
+        self._deletions = Deletions()
         self._failure: StorageFailedError | None = None
         self._isr = IsrChanges(image.leader, image.isr, image.partition_epoch)
         self._followers = Followers(image.leader, since_s=clock.monotonic())
@@ -106,6 +108,7 @@ class Leadership:
     def end(self, error: StreamkeepError) -> None:
         """Lead no more: all that wait and all that follow get `error`."""
         self._waiters.fail(error)
+        self._deletions.fail(error)
         self._followers.end_all(error)
 
     # --- producing ---
@@ -157,6 +160,8 @@ class Leadership:
         if moved:
             self.tell_followers()
             self._on_watermark()
+        if self._deletions:
+            self._release_deletions()
 
     def _raise_watermark(self) -> bool:
         log, isr = self._log, self._isr
@@ -172,6 +177,27 @@ class Leadership:
         for subscription in self._followers:
             subscription.moved()
 
+    # --- deleting ---
+
+    def wait_for_log_start(self, pending: PendingDeletion, log_start_offset: int) -> None:
+        """Tell `pending` when no in-sync replica's log begins before that offset any more."""
+        self._deletions.add(pending, log_start_offset)
+        self._release_deletions()
+
+    def forget_deletion(self, pending: PendingDeletion) -> None:
+        """Nobody waits for it any more."""
+        self._deletions.forget(pending)
+
+    def _release_deletions(self) -> None:
+        """Who may be in sync soon counts, as for the high watermark: it might lead next."""
+        starts = self._followers.log_starts()
+        starts[self._image.leader] = self._log.log_start_offset
+        least = least_acknowledged_end(
+            starts, committed=self._isr.committed, additions=self._isr.additions, required=0
+        )
+        if least is not None:
+            self._deletions.release(least)
+
     # --- followers ---
 
     def check_follower(self, follower_id: int, broker_epoch: int) -> None:
@@ -179,7 +205,12 @@ class Leadership:
         self._followers.check(follower_id, broker_epoch)
 
     def add_follower(
-        self, subscription: Subscription, *, log_end_offset: int, flushed_end_offset: int
+        self,
+        subscription: Subscription,
+        *,
+        log_end_offset: int,
+        flushed_end_offset: int,
+        log_start_offset: int = 0,
     ) -> None:
         """Push to it from now on. The follower has been checked; where it begins is its first
         acknowledgement."""
@@ -188,16 +219,23 @@ class Leadership:
             subscription,
             log_end_offset=log_end_offset,
             flushed_end_offset=flushed_end_offset,
+            log_start_offset=log_start_offset,
             leader_end=log.log_end_offset,
             now_s=self._clock.monotonic(),
         )
         self._acknowledged(subscription)
 
-    def acknowledge(self, subscription: Subscription, log_end_offset: int, flushed_end_offset: int) -> None:
+    def acknowledge(
+        self,
+        subscription: Subscription,
+        log_end_offset: int,
+        flushed_end_offset: int,
+        log_start_offset: int = 0,
+    ) -> None:
         """What a follower has now. It counts for nothing if the subscription is not its newest one."""
         progress = self._followers.progress_of(subscription)
         if progress is not None:
-            progress.acknowledge(log_end_offset, flushed_end_offset)
+            progress.acknowledge(log_end_offset, flushed_end_offset, log_start_offset)
             self._acknowledged(subscription)
 
     def remove_follower(self, subscription: Subscription) -> None:

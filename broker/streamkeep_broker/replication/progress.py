@@ -23,6 +23,7 @@ class FollowerProgress:
         "caught_up_s",
         "flushed_end_offset",
         "log_end_offset",
+        "log_start_offset",
     )
 
     def __init__(
@@ -31,22 +32,39 @@ class FollowerProgress:
         *,
         log_end_offset: int,
         flushed_end_offset: int,
+        log_start_offset: int = 0,
         leader_end: int,
         now_s: float,
     ) -> None:
         self.broker_epoch = broker_epoch
         self.caught_up_s = now_s
-        self.begin(log_end_offset, flushed_end_offset, leader_end=leader_end, now_s=now_s)
+        self.begin(
+            log_end_offset,
+            flushed_end_offset,
+            log_start_offset=log_start_offset,
+            leader_end=leader_end,
+            now_s=now_s,
+        )
 
-    def begin(self, log_end_offset: int, flushed_end_offset: int, *, leader_end: int, now_s: float) -> None:
+    def begin(
+        self,
+        log_end_offset: int,
+        flushed_end_offset: int,
+        *,
+        log_start_offset: int = 0,
+        leader_end: int,
+        now_s: float,
+    ) -> None:
         """A new subscription. It may begin below what was acknowledged: the follower has lost that since."""
+        self.log_start_offset = log_start_offset
         self.log_end_offset = log_end_offset
         self.flushed_end_offset = flushed_end_offset
         self._mark_offset = leader_end
         self._mark_s = now_s
 
-    def acknowledge(self, log_end_offset: int, flushed_end_offset: int) -> None:
-        """Both ends only rise within a subscription; an answer that came late takes nothing back."""
+    def acknowledge(self, log_end_offset: int, flushed_end_offset: int, log_start_offset: int = 0) -> None:
+        """All three only rise within a subscription; an answer that came late takes nothing back."""
+        self.log_start_offset = max(self.log_start_offset, log_start_offset)
         self.log_end_offset = max(self.log_end_offset, log_end_offset)
         self.flushed_end_offset = max(self.flushed_end_offset, flushed_end_offset)
 

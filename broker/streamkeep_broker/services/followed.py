@@ -112,10 +112,14 @@ def find_leadership(
 
 def check_offsets(start: FollowStart) -> None:
     """Raise InvalidRequestError for what no follower can have."""
-    if not 0 <= start.flushed_end_offset <= start.log_end_offset or start.last_epoch < 0:
+    if (
+        not 0 <= start.flushed_end_offset <= start.log_end_offset
+        or not 0 <= start.log_start_offset <= start.log_end_offset
+        or start.last_epoch < 0
+    ):
         raise InvalidRequestError(
-            f"no log ends at {start.log_end_offset}, is flushed up to {start.flushed_end_offset} and has "
-            f"a last record of leader epoch {start.last_epoch}"
+            f"no log goes from {start.log_start_offset} to {start.log_end_offset}, is flushed up to "
+            f"{start.flushed_end_offset} and has a last record of leader epoch {start.last_epoch}"
         )
 
 

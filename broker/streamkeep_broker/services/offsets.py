@@ -6,6 +6,7 @@ from streamkeep_broker.log.lookup import FoundOffset
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
 from streamkeep_broker.services.limits import MAX_PARTITIONS_PER_REQUEST
+from streamkeep_broker.services.record_deletion import delete
 from streamkeep_common.errors import (
     InvalidRequestError,
     OffsetNotAvailableError,
@@ -19,8 +20,6 @@ from streamkeep_proto.v1.broker_pb2 import (
     EARLIEST,
     LATEST,
     MAX_TIMESTAMP,
-    DeletedRecords,
-    DeleteRecordsPartition,
     DeleteRecordsRequest,
     DeleteRecordsResponse,
     ListedOffset,
@@ -44,9 +43,10 @@ class OffsetsService:
         return ListOffsetsResponse(offsets=[await self._list(item) for item in request.partitions])
 
     async def delete_records(self, request: DeleteRecordsRequest, _call: CallInfo) -> DeleteRecordsResponse:
-        """Move log starts, in the request's order."""
+        """Move log starts, in the request's order, and wait for those of the in-sync replicas."""
         _check_size(len(request.partitions))
-        return DeleteRecordsResponse(partitions=[self._delete(item) for item in request.partitions])
+        deleted = await delete(self._partitions, request.partitions, timeout_ms=request.timeout_ms)
+        return DeleteRecordsResponse(partitions=deleted)
 
     async def _list(self, item: ListOffsetsPartition) -> ListedOffset:
         listed = ListedOffset(
@@ -66,17 +66,6 @@ class OffsetsService:
                 listed.timestamp_ms = found.timestamp_ms
                 listed.leader_epoch = found.leader_epoch
         return listed
-
-    def _delete(self, item: DeleteRecordsPartition) -> DeletedRecords:
-        deleted = DeletedRecords(topic_id=item.topic_id, partition=item.partition)
-        try:
-            partition = self._partitions.find(item.topic_id, item.partition)
-            partition.check_leads(0)
-            partition.delete_records(item.before_offset)
-            deleted.log_start_offset = partition.log.log_start_offset
-        except StreamkeepError as error:
-            deleted.error.CopyFrom(to_proto(error))
-        return deleted
 
 
 def _check_size(partitions: int) -> None:

@@ -205,7 +205,10 @@ class PushStream:
         )
         self._session.start(start.subscription, followed, next_offset=start.log_end_offset)
         leadership.add_follower(
-            followed, log_end_offset=start.log_end_offset, flushed_end_offset=start.flushed_end_offset
+            followed,
+            log_end_offset=start.log_end_offset,
+            flushed_end_offset=start.flushed_end_offset,
+            log_start_offset=start.log_start_offset,
         )
         self._news_is_due = True
         self._to_write.ring()
@@ -220,7 +223,9 @@ class PushStream:
         now_s = self._clock.monotonic()
         self._session.acknowledged(subscription, ack.log_end_offset, now_s=now_s)
         followed = subscription.source
-        followed.leadership.acknowledge(followed, ack.log_end_offset, ack.flushed_end_offset)
+        followed.leadership.acknowledge(
+            followed, ack.log_end_offset, ack.flushed_end_offset, ack.log_start_offset
+        )
 
     def _stop(self, stop: FollowStop) -> None:
         subscription = self._session.get(stop.subscription)

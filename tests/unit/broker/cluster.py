@@ -9,10 +9,12 @@ from typing import Any
 from streamkeep_broker.broker import Broker
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_common.image import PartitionImage
+from streamkeep_common.methods import DELETE_RECORDS
 from streamkeep_common.seams import Channel
 from streamkeep_common.server.metrics import Metrics
 from streamkeep_common.settings import BrokerSettings
 from streamkeep_proto.v1 import errors_pb2
+from streamkeep_proto.v1.broker_pb2 import DeletedRecords, DeleteRecordsPartition, DeleteRecordsRequest
 from tests.sim.disk import SimDisk
 from tests.sim.simulation import Machine, Simulation, run_simulation
 from tests.unit.broker.clients import Fetcher, Producer, item, make_batch
@@ -185,6 +187,15 @@ class Cluster:
         values = await fetcher.until_values(len(self.values))
         await channel.close()
         return values
+
+    async def delete_records(self, before_offset: int, *, timeout_ms: int = 0) -> DeletedRecords:
+        """What the leader answers."""
+        channel = self.channel(self.leader)
+        asked = DeleteRecordsPartition(topic_id=TOPIC, before_offset=before_offset)
+        request = DeleteRecordsRequest(partitions=[asked], timeout_ms=timeout_ms)
+        answer = await channel.call(DELETE_RECORDS, request, timeout_s=10)
+        await channel.close()
+        return answer.partitions[0]
 
     async def in_sync(self, *broker_ids: int) -> None:
         """Return when the committed in-sync set is this one."""

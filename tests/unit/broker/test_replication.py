@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_common.errors import UnavailableError
+from streamkeep_proto.v1 import errors_pb2
 from tests.unit.broker.clients import Producer, item, make_batch
 from tests.unit.broker.cluster import BROKERS, COORDINATOR, TOPIC, Cluster, replicated
 
@@ -264,3 +265,32 @@ async def test_who_is_elected_while_its_log_is_about_to_be_cut_leads_when_that_i
     assert node.metric("log_cuts_total") == 1
     await cluster.produce(b"b")
     assert await cluster.consume() == [b"a", b"b"]
+
+
+@replicated
+async def test_deleted_records_are_not_read_again_when_another_leads(cluster: Cluster) -> None:
+    await cluster.start()
+    await cluster.produce(b"a", b"b", b"c")
+    assert (await cluster.delete_records(2)).log_start_offset == 2
+    starts = [node.partition.log.log_start_offset for node in cluster.nodes.values()]
+    assert starts == [2, 2, 2]
+    cluster.leader.kill()
+    await cluster.produce(b"d")
+    assert cluster.leader.partition.log.log_start_offset == 2
+
+
+@replicated
+async def test_a_deletion_waits_for_a_silent_follower_until_it_is_out_of_sync(cluster: Cluster) -> None:
+    await cluster.start()
+    await cluster.produce(b"a", b"b")
+    silent = cluster.followers[0]
+    silent.machine.process.pause()
+    told = await cluster.delete_records(1, timeout_ms=200)
+    assert (told.error.code, told.log_start_offset) == (errors_pb2.TIMED_OUT, 1)
+    deleting = cluster.client.spawn(cluster.delete_records(1))
+    await cluster.produce(b"c")
+    assert silent.id not in cluster.image.isr
+    assert not (await deleting).HasField("error")
+    silent.machine.process.resume()
+    await cluster.in_sync()
+    assert silent.partition.log.log_start_offset == 1

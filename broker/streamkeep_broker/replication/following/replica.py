@@ -158,6 +158,7 @@ class FollowingReplica:
             log_end_offset=log.log_end_offset,
             flushed_end_offset=log.flushed_end_offset,
             last_epoch=log.last_epoch,
+            log_start_offset=log.log_start_offset,
         )
 
     def take(self, push: ReplicaPush) -> None:
@@ -169,6 +170,7 @@ class FollowingReplica:
             self._end(push)
             return
         frames = push.frames
+        log_start_offset = self._log.log_start_offset
         try:
             if frames:
                 self._append(frames, push.previous_end_offset)
@@ -176,16 +178,19 @@ class FollowingReplica:
         except StreamkeepError as error:
             self._fail(error)
             return
+        if self._log.log_start_offset > log_start_offset:
+            self._moved()  # who deleted what is before it waits to hear so
         state.took(frames=bool(frames))
 
     def acknowledge(self) -> FollowerAck:
-        """Up to where the log goes now, and up to where on disk."""
+        """Up to where the log goes now, up to where on disk, and where it begins."""
         log = self._log
         self._unacknowledged_bytes = 0
         return FollowerAck(
             subscription=self._state.subscription,
             log_end_offset=log.log_end_offset,
             flushed_end_offset=log.flushed_end_offset,
+            log_start_offset=log.log_start_offset,
         )
 
     def lost(self) -> None:
