@@ -41,9 +41,9 @@ def _check_last_read(log: PartitionLog, offset: int, last_read_epoch: int, leade
 def check_watermark_known(log: PartitionLog, epoch_start_offset: int, leader_epoch: int) -> None:
     """Raise OffsetNotAvailableError until the high watermark is known to this leader epoch (KIP-207).
 
-    That lasts as long as too few replicas are in sync, for below min ISR the watermark stands still (KIP-966).
-    An answer from what this leader happens to know might lie below one that its predecessor gave: somebody
-    who seeks to "the end" by it would read again what was read, or lag be told that is none.
+    That lasts as long as too few replicas are in sync: below min ISR the watermark stands still (KIP-966). An
+    answer from what this leader happens to know might lie below one that its predecessor gave, and who seeks
+    to "the end" by it would read again what was read.
     """
     if log.high_watermark < epoch_start_offset:
         raise OffsetNotAvailableError(
