@@ -130,6 +130,8 @@ class SettingsTable:
         return "\n".join(lines) + "\n"
 
     def _unknown(self, name: str) -> str:
-        nearest = difflib.get_close_matches(name.replace(".", "_").replace("-", "_"), self._settings, n=3)
+        """Only the dots of Kafka's names, or dashes, to be replaced: then there is one that was meant."""
+        ours = name.lower().replace(".", "_").replace("-", "_")
+        nearest = [ours] if ours in self else difflib.get_close_matches(ours, self._settings, n=3)
         offer = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
         return f"there is no {self.scope} setting '{name[:80]}'{offer}"

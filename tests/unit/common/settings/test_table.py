@@ -85,3 +85,26 @@ def test_the_document_survives_defaults_of_every_kind() -> None:
     )
     assert "(must be given)" in table.document()
     assert "(empty)" in table.document()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("retention.ms", "retention_ms"),
+        ("Segment-Bytes", "segment_bytes"),
+        ("min.insync.replicas", "min_insync_replicas"),
+        ("max.message.bytes", "max_batch_bytes"),
+        ("unclean.leader.election.enable", "unclean_leader_election"),
+        ("message.timestamp.type", "timestamp_type"),
+        ("message.timestamp.after.max.ms", "timestamp_after_max_ms"),
+        ("durabilty", "durability"),
+    ],
+)
+def test_a_name_that_is_nearly_right_or_kafkas_is_answered_with_ours(theirs: str, ours: str) -> None:
+    with pytest.raises(UnknownSettingError, match=rf"; did you mean {ours}( or \w+)*\?"):
+        TOPIC_SETTINGS[theirs]
+
+
+def test_a_name_that_differs_only_in_its_dots_is_answered_with_that_one_alone() -> None:
+    with pytest.raises(UnknownSettingError, match=r"; did you mean retention_ms\?"):
+        TOPIC_SETTINGS["retention.ms"]
