@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -90,7 +93,7 @@ async def test_a_cluster_of_processes_is_the_same_to_its_users(
         assert cluster.brokers == []
         await cluster.restore()
         assert [record.value for record in await cluster.records(topic)] == [b"one", b"two"]
-        assert len(living_children() - others) == 3
+        assert len(living_children() - others) == 4, "three servers, and who guards them"
     assert names_in(tmp_path) == []
     assert living_children() <= others
 
@@ -105,6 +108,27 @@ def test_processes_that_do_not_start_are_gone_and_say_why(
         Cluster(processes=True, broker_settings={"replica_lag_ms": "soon"}).__enter__()
     assert names_in(tmp_path) == []
     assert living_children() <= others
+
+
+ABANDONING = """
+import os, signal, sys
+from streamkeep.testing import Cluster
+
+cluster = Cluster(processes=True).__enter__()
+print(cluster.topic(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.process
+def test_processes_do_not_outlive_a_test_that_was_killed(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", ABANDONING], env=environment, capture_output=True, timeout=60, check=False
+    )
+    # Who guards them holds the pipes, too: when `run` returns, it is done.
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"topic-1\n")
+    assert names_in(tmp_path) == []
 
 
 def names_in(folder: Path) -> list[str]:

@@ -9,6 +9,8 @@ import asyncio
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +25,8 @@ from streamctl.dev.processes import Handle, reap, state_of
 from streamctl.dev.store import ClusterStore
 from streamctl.dev.supervisor import Supervisor
 from streamctl.failures import CommandError
+from streamkeep.blocking.shared_poller import keep_quiet
+from streamkeep.testing import guardian
 from streamkeep.testing.failures import ClusterError
 
 
@@ -40,6 +44,7 @@ class ProcessServers:
         self._settings = coordinator_settings, broker_settings
         self._store: ClusterStore | None = None
         self._supervisor: Supervisor | None = None
+        self._guardian: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -52,17 +57,20 @@ class ProcessServers:
 
     async def start(self) -> None:
         self._store = ClusterStore(Path(tempfile.mkdtemp(prefix="streamkeep-testing-")), listed=False)
+        self._guardian = _guarded(self._store.data_dir)
         self._supervisor = Supervisor(self._plan(self._store.data_dir), self._store, random.SystemRandom())
         with _told():
             await self._supervisor.start()
 
     async def stop(self) -> None:
-        if self._supervisor is None or self._store is None:
+        if self._supervisor is None or self._store is None or self._guardian is None:
             return
         try:
             await self._supervisor.stop()
-        finally:
             shutil.rmtree(self._store.data_dir)
+        finally:
+            with self._guardian:  # closes its input: what is still there is left to it
+                self._guardian = None
 
     def _plan(self, folder: Path) -> ClusterPlan:
         (coordinators, brokers), (coordinator_settings, broker_settings) = self._counts, self._settings
@@ -109,6 +117,12 @@ class ProcessServers:
         return self._store, record
 
 
+def _guarded(folder: Path) -> subprocess.Popen[bytes]:
+    """See `guardian`. It has a session of its own, for Ctrl-C is not meant for it."""
+    command = [sys.executable, "-P", guardian.__file__, str(folder)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - all ours
+
+
 @dataclass(frozen=True, slots=True)
 class _TunedServer(ServerPlan):
     """A server with settings of its own, by name."""
@@ -127,7 +141,8 @@ def _tuned(server: ServerPlan, settings: Mapping[str, str]) -> ServerPlan:
 
 
 def make_loop() -> asyncio.AbstractEventLoop:
-    """gRPC, through which this cluster is spoken to, needs nothing special."""
+    """One on which this cluster is spoken to by gRPC, beside the loops of the program under test."""
+    keep_quiet()
     return asyncio.SelectorEventLoop()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streamkeep import Admin, Client, Consumer, Producer
+from streamkeep import Admin, Client, Consumer, Producer, blocking
 from streamkeep.errors import InvalidSettingError, TopicExistsError, UnavailableError, UnknownTopicError
 from streamkeep.testing import AsyncCluster, Cluster, ClusterError, MissingExtraError
 from streamkeep_common.seams.memory import network
@@ -104,6 +104,15 @@ async def test_two_clusters_of_one_process_are_strangers() -> None:
         assert one.bootstrap != other.bootstrap
         async with Admin(other.bootstrap) as admin:
             assert list(await admin.list_topics()) == []
+
+
+def test_a_blocking_program_is_served_like_any_other(cluster: Cluster) -> None:
+    topic = cluster.topic()
+    with blocking.Producer(cluster.bootstrap) as producer:
+        producer.send(topic, b"a").result()
+    with blocking.Consumer(cluster.bootstrap) as consumer:
+        consumer.assign(consumer.partitions_for(topic))
+        assert next(consumer).value == b"a"
 
 
 # --- brokers that go and come ---
