@@ -44,7 +44,7 @@ class Delivery:
 class Deliveries(Sequence[Delivery]):
     """The records of one `send_many`, in the order of its arguments. Each item is one record's `Delivery`."""
 
-    def __init__(self, items: Sequence[Delivery]) -> None:
+    def __init__(self, items: list[Delivery]) -> None:
         self._items = items
 
     def __len__(self) -> int:
@@ -53,8 +53,8 @@ class Deliveries(Sequence[Delivery]):
     @overload
     def __getitem__(self, index: int) -> Delivery: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Delivery]: ...
-    def __getitem__(self, index: int | slice) -> Delivery | Sequence[Delivery]:
+    def __getitem__(self, index: slice) -> list[Delivery]: ...
+    def __getitem__(self, index: int | slice) -> Delivery | list[Delivery]:
         return self._items[index]
 
     def __iter__(self) -> Iterator[Delivery]:
