@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.synced
 SYNC   := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --no-cache --frozen --all-extras
 CODE   := client coordinator broker cli tests scripts
 
-.PHONY: setup demo test check protos bench flights metadata-scale memory catch-up crash sim mutants failover soak history damage docs picture fmt clean
+.PHONY: setup demo test check protos bench flights metadata-scale memory catch-up crash sim mutants failover soak history damage interop docs picture fmt clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,7 @@ protos: setup
 
 docs: setup
 	$(BIN)/python scripts/settings_doc.py
+	$(BIN)/python scripts/streamctl_doc.py
 	$(BIN)/python scripts/state_diagram.py
 
 # What the demo shows, as a picture for README.

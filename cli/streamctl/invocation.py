@@ -115,7 +115,7 @@ def named_values(texts: Iterable[str]) -> dict[str, str]:
 
 _OUTPUT_HELP = "Form of the data on stdout.  [default: table]"
 output_option = _option(
-    "-o", "--output", type=click.Choice(OUTPUTS), callback=_store_output, help=_OUTPUT_HELP
+    "-o", "--output", type=click.Choice(OUTPUTS), callback=_store_output, is_eager=True, help=_OUTPUT_HELP
 )
 names_output_option = _option("-o", "--output", type=click.Choice((*OUTPUTS, NAMES)), help=_OUTPUT_HELP)
 debug_option = _option("--debug", is_flag=True, flag_value=True, help="Show the traceback of a failure.")

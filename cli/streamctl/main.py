@@ -23,7 +23,9 @@ COMMANDS = {
     ),
     "offset": LazyCommand("streamctl.commands.offset:offset", "Show where partitions begin and end."),
     "records": LazyCommand("streamctl.commands.records:records", "Count records, and delete the oldest."),
-    "config": LazyCommand("streamctl.commands.config:config", "Show what may be set of topics and servers."),
+    "config": LazyCommand(
+        "streamctl.commands.config:config", "Show what may be set of topics and servers, and what is."
+    ),
     "produce": LazyCommand("streamctl.commands.produce:produce", "Send lines to a topic."),
     "consume": LazyCommand("streamctl.commands.consume:consume", "Print the records of a topic."),
     "cluster": LazyCommand(

@@ -97,7 +97,7 @@ async def _look_again(
 
 def _turn_page(invocation: Invocation, *, is_first: bool, is_watched: bool) -> None:
     if is_watched and not invocation.is_data and is_colourful(sys.stdout):
-        click.echo(_TO_TOP_AND_CLEAR, nl=False)
+        click.echo(_TO_TOP_AND_CLEAR, nl=False, color=True)
     elif not is_first and invocation.output in _BETWEEN:
         click.echo(_BETWEEN[invocation.output])
 

@@ -132,7 +132,7 @@ PAGES = {
             "JSON has everything, and its shape stays",
             "streamctl topic describe flights -o json | jq '.partitions[].isr'",
         ),
-        ("One name a line", "streamctl topic list -o name | xargs -n 1 streamctl topic describe"),
+        ("One name a line", "streamctl partition list --ill -o name | wc -l"),
         (
             "Exit codes: 3 not found, 4 nobody answers",
             "streamctl topic describe flights > /dev/null || echo $?",

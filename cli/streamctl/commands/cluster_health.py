@@ -8,12 +8,13 @@ import click
 
 from streamctl.failures import CommandError, ExitCode
 from streamctl.invocation import Invocation, cluster_options, pass_invocation
-from streamctl.output import counted, emit
+from streamctl.output import Table, counted, emit
 from streamctl.watch import WatchedCommand, look, watch_option
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
     from streamctl.health import Problem
+    from streamkeep_proto.v1.coordinator_pb2 import DescribeFeaturesResponse
 
 
 @click.command(cls=WatchedCommand)
@@ -102,4 +103,51 @@ def _judge(found: list[Problem]) -> None:
         raise CommandError(f"the cluster has {counted(len(found), 'problem')}", ExitCode.UNHEALTHY)
 
 
-COMMANDS = (health,)
+# --- features ---
+
+
+@click.command()
+@cluster_options
+@pass_invocation
+def features(invocation: Invocation, /) -> None:
+    """Show the feature level, what each level brings, and which process stands in the way of the next.
+
+    `cluster upgrade` raises it.
+    """
+    from streamctl.cluster import ask
+
+    found = ask(invocation, lambda cluster: cluster.admin.describe_features())
+    data = {
+        "level": found.level,
+        "supported_level": found.supported_level,
+        "processes": [
+            {
+                "role": each.role,
+                "id": each.id,
+                "address": each.address,
+                "min_level": each.min_level,
+                "max_level": each.max_level,
+            }
+            for each in found.processes
+        ],
+        "levels": [{"level": each.level, "documentation": each.documentation} for each in found.levels],
+    }
+    processes = [
+        (each.role, each.id, each.address, each.min_level, each.max_level) for each in found.processes
+    ]
+    levels = [(each.level, _use_of(each.level, found), each.documentation) for each in found.levels]
+    emit(
+        invocation,
+        data,
+        Table(("PROCESS", "ID", "ADDRESS", "FROM LEVEL", "TO LEVEL"), processes),
+        Table(("LEVEL", "USE", "BRINGS"), levels),
+    )
+
+
+def _use_of(level: int, found: DescribeFeaturesResponse) -> str:
+    if level <= found.level:
+        return "in use"
+    return "can be" if level <= found.supported_level else "not by all"
+
+
+COMMANDS = (health, features)

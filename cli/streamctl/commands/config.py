@@ -1,4 +1,4 @@
-"""`streamctl config`: what may be set, from the tables that the servers themselves use. Asks no cluster."""
+"""`streamctl config`: what may be set, from the tables that the servers themselves use."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streamctl.commands.config_show import show
 from streamctl.failures import CommandError, ExitCode
 from streamctl.groups import NounGroup
 from streamctl.invocation import Invocation, local_list_options, pass_invocation
@@ -34,7 +35,10 @@ def _table(scope: str) -> SettingsTable:
 
 @click.group(cls=NounGroup)
 def config() -> None:
-    """Show what may be set of topics and servers."""
+    """Show what may be set of topics and servers, and what is."""
+
+
+config.add_command(show)
 
 
 @config.command("list")

@@ -145,7 +145,10 @@ class FakeAdmin:
         return [TopicOutcome(name=name, partitions=len(self.topics[name])) for name in names]
 
     async def list_topics(self) -> list[TopicListing]:
-        return [TopicListing(name=name, partitions=len(each)) for name, each in self.topics.items()]
+        return [
+            TopicListing(name=name, topic_id=bytes(16), partitions=len(each))
+            for name, each in self.topics.items()
+        ]
 
 
 def _next(answers: list[T]) -> T:
