@@ -269,8 +269,8 @@ class ProducerBase:
     ) -> None:
         """Records to a partition, or each to its key's."""
         buffer = self._buffers.get(topic) or await self._open(topic)
-        parts = columns.by_partition(buffer.partition_of) if partition is None else {partition: columns}
-        for number, part in parts.items():
+        parts = columns.by_partition(buffer.partition_of) if partition is None else [(partition, columns)]
+        for number, part in parts:
             await self._append_columns(topic, part, number, spans)
 
     async def _append_columns(

@@ -5,7 +5,8 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from operator import itemgetter
 from typing import TypeVar
 
@@ -85,14 +86,29 @@ class Columns:
         )
         return Span(batch.receipt, first, self.inputs[start:stop])
 
-    def by_partition(self, partition_of: Callable[[bytes], int]) -> dict[int | None, Columns]:
-        """The records apart by their keys' partitions; None for those without a key."""
-        if self.keys is None:
-            return {None: self}
+    def by_partition(self, partition_of: Callable[[bytes], int]) -> list[tuple[int | None, Columns]]:
+        """The records apart by their keys' partitions; None for those without a key.
+
+        These may go to any partition, so they pass none that has a key, and are passed by none.
+        """
+        keys = self.keys
+        if keys is None:
+            return [(None, self)]
+        if None not in keys:
+            return self._apart(range(len(keys)), partition_of)
+        runs = groupby(range(len(keys)), lambda index: keys[index] is None)
+        return [part for _, run in runs for part in self._apart(run, partition_of)]
+
+    def _apart(
+        self, indexes: Iterable[int], partition_of: Callable[[bytes], int]
+    ) -> list[tuple[int | None, Columns]]:
+        """Of records that all have a key, or all have none."""
+        assert self.keys is not None, "asked of records with a column of keys"
         places: dict[int | None, list[int]] = {}
-        for index, key in enumerate(self.keys):
+        for index in indexes:
+            key = self.keys[index]
             places.setdefault(None if key is None else partition_of(key), []).append(index)
-        return {partition: self._pick(indexes) for partition, indexes in places.items()}
+        return [(partition, self._pick(found)) for partition, found in places.items()]
 
     def _pick(self, indexes: list[int]) -> Columns:
         """The records at these places."""

@@ -130,6 +130,17 @@ def test_send_many_takes_columns_and_tells_each_outcome() -> None:
     in_world(story)
 
 
+def test_send_many_keeps_the_order_of_a_partition_among_records_with_and_without_a_key() -> None:
+    async def story(world: World) -> None:
+        (log,) = world.cluster.create_topic("t")
+        async with world.client() as client, Producer(client) as producer:
+            values = [b"%d" % number for number in range(6)]
+            await (await producer.send_many("t", values, keys=[None, b"a", b"b", None, None, b"c"]))
+        assert log.values() == values
+
+    in_world(story)
+
+
 def test_retriable_errors_are_retried_in_order_and_never_surface() -> None:
     async def story(world: World) -> None:
         (log,) = world.cluster.create_topic("t")
