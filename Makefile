@@ -23,7 +23,7 @@ demo: setup
 	@$(BIN)/streamctl demo
 
 test: setup
-	$(BIN)/pytest -n auto -q
+	$(BIN)/pytest -n auto --dist worksteal -q
 
 check: setup
 	$(BIN)/ruff format --check $(CODE)

@@ -6,6 +6,16 @@ malformed message); what went wrong with one topic or partition is an Error of t
 
 COMPATIBILITY. A code keeps its number and meaning for ever. A client that meets a code it does not
 know treats it as UNKNOWN_SERVER_ERROR (not retriable).
+
+RETRIABLE. The same request, unchanged, may succeed later, there or at another process. So are
+SHUTTING_DOWN, TIMED_OUT, UNAVAILABLE, NOT_LEADER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH,
+LEADER_NOT_AVAILABLE, NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS_AFTER_APPEND, STALE_PARTITION_EPOCH,
+INELIGIBLE_REPLICA, REPLICA_NOT_AVAILABLE, REASSIGNMENT_IN_PROGRESS, ELIGIBLE_LEADERS_NOT_AVAILABLE,
+CORRUPT_BATCH, OUT_OF_ORDER_SEQUENCE, OFFSET_NOT_AVAILABLE, DISK_FULL, STORAGE_FAILED, DISK_STALLED,
+NOT_ACTIVE, NO_QUORUM and NOT_INITIALIZED.
+
+From a broker UNKNOWN_TOPIC and UNKNOWN_PARTITION may only mean that it has not heard of the topic yet: a
+client that knows better from a coordinator tries again. docs/clients.md says what to do for each code.
 """
 
 from google.protobuf import descriptor as _descriptor

@@ -116,15 +116,16 @@ class RecordBatch(_message.Message):
 
     Bits 0-2: codec of `records` (0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd). Bit 4: transactional.
     Bit 5: control batch. Others zero. Codec frames, so that any library can speak them:
-      gzip   one RFC 1952 member
+      gzip   one RFC 1952 member, nothing behind it
       snappy one raw block (the format_description of google/snappy; not the framing format)
-      lz4    one LZ4 frame (lz4_Frame_format), content checksum optional
-      zstd   one RFC 8878 frame
+      lz4    one LZ4 frame (lz4_Frame_format); block and content checksums may be there or not
+      zstd   one RFC 8878 frame, no dictionary
+    What comes out of a frame has at most 64 MiB; readers bound it, whatever the frame claims.
     """
     last_offset_delta: _builtins.int
     """Offset of the last record minus base_offset; from a producer record_count - 1."""
     record_count: _builtins.int
-    """Number of records, at least 1 from a producer (only compaction leaves empty batches)."""
+    """Number of records, from a producer 1 to 131072 (only compaction leaves empty batches)."""
     base_timestamp_ms: _builtins.int
     """Timestamp of the first record, ms since 1970-01-01 UTC."""
     max_timestamp_ms: _builtins.int
