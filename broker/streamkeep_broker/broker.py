@@ -330,7 +330,9 @@ class Broker:
             produce=self._produce,
             fetch=self._fetch,
             offsets=OffsetsService(partitions=self.partitions),
-            producers=ProducersService(allocate_block=self.session.allocate_producer_ids),
+            producers=ProducersService(
+                allocate_block=self.session.allocate_producer_ids, partitions=self.partitions
+            ),
             log_dirs=LogDirsService(logs=self.logs),
         )
         hashes = ReplicaHashesService(partitions=self.partitions)

@@ -1,4 +1,4 @@
-"""Offsets of partitions by position or time, and log starts, asked of their leaders."""
+"""Offsets of partitions by position or time, log starts and producers, asked of their leaders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamkeep.client import Client
 from streamkeep.leader_calls import Asked, ask_leaders
 from streamkeep.topic_partition import TopicPartition
 from streamkeep_common.errors import StreamkeepError
-from streamkeep_common.methods import DELETE_RECORDS, LIST_OFFSETS
+from streamkeep_common.methods import DELETE_RECORDS, DESCRIBE_PRODUCERS, LIST_OFFSETS
 from streamkeep_proto.v1.broker_pb2 import (
     BY_TIMESTAMP,
     EARLIEST,
@@ -18,6 +18,8 @@ from streamkeep_proto.v1.broker_pb2 import (
     DeletedRecords,
     DeleteRecordsPartition,
     DeleteRecordsRequest,
+    DescribeProducersRequest,
+    DescribeProducersResponse,
     ListedOffset,
     ListOffsetsPartition,
     ListOffsetsRequest,
@@ -66,6 +68,25 @@ async def delete_records(
         return (await client.call_broker(address, DELETE_RECORDS, request, timeout_s=call_s)).partitions
 
     return await ask_leaders(client, before_offsets, ask, timeout_s=timeout_s)
+
+
+async def describe_producers(
+    client: Client, topic_partition: TopicPartition, *, timeout_s: float
+) -> DescribeProducersResponse | StreamkeepError:
+    """Who has written to a partition, or why its leader does not tell; see `ask_leaders`."""
+
+    async def ask(
+        address: str, asked: list[Asked[None]], call_s: float
+    ) -> Sequence[DescribeProducersResponse]:
+        (item,) = asked
+        request = DescribeProducersRequest(
+            topic_id=item.topic_id,
+            partition=item.topic_partition.partition,
+            leader_epoch=item.leader_epoch,
+        )
+        return [await client.call_broker(address, DESCRIBE_PRODUCERS, request, timeout_s=call_s)]
+
+    return (await ask_leaders(client, {topic_partition: None}, ask, timeout_s=timeout_s))[topic_partition]
 
 
 def _listed(asked: Asked[OffsetQuestion]) -> ListOffsetsPartition:

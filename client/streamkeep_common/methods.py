@@ -30,6 +30,11 @@ LIST_OFFSETS = UnaryMethod(
 DELETE_RECORDS = UnaryMethod(
     f"/{BROKER_SERVICE}/DeleteRecords", broker.DeleteRecordsRequest, broker.DeleteRecordsResponse
 )
+DESCRIBE_PRODUCERS = UnaryMethod(
+    f"/{BROKER_SERVICE}/DescribeProducers",
+    broker.DescribeProducersRequest,
+    broker.DescribeProducersResponse,
+)
 DESCRIBE_LOG_DIRS = UnaryMethod(
     f"/{BROKER_SERVICE}/DescribeLogDirs", broker.DescribeLogDirsRequest, broker.DescribeLogDirsResponse
 )

@@ -55,6 +55,8 @@ async def _records(admin: Admin, cluster: Cluster) -> None:
     async with Producer(cluster.bootstrap) as producer:
         for value in (b"a", b"b", b"c"):
             await (await producer.send("b", value, partition=0))
+    told = await admin.describe_producers("b", 0)
+    assert [(each.last_sequence, each.last_offset) for each in told.producers] == [(2, 2)]
     deleted = await admin.delete_records({("b", 0): -1})
     assert deleted.succeeded[TopicPartition("b", 0)].log_start_offset == 3
     earliest = await admin.list_topic_offsets(["b"], "earliest")

@@ -28,6 +28,7 @@ def broker_service(
             methods.INIT_PRODUCER: producers.init_producer,
             methods.LIST_OFFSETS: offsets.list_offsets,
             methods.DELETE_RECORDS: offsets.delete_records,
+            methods.DESCRIBE_PRODUCERS: producers.describe_producers,
             methods.DESCRIBE_LOG_DIRS: log_dirs.describe,
         },
         streams={methods.PRODUCE: produce.handle, methods.FETCH: fetch.handle},

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from streamkeep.admin.description import DescribingAdmin
 from streamkeep.admin.outcomes import Outcomes
-from streamkeep.offsets import OffsetQuestion, delete_records, list_offsets
+from streamkeep.offsets import OffsetQuestion, delete_records, describe_producers, list_offsets
 from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
 from streamkeep_common.errors import StreamkeepError, raise_if_error
-from streamkeep_proto.v1.broker_pb2 import DeletedRecords, ListedOffset
+from streamkeep_proto.v1.broker_pb2 import DeletedRecords, DescribeProducersResponse, ListedOffset
 
 HIGH_WATERMARK = -1
 
@@ -67,6 +67,16 @@ class RecordsAdmin(DescribingAdmin):
         wanted = await self._with_watermarks(named, outcomes)
         outcomes |= await delete_records(self._client, wanted, timeout_s=self._timeout_s)
         return Outcomes(outcomes)
+
+    async def describe_producers(self, topic: str, partition: int) -> DescribeProducersResponse:
+        """Who has written to a partition, latest first, with the sequence and offset of their last record: as
+        long as the partition remembers them (the brokers' `producer_expiration_ms`), the latest 10,000.
+
+        Raises UnknownTopicError or UnknownPartitionError.
+        """
+        topic_partition = TopicPartition(topic, partition)
+        told = await describe_producers(self._client, topic_partition, timeout_s=self._timeout_s)
+        return Outcomes({topic_partition: told}).values_or_raise()[topic_partition]
 
     async def _with_watermarks(
         self,

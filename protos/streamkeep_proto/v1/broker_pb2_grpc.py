@@ -60,6 +60,11 @@ class BrokerServiceStub:
                 request_serializer=streamkeep__proto_dot_v1_dot_broker__pb2.DeleteRecordsRequest.SerializeToString,
                 response_deserializer=streamkeep__proto_dot_v1_dot_broker__pb2.DeleteRecordsResponse.FromString,
                 _registered_method=True)
+        self.DescribeProducers = channel.unary_unary(
+                '/streamkeep.v1.BrokerService/DescribeProducers',
+                request_serializer=streamkeep__proto_dot_v1_dot_broker__pb2.DescribeProducersRequest.SerializeToString,
+                response_deserializer=streamkeep__proto_dot_v1_dot_broker__pb2.DescribeProducersResponse.FromString,
+                _registered_method=True)
         self.DescribeLogDirs = channel.unary_unary(
                 '/streamkeep.v1.BrokerService/DescribeLogDirs',
                 request_serializer=streamkeep__proto_dot_v1_dot_broker__pb2.DescribeLogDirsRequest.SerializeToString,
@@ -106,6 +111,13 @@ class BrokerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DescribeProducers(self, request, context):
+        """Who has written to a partition led by this broker, as far as it remembers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DescribeLogDirs(self, request, context):
         """State and contents of this broker's log directories.
         """
@@ -140,6 +152,11 @@ def add_BrokerServiceServicer_to_server(servicer, server):
                     servicer.DeleteRecords,
                     request_deserializer=streamkeep__proto_dot_v1_dot_broker__pb2.DeleteRecordsRequest.FromString,
                     response_serializer=streamkeep__proto_dot_v1_dot_broker__pb2.DeleteRecordsResponse.SerializeToString,
+            ),
+            'DescribeProducers': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeProducers,
+                    request_deserializer=streamkeep__proto_dot_v1_dot_broker__pb2.DescribeProducersRequest.FromString,
+                    response_serializer=streamkeep__proto_dot_v1_dot_broker__pb2.DescribeProducersResponse.SerializeToString,
             ),
             'DescribeLogDirs': grpc.unary_unary_rpc_method_handler(
                     servicer.DescribeLogDirs,
@@ -283,6 +300,33 @@ class BrokerService:
             '/streamkeep.v1.BrokerService/DeleteRecords',
             streamkeep__proto_dot_v1_dot_broker__pb2.DeleteRecordsRequest.SerializeToString,
             streamkeep__proto_dot_v1_dot_broker__pb2.DeleteRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeProducers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/streamkeep.v1.BrokerService/DescribeProducers',
+            streamkeep__proto_dot_v1_dot_broker__pb2.DescribeProducersRequest.SerializeToString,
+            streamkeep__proto_dot_v1_dot_broker__pb2.DescribeProducersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,8 @@ class BrokerServiceStub:
     """First, last or by-time offsets of partitions led by this broker."""
     DeleteRecords: _grpc.UnaryUnaryMultiCallable[_broker_pb2.DeleteRecordsRequest, _broker_pb2.DeleteRecordsResponse]
     """Moves log starts forward; the records before are gone for readers at once, from disk later."""
+    DescribeProducers: _grpc.UnaryUnaryMultiCallable[_broker_pb2.DescribeProducersRequest, _broker_pb2.DescribeProducersResponse]
+    """Who has written to a partition led by this broker, as far as it remembers."""
     DescribeLogDirs: _grpc.UnaryUnaryMultiCallable[_broker_pb2.DescribeLogDirsRequest, _broker_pb2.DescribeLogDirsResponse]
     """State and contents of this broker's log directories."""
 
@@ -65,6 +67,8 @@ class BrokerServiceAsyncStub(BrokerServiceStub):
     """First, last or by-time offsets of partitions led by this broker."""
     DeleteRecords: _aio.UnaryUnaryMultiCallable[_broker_pb2.DeleteRecordsRequest, _broker_pb2.DeleteRecordsResponse]  # type: ignore[assignment]
     """Moves log starts forward; the records before are gone for readers at once, from disk later."""
+    DescribeProducers: _aio.UnaryUnaryMultiCallable[_broker_pb2.DescribeProducersRequest, _broker_pb2.DescribeProducersResponse]  # type: ignore[assignment]
+    """Who has written to a partition led by this broker, as far as it remembers."""
     DescribeLogDirs: _aio.UnaryUnaryMultiCallable[_broker_pb2.DescribeLogDirsRequest, _broker_pb2.DescribeLogDirsResponse]  # type: ignore[assignment]
     """State and contents of this broker's log directories."""
 
@@ -110,6 +114,14 @@ class BrokerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_broker_pb2.DeleteRecordsResponse, _abc.Awaitable[_broker_pb2.DeleteRecordsResponse]]:
         """Moves log starts forward; the records before are gone for readers at once, from disk later."""
+
+    @_abc_1.abstractmethod
+    def DescribeProducers(
+        self,
+        request: _broker_pb2.DescribeProducersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_broker_pb2.DescribeProducersResponse, _abc.Awaitable[_broker_pb2.DescribeProducersResponse]]:
+        """Who has written to a partition led by this broker, as far as it remembers."""
 
     @_abc_1.abstractmethod
     def DescribeLogDirs(

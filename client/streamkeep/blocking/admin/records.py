@@ -8,7 +8,7 @@ from streamkeep.admin.outcomes import Outcomes
 from streamkeep.blocking.admin.base import AdminBase
 from streamkeep.offsets import OffsetQuestion
 from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
-from streamkeep_proto.v1.broker_pb2 import DeletedRecords, ListedOffset
+from streamkeep_proto.v1.broker_pb2 import DeletedRecords, DescribeProducersResponse, ListedOffset
 
 
 class RecordsAdmin(AdminBase):
@@ -33,3 +33,10 @@ class RecordsAdmin(AdminBase):
     ) -> Outcomes[TopicPartition, DeletedRecords]:
         """Move each partition's log start up to an offset; -1 stands for the high watermark of the moment."""
         return self._call(self._on_loop.delete_records(before_offsets))
+
+    def describe_producers(self, topic: str, partition: int) -> DescribeProducersResponse:
+        """Who has written to a partition, latest first, with the sequence and offset of their last record.
+
+        Raises UnknownTopicError or UnknownPartitionError.
+        """
+        return self._call(self._on_loop.describe_producers(topic, partition))

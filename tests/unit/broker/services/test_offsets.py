@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from streamkeep_common.errors import NotActiveError
-from streamkeep_common.methods import DELETE_RECORDS, DESCRIBE_LOG_DIRS, INIT_PRODUCER, LIST_OFFSETS
+from streamkeep_common.methods import (
+    DELETE_RECORDS,
+    DESCRIBE_LOG_DIRS,
+    DESCRIBE_PRODUCERS,
+    INIT_PRODUCER,
+    LIST_OFFSETS,
+)
 from streamkeep_common.seams import RpcError, Status
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.broker_pb2 import (
@@ -18,6 +24,7 @@ from streamkeep_proto.v1.broker_pb2 import (
     DeleteRecordsPartition,
     DeleteRecordsRequest,
     DescribeLogDirsRequest,
+    DescribeProducersRequest,
     InitProducerRequest,
     ListedOffset,
     ListOffsetsPartition,
@@ -161,3 +168,21 @@ async def test_log_directories_are_described_with_what_lies_in_them(world: World
     assert replica.size_bytes > 100
     assert response.dirs[0].state == ONLINE
     assert len(response.dirs[0].directory_id) == 16
+
+
+@simulated
+async def test_a_partition_tells_who_has_written_to_it_and_who_did_so_last(world: World) -> None:
+    await world.start()
+    first, second = world.producer(), world.producer()
+    await first.produce(item(TOPIC, make_batch([b"a"], producer_id=7)))
+    await second.produce(item(TOPIC, make_batch([b"b", b"c"], producer_id=8)))
+    call = world.channel().call
+    told = await call(DESCRIBE_PRODUCERS, DescribeProducersRequest(topic_id=TOPIC), timeout_s=5)
+    assert [(each.producer_id, each.last_sequence, each.last_offset) for each in told.producers] == [
+        (8, 1, 2),
+        (7, 0, 0),
+    ]
+    assert told.total == 2 and all(each.last_append_time_ms > 0 for each in told.producers)
+    stale = DescribeProducersRequest(topic_id=TOPIC, leader_epoch=9)
+    refused = await call(DESCRIBE_PRODUCERS, stale, timeout_s=5)
+    assert refused.error.code == errors_pb2.UNKNOWN_LEADER_EPOCH
