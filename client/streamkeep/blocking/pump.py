@@ -78,20 +78,21 @@ class Pump:
 
     async def _work(self) -> None:
         """Until there is nothing any more and never will be."""
-        staging, is_closed = self.staging, False
         try:
-            while not is_closed:
-                await staging.wanted.wait()
-                staging.wanted.clear()
-                is_closed = staging.is_closed  # read before the last look, not after it
-                while self._take():
+            while True:
+                is_closed = self.staging.is_closed  # read before the last look, not after it
+                if self._take():
                     await self._give_all()
                     await self._pause()
+                elif is_closed:
+                    return
+                else:
+                    await self._wait()
         except Exception:
             _logger.exception("nothing more can be sent")
             raise
         finally:
-            staging.close(_CLOSED)
+            self.staging.close(_CLOSED)
             self._take()
             for handover in self._taken:
                 handover.refuse(ClosedError("the producer was closed before it could take the record"))
@@ -113,8 +114,10 @@ class Pump:
 
     async def _pause(self) -> None:
         """A moment, or until somebody waits for what was staged."""
-        wanted = self.staging.wanted
-        timer = asyncio.get_running_loop().call_later(_PAUSE_S, wanted.set)
-        await wanted.wait()
-        wanted.clear()
+        timer = asyncio.get_running_loop().call_later(_PAUSE_S, self.staging.wanted.set)
+        await self._wait()
         timer.cancel()
+
+    async def _wait(self) -> None:
+        await self.staging.wanted.wait()
+        self.staging.wanted.clear()

@@ -1,7 +1,7 @@
 """Keeps harmless complaints of gRPC's out of users' logs.
 
 All event loops of a process that use grpc.aio are told of every event by one socket. One of them reads what
-woke them all, and hands each event to the loop that it is for. Each other one finds nothing there, and asyncio
+woke them all, and hands each event to the loop it is for. Each other one finds nothing there, and asyncio
 logs "BlockingIOError: [Errno 11]" with a traceback (grpc issue 25364, open since 2021). If an event is for a
 loop that was closed meanwhile, it logs "RuntimeError: Event loop is closed". Nothing is lost by either. An
 application that uses grpc.aio, or this SDK, on a loop of its own beside that of `streamkeep.blocking` would
