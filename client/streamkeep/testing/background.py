@@ -7,8 +7,10 @@ Knows nothing of clusters.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -23,6 +25,12 @@ class Background:
         self._make_loop = make_loop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._process_id = os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """False in a child that was forked: it has this object, but not the thread."""
+        return os.getpid() == self._process_id
 
     def start(self) -> None:
         """Make the loop and have it run."""
@@ -33,7 +41,7 @@ class Background:
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for the outcome, without a loop. Whatever ends the wait early (Ctrl-C) cancels the work."""
-        future = asyncio.run_coroutine_threadsafe(work, self._running())
+        future = self._submit(work)
         try:
             return future.result()
         finally:
@@ -41,7 +49,7 @@ class Background:
 
     async def answer(self, work: Coroutine[Any, Any, T]) -> T:
         """As `call`, from a coroutine of another loop."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._running()))
+        return await asyncio.wrap_future(self._submit(work))
 
     def end(self) -> None:
         """Cancel what is left, end the thread, close the loop."""
@@ -53,8 +61,20 @@ class Background:
         self._loop.close()
         self._loop = self._thread = None
 
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._running())
+        except BaseException:
+            work.close()
+            raise
+
     def _running(self) -> asyncio.AbstractEventLoop:
         assert self._loop is not None, "it does not run"
+        if not self.is_here:
+            raise RuntimeError(
+                "this process was forked from the one that runs the cluster, and cannot reach it: start the "
+                "cluster with processes=True, and give the child its bootstrap"
+            )
         return self._loop
 
 

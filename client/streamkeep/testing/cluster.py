@@ -89,14 +89,14 @@ class Cluster:
         await self._close()
 
     def __del__(self) -> None:
-        if self._background is not None:
+        if self._background is not None and self._background.is_here:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, stacklevel=2, source=self)
             self.close()
 
     def close(self) -> None:
-        """End everything. Again is once."""
+        """End everything. Again is once. In a forked child nothing happens: the cluster is its parent's."""
         background, self._background = self._background, None
-        if background is not None:
+        if background is not None and background.is_here:
             try:
                 background.call(self._controls.stop())
             finally:

@@ -29,6 +29,7 @@ class Controls:
         self._servers = servers
         self._client: Client | None = None
         self._topics = 0
+        self._starting: asyncio.Task[None] | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -43,10 +44,13 @@ class Controls:
         return not all(self._servers.brokers.values())
 
     async def start(self) -> None:
-        await self._servers.start()
+        self._starting = asyncio.create_task(self._servers.start())
+        await self._starting
         self._client = Client(self._servers.bootstrap)
 
     async def stop(self) -> None:
+        if self._starting is not None:  # it may still be clearing up after having been cancelled
+            await asyncio.wait([self._starting])
         client, self._client = self._client, None
         try:
             if client is not None:

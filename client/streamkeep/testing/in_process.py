@@ -22,11 +22,11 @@ from streamkeep_coordinator.coordinator import Coordinator
 
 COORDINATOR_SETTINGS: Final = {
     "session_grace_ms": "0",
-    "raft_heartbeat_ms": "50",
-    "election_timeout_ms": "250",
+    "session_timeout_ms": "10000",
+    "election_timeout_ms": "3000",
 }
-"""A connection in memory breaks only because a broker was killed: there is nothing to wait for. And those who
-elect share one loop, which is late together or not at all."""
+"""A connection in memory breaks only because a server was killed, so that says enough; and silence says only
+that the machine has too much to do. The first election of a new cluster waits for no timeout."""
 
 BROKER_SETTINGS: Final = {"min_free_bytes": "0"}
 
@@ -105,15 +105,16 @@ class _Server:
 
     @property
     def is_running(self) -> bool:
-        return self._life is not None
+        return self._life is not None and not self._life.is_over
 
     async def start(self) -> None:
         """Return when it serves. ClusterError says why it cannot."""
+        await self.kill()  # what a kill that was cancelled has left
         life = self._life = Life(self._disk)
         failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-        component = self._component = life.call(lambda: self._make(life, self._disk, _first(failed)))
-        starting = life.spawn(component.start())
         try:
+            component = self._component = life.call(lambda: self._make(life, self._disk, _first(failed)))
+            starting = life.spawn(component.start())
             await asyncio.wait((starting, failed), return_when=asyncio.FIRST_COMPLETED)
             if failed.done():
                 raise ClusterError(f"{self._name} did not start: {failed.result()}") from failed.result()
@@ -138,9 +139,8 @@ class _Server:
 
     async def kill(self) -> None:
         """As SIGKILL."""
-        life, self._life, self._component = self._life, None, None
-        if life is not None:
-            await life.end()
+        if self._life is not None:
+            await self._life.end()
 
     def _failed(self, failed: asyncio.Future[Exception]) -> None:
         """A process would end with that error."""

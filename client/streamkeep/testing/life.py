@@ -29,6 +29,7 @@ class Life:
         self.is_over = False
         self._disk = disk
         self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._ending: asyncio.Task[None] | None = None
         self._context = contextvars.copy_context()
         self._context.run(_OWNER.set, self)
 
@@ -48,7 +49,15 @@ class Life:
             task.cancel()
 
     async def end(self) -> None:
-        """As kill -9: its connections break, its files and locks are gone, nothing of it runs any more."""
+        """As kill -9: its connections break, its files and locks are gone, nothing of it runs any more.
+
+        Who is cancelled while it waits for that does not stop it; who calls again waits for the same end.
+        """
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+        await asyncio.shield(self._ending)
+
+    async def _end(self) -> None:
         self.is_over = True
         self.network.kill()
         self._disk.kill()

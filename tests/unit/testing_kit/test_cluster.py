@@ -227,6 +227,16 @@ async def test_a_client_of_a_cluster_that_has_ended_is_told_so() -> None:
             await admin.list_topics()
 
 
+@pytest.mark.usefixtures("nothing_left")
+def test_a_forked_child_is_told_that_the_cluster_is_its_parents() -> None:
+    with Cluster() as cluster:
+        with pytest.MonkeyPatch.context() as child:
+            child.setattr("os.getpid", lambda: 1)
+            with pytest.raises(RuntimeError, match="forked"):
+                cluster.topic()
+        assert cluster.topic() == "topic-1"
+
+
 def test_without_the_extra_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamkeep.testing.failures.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'streamkeep\[server\]'"):
