@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from streamctl.groups import LazyCommand, RootGroup
+from streamctl.help_text import HelpFormatter
 from streamctl.invocation import list_options
 from streamctl.output import open_missing_streams
 
@@ -53,6 +54,9 @@ COMMANDS = {
         "streamctl.commands.version:version", "Show the versions of Streamkeep and its parts."
     ),
 }
+
+click.Context.formatter_class = HelpFormatter
+"""Of every command: each makes its own context, of click's class."""
 
 
 @click.group(

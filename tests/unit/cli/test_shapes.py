@@ -8,6 +8,7 @@ import pytest
 
 from streamctl.cheat.pages import PAGES
 from streamctl.shapes import LINES, SHAPES, UNPROMISED
+from streamkeep_proto.v1.coordinator_pb2 import BrokerInfo
 from tests.unit.cli.command_tree import commands
 from tests.unit.cli.conforming import faults
 from tests.unit.cli.fake_admin import FakeAdmin, fake_cluster, move, outcome, streamctl
@@ -35,6 +36,8 @@ def test_a_fault_is_found_where_it_is() -> None:
         ("partition reassign", ["-p", "t:0=1,3"]),
         ("partition reassignments", []),
         ("partition cancel", ["t:0"]),
+        ("broker drain", ["3", "--dry-run"]),
+        ("broker decommission", ["3", "--dry-run"]),
         ("broker log-dirs", []),
         ("broker list", []),
         ("topic delete", ["t"]),
@@ -50,7 +53,10 @@ def test_a_fault_is_found_where_it_is() -> None:
 def test_data_have_the_form_that_is_promised(
     monkeypatch: pytest.MonkeyPatch, path: str, arguments: list[str]
 ) -> None:
-    fake_cluster(FakeAdmin(outcomes=[[outcome()]], moves=[[move()]]), monkeypatch)
+    fake_cluster(
+        FakeAdmin(outcomes=[[outcome()]], moves=[[move()]], brokers=[[BrokerInfo(broker_id=3, replicas=1)]]),
+        monkeypatch,
+    )
     result = streamctl(*path.split(), *arguments, "-o", "json")
     assert result.exit_code == 0, result.stderr
     assert list(faults(json.loads(result.stdout), SHAPES[path])) == []
