@@ -22,6 +22,7 @@ $(STAMP): pyproject.toml uv.lock
 demo: setup
 	@$(BIN)/streamctl demo
 
+# worksteal: what takes long stands together, and would all go to one worker.
 test: setup
 	$(BIN)/pytest -n auto --dist worksteal -q
 
