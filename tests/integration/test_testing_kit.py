@@ -124,7 +124,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_processes_do_not_outlive_a_test_that_was_killed(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", ABANDONING], env=environment, capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", ABANDONING], env=environment, capture_output=True, timeout=120, check=False
     )
     # Who guards them holds the pipes, too: when `run` returns, it is done.
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"topic-1\n")
