@@ -105,9 +105,10 @@ def _separator(_context: click.Context, _parameter: click.Parameter, value: str 
     "-z",
     "--compression",
     type=click.Choice(CODECS),
+    metavar="CODEC",
     default="none",
     show_default=True,
-    help="Of whole batches.",
+    help=f"Of whole batches: {', '.join(CODECS)}.",
 )
 @cluster_options
 @pass_invocation

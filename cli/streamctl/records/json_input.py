@@ -33,7 +33,9 @@ _FIELDS = (
     "value_base64",
     "headers",
 )
+_KNOWN = frozenset(_FIELDS)
 _HEADER_FIELDS = ("name", "value", "value_base64")
+_ENCODED = {"key": "key_base64", "value": "value_base64"}
 _MAX_PARTITION = 2**31 - 1
 
 
@@ -132,7 +134,8 @@ def parse_record(line: bytes, *, max_bytes: int) -> JsonRecord:
 
 
 def _record(fields: Mapping[str, Any]) -> JsonRecord:
-    _check_names(fields, _FIELDS)
+    if not fields.keys() <= _KNOWN:
+        _check_names(fields, _FIELDS)
     if "value" not in fields and "value_base64" not in fields:
         raise LineError("the field 'value' is missing; a tombstone says null")
     topic = fields.get("topic")
@@ -168,7 +171,7 @@ def _whole(fields: Mapping[str, Any], name: str, largest: int) -> int | None:
 
 def _bytes(fields: Mapping[str, Any], name: str) -> bytes | None:
     """Of `name`, or of `name_base64`. None if neither is there."""
-    encoded_name = f"{name}_base64"
+    encoded_name = _ENCODED[name]
     if encoded_name in fields:
         if name in fields:
             raise LineError(f"it has both '{name}' and '{encoded_name}'")
@@ -198,7 +201,7 @@ def _encoded(name: str, text: str) -> bytes:
 
 
 def _headers(items: object) -> Sequence[tuple[str, bytes]]:
-    if items is None:
+    if items is None or items == []:
         return ()
     if not isinstance(items, list):
         raise LineError(f'headers are {_kind(items)}, not a list of {{"name": .., "value": ..}}')
