@@ -133,14 +133,14 @@ def consume(
     framing: str | None,
     rack: str,
 ) -> None:
-    """Print the records of topics.
+    """Print the records of a topic.
 
     Starts at the end and waits for more unless told otherwise. Records of one partition come in order. A
     time is ms since 1970, 2013-01-31, 2013-01-31T08:00:00Z, or before now: @-90s, @-1h30m. A range stops by
     itself. With -o json each record is a line of JSON; with -o yaml each is an item of a list. What cannot be
     text is exact there, too: `produce --json` makes the same records of it.
 
-    A TOPIC with *, ? or [...] is a pattern, as in a shell. While it waits it also reads partitions that are
+    Several may be named; one with *, ? or [...] is a pattern, as in a shell. While it waits it also reads partitions that are
     added, and new topics that a pattern matches, from their beginning.
 
     \b
