@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from shutil import get_terminal_size
 
 import click
@@ -20,5 +20,5 @@ class HelpFormatter(click.HelpFormatter):
         columns = min(get_terminal_size().columns, max_width or 80)
         super().__init__(indent_increment, max(columns - 2, LEAST) if width is None else width, max_width)
 
-    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         super().write_dl(rows, 4 if self.width < NARROW else col_max, col_spacing)
