@@ -140,8 +140,8 @@ def consume(
     itself. With -o json each record is a line of JSON; with -o yaml each is an item of a list. What cannot be
     text is exact there, too: `produce --json` makes the same records of it.
 
-    Several may be named; one with *, ? or [...] is a pattern, as in a shell. While it waits it also reads partitions that are
-    added, and new topics that a pattern matches, from their beginning.
+    Several may be named; one with *, ? or [...] is a pattern, as in a shell. While it waits it also reads
+    partitions that are added, and new topics that a pattern matches, from their beginning.
 
     \b
     streamctl consume flights --from-beginning --exit-at-end -f '%p %o %k %s\\n'
