@@ -134,8 +134,7 @@ class Producer(LongWay, Generic[K, V]):
         since 1970-01-01 UTC, read once in each pass of the event loop or each batch.
 
         Raises UnknownTopicError, InvalidTopicNameError, UnknownPartitionError, BatchTooLargeError,
-        ClosedError; TypeError and ValueError for arguments that cannot be sent, RecordEncodeError (which is a
-        ValueError) for a key or value that its serializer cannot write. The record was not buffered then.
+        ClosedError, RecordEncodeError (of a serializer); TypeError, ValueError for what else cannot be sent.
         """
         if headers is None and timestamp_ms is None and partition is None:
             delivery = self._append_fast(topic, value, key)
