@@ -15,6 +15,7 @@ from streamkeep import Admin, Producer
 from streamkeep_proto.v1.broker_pb2 import FetchResponse
 from streamkeep_proto.v1.records_pb2 import RecordBatch, Records
 from tests.integration.cluster import Cluster
+from tests.integration.server_process import ServerProcess
 from tests.interop.clients import (
     ForeignReader,
     ForeignWriter,
@@ -28,6 +29,8 @@ from tests.interop.toolchains import HERE, Programs
 
 # What a program can write; all read all five.
 CODECS = {"go": "none,gzip,snappy,lz4,zstd", "node": "none,gzip,snappy,lz4"}
+ENDS = {"python": "killed", "go": "stopped", "node": "killed"}
+"""What happens to a leader in the middle of it: kill -9, or an orderly end, which clients are told of."""
 VECTOR = (
     Record(0, 1_357_000_000_000, b"k", b"hello"),
     Record(0, 1_357_000_000_005, None, b"world"),
@@ -121,25 +124,33 @@ class Interop:
         assert await process.wait() == 0, f"{writer} could not create {topic}"
 
     async def _write(self, name: str, topic: str) -> str:
-        """Half of it; and while the other half is written, the leader of the first partition is killed."""
+        """Half of it; and while the other half is written, the leader of the first partition goes."""
         writer = self._writer(name, topic)
         half = len(self._records) // 2
         try:
             await writer.write(self._records[:half], lambda: None)
             leader = await self._leader(topic)
-            killing: list[asyncio.Task[None]] = []
+            ending: list[asyncio.Task[None]] = []
 
             def strike() -> None:
-                if not killing:
-                    killing.append(asyncio.create_task(self._cluster.brokers[leader].kill()))
+                if not ending:
+                    broker = self._cluster.brokers[leader]
+                    ending.append(asyncio.create_task(self._end(broker, ENDS[name])))
 
             await writer.write(self._records[half:], strike)
-            await asyncio.gather(*killing)
+            await asyncio.gather(*ending)
             told = await writer.close()
         finally:
             writer.kill()
         notes = "".join(f", {number} {what}" for what, number in told.items() if what != "acked")
-        return f"broker {leader} killed{notes}"
+        return f"broker {leader} {ENDS[name]}{notes}"
+
+    async def _end(self, broker: ServerProcess, how: str) -> None:
+        await (broker.kill() if how == "killed" else self._stop(broker))
+
+    async def _stop(self, broker: ServerProcess) -> None:
+        status = await broker.stop()
+        assert status == 0, f"{broker.name} ended with {status}"
 
     def _writer(self, name: str, topic: str) -> Writer:
         if name == "python":

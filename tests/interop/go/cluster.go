@@ -18,8 +18,9 @@ import (
 
 const (
 	maxMessageBytes = 16 << 20
-	patience        = time.Second // with one coordinator, before the next one is asked
-	deadline        = 30 * time.Second
+	patience        = 3 * time.Second // with one coordinator, before the next one is asked
+	brokerPatience  = 5 * time.Second // with a unary call to a broker
+	deadline        = 120 * time.Second
 )
 
 // dial makes a connection: produce, fetch and everything else have one each.

@@ -86,7 +86,7 @@ func (r *consumer) earliest(partition int) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
+		ctx, cancel := context.WithTimeout(context.Background(), brokerPatience)
 		request := &pb.ListOffsetsRequest{Partitions: []*pb.ListOffsetsPartition{question}}
 		answer, err := pb.NewBrokerServiceClient(conn).ListOffsets(ctx, request)
 		cancel()
@@ -178,6 +178,7 @@ func (r *consumer) stop(one *reader) {
 }
 
 func (r *consumer) hear(l *fetchLink, answer *pb.FetchResponse) {
+	l.open = answer.Closing == nil // nothing more comes, and nobody listens
 	for _, fetched := range answer.Partitions {
 		one := r.bySubscription[fetched.Subscription]
 		if one == nil {
@@ -191,7 +192,7 @@ func (r *consumer) hear(l *fetchLink, answer *pb.FetchResponse) {
 		for _, batch := range fetched.Data.GetBatches() {
 			r.take(one, batch)
 		}
-		if one.taken*2 >= window { // not for every batch: that would be a message a batch
+		if l.open && one.taken*2 >= window { // not for every batch: that would be a message a batch
 			l.out <- &pb.FetchRequest{Credit: []*pb.FetchCredit{{Subscription: one.subscription, Bytes: one.taken}}}
 			one.taken = 0
 		}

@@ -23,7 +23,7 @@ type link[Q, R any] struct {
 	address string
 	out     chan *Q // the bounds on what is unanswered keep it from filling up
 	heard   time.Time
-	open    bool
+	open    bool // something may be sent
 	connect func(context.Context, *grpc.ClientConn) (bidi[Q, R], error)
 	hear    func(*R)
 	opened  func()

@@ -91,7 +91,7 @@ func (p *producer) introduce() error {
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
+			ctx, cancel := context.WithTimeout(context.Background(), brokerPatience)
 			answer, err := pb.NewBrokerServiceClient(conn).InitProducer(ctx, &pb.InitProducerRequest{})
 			cancel()
 			if err == nil {
@@ -278,6 +278,7 @@ func (p *producer) hear(l *produceLink, answer *pb.ProduceResponse) {
 			p.settle(q, result)
 		}
 	}
+	l.open = answer.Closing == nil // what was accepted is still answered, more is not
 	if answer.Closing != nil || answer.LeadershipUnconfirmed {
 		p.refresh()
 	}

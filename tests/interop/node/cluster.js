@@ -3,9 +3,9 @@
 import { randomBytes } from "node:crypto";
 import { AdminService, BrokerService, MetadataService, call, dial, failed, raiseIf, sleep } from "./protos.js";
 
-export const DEADLINE_MS = 30_000;
+export const DEADLINE_MS = 120_000;
 export const BROKER_MS = 5_000;
-const PATIENCE_MS = 1_000; // with one coordinator, before the next one is asked
+const PATIENCE_MS = 3_000; // with one coordinator, before the next one is asked
 const PACE_MS = 100; // between questions about metadata
 
 export class Cluster {

@@ -109,7 +109,7 @@ class Consumer {
       }
       reader.failures = 0;
       for (const batch of data?.batches ?? []) this.take(reader, batch);
-      if (reader.taken * 2 >= WINDOW_BYTES) {
+      if (link.open && reader.taken * 2 >= WINDOW_BYTES) {
         link.send({ credit: [{ subscription, bytes: reader.taken }] }); // not for every batch: a message each
         reader.taken = 0;
       }

@@ -17,6 +17,7 @@ export class Link {
   run() {
     if (this.closed) return;
     this.heard = Date.now();
+    this.leaving = false;
     const stream = (this.stream = this.stub[this.method]());
     let over = false;
     const end = () => {
@@ -29,6 +30,7 @@ export class Link {
     };
     stream.on("data", (answer) => {
       this.heard = Date.now();
+      if (answer.closing) this.leaving = true; // what was accepted is still answered, more is not
       if (!over) this.hear(answer);
     });
     stream.on("error", end);
@@ -36,8 +38,9 @@ export class Link {
     this.opened();
   }
 
+  // Something may be sent.
   get open() {
-    return Boolean(this.stream);
+    return Boolean(this.stream) && !this.leaving;
   }
 
   get silent() {
