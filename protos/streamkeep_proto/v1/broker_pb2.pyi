@@ -221,7 +221,7 @@ class ProduceResponse(_message.Message):
 
     @_builtins.property
     def closing(self) -> Global___Closing:
-        """The broker is leaving; nothing more will be accepted on this stream."""
+        """The broker is leaving; nothing more will be accepted on this stream, what was accepted is still answered."""
 
     def __init__(
         self,
@@ -380,7 +380,7 @@ class FetchStart(_message.Message):
     last_read_epoch: _builtins.int
     """Leader epoch of the last record read before `offset` (KIP-320); 0 = none read."""
     credit_bytes: _builtins.int
-    """Bytes of frames that may be sent; the batch that crosses it is sent whole."""
+    """Bytes of frames (100 and the records of each) that may be sent; the batch that crosses it is sent whole."""
     rack: _builtins.str
     """Failure domain of the reader; empty = does not say. The leader may name a replica there to read from."""
     from_follower: _builtins.bool

@@ -85,6 +85,8 @@ class BrokerServiceServicer:
 
     def Produce(self, request_iterator, context):
         """Batches in, one result a batch out, in order per partition only. Results wait for the high watermark.
+        At most five batches of a producer and partition unanswered: so many are remembered to know a duplicate.
+        After any doubt the oldest is sent again alone, under its old sequence. docs/clients.md has all the rules.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,10 @@ class BrokerServiceStub:
     InitProducer: _grpc.UnaryUnaryMultiCallable[_broker_pb2.InitProducerRequest, _broker_pb2.InitProducerResponse]
     """A new producer id. Call once per producer, before its first batch."""
     Produce: _grpc.StreamStreamMultiCallable[_broker_pb2.ProduceRequest, _broker_pb2.ProduceResponse]
-    """Batches in, one result a batch out, in order per partition only. Results wait for the high watermark."""
+    """Batches in, one result a batch out, in order per partition only. Results wait for the high watermark.
+    At most five batches of a producer and partition unanswered: so many are remembered to know a duplicate.
+    After any doubt the oldest is sent again alone, under its old sequence. docs/clients.md has all the rules.
+    """
     Fetch: _grpc.StreamStreamMultiCallable[_broker_pb2.FetchRequest, _broker_pb2.FetchResponse]
     """Partitions, offsets and credit in; slices of the log out as the high watermark moves."""
     ListOffsets: _grpc.UnaryUnaryMultiCallable[_broker_pb2.ListOffsetsRequest, _broker_pb2.ListOffsetsResponse]
@@ -60,7 +63,10 @@ class BrokerServiceAsyncStub(BrokerServiceStub):
     InitProducer: _aio.UnaryUnaryMultiCallable[_broker_pb2.InitProducerRequest, _broker_pb2.InitProducerResponse]  # type: ignore[assignment]
     """A new producer id. Call once per producer, before its first batch."""
     Produce: _aio.StreamStreamMultiCallable[_broker_pb2.ProduceRequest, _broker_pb2.ProduceResponse]  # type: ignore[assignment]
-    """Batches in, one result a batch out, in order per partition only. Results wait for the high watermark."""
+    """Batches in, one result a batch out, in order per partition only. Results wait for the high watermark.
+    At most five batches of a producer and partition unanswered: so many are remembered to know a duplicate.
+    After any doubt the oldest is sent again alone, under its old sequence. docs/clients.md has all the rules.
+    """
     Fetch: _aio.StreamStreamMultiCallable[_broker_pb2.FetchRequest, _broker_pb2.FetchResponse]  # type: ignore[assignment]
     """Partitions, offsets and credit in; slices of the log out as the high watermark moves."""
     ListOffsets: _aio.UnaryUnaryMultiCallable[_broker_pb2.ListOffsetsRequest, _broker_pb2.ListOffsetsResponse]  # type: ignore[assignment]
@@ -89,7 +95,10 @@ class BrokerServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_broker_pb2.ProduceRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_broker_pb2.ProduceResponse], _abc.AsyncIterator[_broker_pb2.ProduceResponse]]:
-        """Batches in, one result a batch out, in order per partition only. Results wait for the high watermark."""
+        """Batches in, one result a batch out, in order per partition only. Results wait for the high watermark.
+        At most five batches of a producer and partition unanswered: so many are remembered to know a duplicate.
+        After any doubt the oldest is sent again alone, under its old sequence. docs/clients.md has all the rules.
+        """
 
     @_abc_1.abstractmethod
     def Fetch(
