@@ -36,6 +36,7 @@ EDGES = (
     "client/streamkeep_common/seams/real/",
     "client/streamkeep_common/server/",
     "client/streamkeep/testing/",
+    "client/streamkeep/blocking/portal.py",
     "cli/streamctl/",
 )
 EDGE_FILES = re.compile(r"(broker|coordinator)/\w+/__main__\.py")

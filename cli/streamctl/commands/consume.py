@@ -47,7 +47,28 @@ def _expression(
         raise click.BadParameter(f"'{value}' is not a regular expression: {error}") from error
 
 
-@click.command()
+HELP = """\
+Print the records of a topic.
+
+Starts at the end and waits for more unless told otherwise. Records of one partition come in order. A
+time is ms since 1970, 2013-01-31, 2013-01-31T08:00:00Z, or before now: @-90s, @-1h30m. A range stops by
+itself. With -o json each record is a line of JSON; with -o yaml each is an item of a list. What cannot be
+text is exact there, too: `produce --json` makes the same records of it.
+
+Several may be named; one with *, ? or [...] is a pattern, as in a shell. While it waits it also reads
+partitions that are added, and new topics that a pattern matches, from their beginning.
+
+\b
+streamctl consume flights --from-beginning --exit-at-end -f '%p %o %k %s\\n'
+streamctl consume flights -O @-1h:end
+streamctl consume flights -O -10 -e -p 0
+streamctl consume 'log-*' -O -10
+streamctl consume -r '^(in|out)$' -O start --until @-1h
+streamctl consume flights -O start -e --grep-key '^UA$'
+"""
+
+
+@click.command(help=HELP)
 @click.argument("topics", metavar="TOPIC...", nargs=-1, required=True, shell_complete=complete_topic)
 @click.option(
     "-r",
@@ -133,24 +154,7 @@ def consume(
     framing: str | None,
     rack: str,
 ) -> None:
-    """Print the records of a topic.
-
-    Starts at the end and waits for more unless told otherwise. Records of one partition come in order. A
-    time is ms since 1970, 2013-01-31, 2013-01-31T08:00:00Z, or before now: @-90s, @-1h30m. A range stops by
-    itself. With -o json each record is a line of JSON; with -o yaml each is an item of a list. What cannot be
-    text is exact there, too: `produce --json` makes the same records of it.
-
-    Several may be named; one with *, ? or [...] is a pattern, as in a shell. While it waits it also reads
-    partitions that are added, and new topics that a pattern matches, from their beginning.
-
-    \b
-    streamctl consume flights --from-beginning --exit-at-end -f '%p %o %k %s\\n'
-    streamctl consume flights -O @-1h:end
-    streamctl consume flights -O -10 -e -p 0
-    streamctl consume 'log-*' -O -10
-    streamctl consume -r '^(in|out)$' -O start --until @-1h
-    streamctl consume flights -O start -e --grep-key '^UA$'
-    """
+    """See HELP."""
     from streamctl.consuming import Sink
     from streamctl.interrupts import run
     from streamctl.records.matching import Matcher
@@ -159,13 +163,9 @@ def consume(
     if from_beginning and offset is not None:
         raise click.UsageError("--from-beginning and --offset both say where to start: give one")
     start = offset or ("start" if from_beginning else None)
-    reading = Reading(
-        TopicChoice(topics, is_regex=is_regex, partitions=partitions),
-        _parse_offsets(start or "end", until),
-        exit_at_end,
-        start is not None,
-        rack,
-    )
+    choice = TopicChoice(topics, is_regex=is_regex, partitions=partitions)
+    wanted = _parse_offsets(start or "end", until)
+    reading = Reading(choice, wanted, exit_at_end, start is not None, rack)
     matcher = Matcher(key_pattern, value_pattern, header_pattern)
     sink = Sink(_formatter(invocation, form, framing), _write, count=count, matcher=matcher)
     try:

@@ -52,7 +52,32 @@ def _separator(_context: click.Context, _parameter: click.Parameter, value: str 
     return None if value is None else os.fsencode(value)
 
 
-@click.command()
+HELP = """\
+Send lines to a topic.
+
+Each line of stdin is the value of one record, without its newline. With -K the part before the separator
+is the key; equal keys go to one partition. Says on stderr how many records were acknowledged, which
+means that they are on disk.
+
+With --json a line has the fields key, value, headers, partition, timestamp_ms and topic; only the value
+must be there, as null for a tombstone. Bytes that are no text stand in key_base64 and value_base64.
+Without TOPIC each line goes to its own topic; with TOPIC that one is not looked at. What a line lacks is
+as ever: no key, now, a partition by the key.
+
+A line that is no record ends it: its number is said, and all lines before it are delivered.
+
+\b
+seq 100000 | streamctl produce numbers
+printf 'UA:517\\nAA:542\\n' | streamctl produce -K : flights
+streamctl produce --file day.txt -z zstd log
+echo '{"key": "UA", "value": null}' |
+  streamctl produce --json flights
+streamctl consume flights -O start -e -o json |
+  streamctl produce --json copy
+"""
+
+
+@click.command(help=HELP)
 @click.argument("topic", required=False, shell_complete=complete_topic)
 @click.option(
     "--file",
@@ -126,28 +151,7 @@ def produce(
     headers: tuple[tuple[str, bytes], ...],
     compression: Compression,
 ) -> None:
-    """Send lines to a topic.
-
-    Each line of stdin is the value of one record, without its newline. With -K the part before the separator
-    is the key; equal keys go to one partition. Says on stderr how many records were acknowledged, which
-    means that they are on disk.
-
-    With --json a line has the fields key, value, headers, partition, timestamp_ms and topic; only the value
-    must be there, as null for a tombstone. Bytes that are no text stand in key_base64 and value_base64.
-    Without TOPIC each line goes to its own topic; with TOPIC that one is not looked at. What a line lacks is
-    as ever: no key, now, a partition by the key.
-
-    A line that is no record ends it: its number is said, and all lines before it are delivered.
-
-    \b
-    seq 100000 | streamctl produce numbers
-    printf 'UA:517\\nAA:542\\n' | streamctl produce -K : flights
-    streamctl produce --file day.txt -z zstd log
-    echo '{"key": "UA", "value": null}' |
-      streamctl produce --json flights
-    streamctl consume flights -O start -e -o json |
-      streamctl produce --json copy
-    """
+    """See HELP."""
     from streamctl.interrupts import run
 
     sending = Sending(topic, key_separator, is_json, framing, skip_bad, partition, headers, compression)
