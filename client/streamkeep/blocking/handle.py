@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -72,7 +73,7 @@ class Lease:
             self._closing.add_done_callback(lambda _closed: PORTAL.dismiss(self))
 
 
-class Handle:
+class Handle(ABC):
     """Crosses over to the loop for whatever is asked.
 
     `thing` is what the handle is to; `on_fork` is called in the child of a fork, and must wait for no lock.
@@ -95,9 +96,9 @@ class Handle:
         if self._lease is not None:
             self._lease.abandon()
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of everything."""
-        raise NotImplementedError
 
     def _call(self, work: Coroutine[Any, Any, T], *, timeout_ms: int | None = None) -> T:
         """The outcome of work on the loop. TimeoutError, and the work is cancelled, after `timeout_ms`."""
