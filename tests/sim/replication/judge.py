@@ -83,7 +83,8 @@ class ReplicationJudge:
             self._files = {each: logs for each, logs in self._files.items() if each.name != process.name}
             self._files[process] = {}
         for log, lowest_end in changed.logs.items():
-            self._log_moved(self._files[process], host, log, lowest_end)
+            is_reopened = log in changed.reopened
+            self._log_moved(self._files[process], host, log, lowest_end, is_reopened=is_reopened)
         for partition in changed.partitions:
             if partition.leads:
                 self._leads(host, partition)
@@ -104,14 +105,22 @@ class ReplicationJudge:
         return self.histories[key]
 
     def _log_moved(
-        self, files: dict[PartitionLog, LogFiles], host: BrokerHost, log: PartitionLog, lowest_end: int
+        self,
+        files: dict[PartitionLog, LogFiles],
+        host: BrokerHost,
+        log: PartitionLog,
+        lowest_end: int,
+        *,
+        is_reopened: bool,
     ) -> None:
         history = self._history(log)
         replica = history.replica(host.number)
         if log not in files:
             files[log] = LogFiles(log, host.disk)
             self._opened(history, replica, files[log])
-        elif lowest_end < replica.end_offset or not self._read_on(history, replica, files[log]):
+        elif (
+            is_reopened or lowest_end < replica.end_offset or not self._read_on(history, replica, files[log])
+        ):
             self._read_again(history, replica, files[log], min(lowest_end, log.log_end_offset))
         if log.lowered is None:
             replica.acknowledged_end = max(replica.acknowledged_end, log.acknowledged_end)
@@ -127,7 +136,7 @@ class ReplicationJudge:
         frames = files.read_all()
         if files.log.defects or files.is_broken:
             require(replica.damages, DURABLE, f"{replica.name} is corrupt: {files.log.defects}")
-            replica.high_watermark = 0
+            replica.found_damaged()
             return
         history.restart(replica, frames, acknowledged_end=replica.acknowledged_end)
         if not frames:

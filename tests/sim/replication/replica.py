@@ -109,6 +109,12 @@ class Replica:
         self.is_known_by_registration = until_registered
         self.reached_before_damage = max(self.reached_before_damage, self.acknowledged_end)
 
+    def found_damaged(self) -> None:
+        """A process has opened it and seen that it is corrupt: so it stays until that is put aside."""
+        self.is_damaged = True
+        self.is_known_by_registration = False
+        self.high_watermark = 0
+
     def empty(self) -> None:
         """Its disk is."""
         self.begin(0)

@@ -195,3 +195,17 @@ def test_a_log_that_goes_when_a_move_completes_promises_nothing_more(bench: Benc
     bench.history.restart(bench.three, [], acknowledged_end=bench.three.acknowledged_end)
     with broken(promises.CANDIDATES):
         bench.history.require_candidates([3])
+
+
+def test_what_was_found_corrupt_may_be_put_aside(bench: Bench) -> None:
+    bench.write(bench.one, bench.two, bench.three, epochs=(1, 1))
+    bench.history.commit(bench.one, 2, 1)
+    bench.three.damage("power cut", until_registered=True)
+    bench.three.found_damaged()
+    bench.three.registered()
+    bench.history.begin(bench.three, 0)
+    assert bench.three.is_trusted
+    assert not bench.three.frames
+    bench.history.require_candidates([1, 2])
+    with broken(promises.CANDIDATES):
+        bench.history.require_candidates([3])

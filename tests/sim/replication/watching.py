@@ -30,10 +30,12 @@ OF_LOGS = frozenset(
 
 
 class Changed:
-    """What one process has changed. `logs` has the lowest end that each log has had since."""
+    """What one process has changed. `logs` has the lowest end that each log has had since, `reopened` those
+    whose files were opened, first or anew: where they end then tells nothing of what they hold."""
 
     def __init__(self) -> None:
         self.logs: dict[PartitionLog, int] = {}
+        self.reopened: set[PartitionLog] = set()
         self.partitions: dict[Partition, None] = {}
         self.subscribes = False
         """A partition has been, or is to be, followed on a stream where it was not."""
@@ -55,6 +57,8 @@ class Watch:
             object.__setattr__(log, name, value)
             if name in OF_LOGS:
                 self._log(log, value if name == "log_end_offset" else None)
+            if name == "_segments":
+                self._reopened(log)
 
         def set_of_partition(partition: Partition, name: str, value: Any) -> None:
             object.__setattr__(partition, name, value)
@@ -87,6 +91,11 @@ class Watch:
         if end_offset is None:
             end_offset = before if before is not None else _NO_END
         changed.logs[log] = end_offset if before is None else min(before, end_offset)
+
+    def _reopened(self, log: PartitionLog) -> None:
+        changed = self._of_present()
+        if changed is not None:
+            changed.reopened.add(log)
 
     def _partition(self, partition: Partition) -> None:
         changed = self._of_present()

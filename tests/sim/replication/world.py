@@ -10,6 +10,7 @@ from typing import Any
 
 from streamkeep import Admin, Client, TopicPartition
 from streamkeep.errors import StreamkeepError
+from streamkeep_broker.log.identity import DirectoryRefusedError
 from streamkeep_common.errors import StorageFailedError
 from streamkeep_common.image import PartitionImage
 from streamkeep_common.methods import EXCHANGE
@@ -337,7 +338,8 @@ class World:
         """As the real process would: it says why, and is gone. Somebody starts it again."""
         self.simulation.note("ended", f"{host.name}: {error!r}")
         machine = host.machine
-        if not isinstance(error, OSError | StorageFailedError) or host.name not in self.may_end:
+        of_full_disk = isinstance(error, OSError | StorageFailedError | DirectoryRefusedError)
+        if not of_full_disk or host.name not in self.may_end:
             unexpected = AssertionError(f"{host.name} ended: {error!r}")
             unexpected.__cause__ = error
             self.quorum.report(unexpected)
