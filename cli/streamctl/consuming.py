@@ -20,10 +20,13 @@ Write = Callable[[bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Offsets to read: from `starts` on, up to `stops` (not included) or, if None, for ever."""
+    """Offsets to read: from `starts` on, up to `stops` (not included) or, if None, for ever. `are_empty`:
+    nothing lies behind the starts now.
+    """
 
     starts: Offsets
     stops: Offsets | None
+    are_empty: bool
 
 
 class Sink:
@@ -92,7 +95,8 @@ async def find_spans(
             else asked[topic_partition]
             for topic_partition in topic_partitions
         }
-    return Spans(await offsets_of(wanted.start), stops)
+    starts = await offsets_of(wanted.start)
+    return Spans(starts, stops, all(starts[each] >= ends[each] for each in topic_partitions))
 
 
 def _refuse_offset_out_of_range(position: Position, log_starts: Offsets, ends: Offsets) -> None:

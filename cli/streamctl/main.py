@@ -69,13 +69,13 @@ def cli() -> None:
     """Streamkeep's command line: noun, then verb.
 
     Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 not found,
-    4 unavailable or timed out, 10 unhealthy.
+    4 unavailable or timed out, 10 unhealthy, 130 interrupted.
 
     \b
     streamctl dev --detach                  start a cluster on this machine
     streamctl topic create flights          six partitions
     seq 100000 | streamctl produce flights
-    streamctl consume flights --from-beginning --exit-at-end
+    streamctl consume flights --exit-at-end
     """
 
 

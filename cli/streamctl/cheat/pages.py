@@ -30,7 +30,7 @@ PAGES = {
         ("See how they are", "streamctl dev status"),
         ("A topic, some records in, all records out", "streamctl topic create flights"),
         ("", "seq 100 | streamctl produce flights"),
-        ("", "streamctl consume flights --from-beginning --exit-at-end"),
+        ("", "streamctl consume flights --exit-at-end"),
         ("End it; the data stay", "streamctl dev stop"),
     ),
     "topic": _page(
@@ -59,16 +59,17 @@ PAGES = {
         ),
         (
             "Copy a topic with keys, headers and times",
-            "streamctl consume flights --from-beginning -e -o json | streamctl produce --json copy",
+            "streamctl consume -e -o json flights | streamctl produce --json copy",
         ),
     ),
     "consume": _page(
         "Reading records",
-        ("From now on", "streamctl consume flights"),
-        ("All there is, then stop", "streamctl consume flights --from-beginning --exit-at-end"),
+        ("All there is, and what comes", "streamctl consume flights"),
+        ("All there is, then stop", "streamctl consume flights --exit-at-end"),
+        ("From now on", "streamctl consume flights -O end"),
         ("Partition, offset, key and value", "streamctl consume flights -O -10 -e -f '%p %o %k %s\\n'"),
         ("The last hour of one partition", "streamctl consume flights -p 0 -O @-1h:end"),
-        ("As JSON, for jq", "streamctl consume flights -O start -c 1 -o json | jq ."),
+        ("As JSON, for jq", "streamctl consume flights -c 1 -o json | jq ."),
     ),
     "offset": _page(
         "Offsets, counts, deleting old records",

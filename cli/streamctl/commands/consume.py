@@ -17,13 +17,15 @@ from streamctl.output import note
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
-    from streamctl.consuming import Offsets, Sink
+    from streamctl.consuming import Offsets, Sink, Spans
     from streamctl.records.format_string import Formatter
     from streamctl.records.offset_grammar import OffsetRange
     from streamctl.topic_choice import TopicChoice
     from streamkeep import Consumer
 
 DEFAULT_FORMAT = "%s\\n"
+DEFAULT_START = "start"
+"""As kcat and rpk have it: who looks into a topic wants to see what is there, and a pipe to copy it all."""
 FRAMINGS = ("length", "keyed-length")
 
 
@@ -34,7 +36,6 @@ class Reading:
     choice: TopicChoice
     wanted: OffsetRange
     until_end: bool
-    is_start_said: bool
     rack: str
 
 
@@ -50,21 +51,23 @@ def _expression(
 HELP = """\
 Print the records of a topic.
 
-Starts at the end and waits for more unless told otherwise. Records of one partition come in order. A
-time is ms since 1970, 2013-01-31, 2013-01-31T08:00:00Z, or before now: @-90s, @-1h30m. A range stops by
-itself. With -o json each record is a line of JSON; with -o yaml each is an item of a list. What cannot be
-text is exact there, too: `produce --json` makes the same records of it.
+Starts at the beginning, and then waits for more; -O end prints only what comes from now on, -e stops at
+what is the end now. Records of one partition come in order. A time is ms since 1970, 2013-01-31,
+2013-01-31T08:00:00Z, or before now: @-90s, @-1h30m. A range stops by itself. With -o json each record is
+a line of JSON; with -o yaml each is an item of a list. What cannot be text is exact there, too: `produce
+--json` makes the same records of it.
 
 Several may be named; one with *, ? or [...] is a pattern, as in a shell. While it waits it also reads
 partitions that are added, and new topics that a pattern matches, from their beginning.
 
 \b
-streamctl consume flights --from-beginning --exit-at-end -f '%p %o %k %s\\n'
+streamctl consume flights --exit-at-end -f '%p %o %k %s\\n'
+streamctl consume flights -O end
 streamctl consume flights -O @-1h:end
 streamctl consume flights -O -10 -e -p 0
 streamctl consume 'log-*' -O -10
-streamctl consume -r '^(in|out)$' -O start --until @-1h
-streamctl consume flights -O start -e --grep-key '^UA$'
+streamctl consume -r '^(in|out)$' --until @-1h
+streamctl consume flights -e --grep-key '^UA$'
 """
 
 
@@ -77,12 +80,12 @@ streamctl consume flights -O start -e --grep-key '^UA$'
     is_flag=True,
     help="Each TOPIC is a regular expression, which may match anywhere in a name.",
 )
-@click.option("--from-beginning", is_flag=True, help="The same as -O start.")
+@click.option("--from-beginning", is_flag=True, help="The same as -O start, which is the default.")
 @click.option(
     "-O",
     "--offset",
     metavar="WHERE",
-    help="start, end, N, -N (the last N of each partition), @TIME, @-1h, or a range A:B.  [default: end]",
+    help="start, end, N, -N (the last N of each partition), @TIME, @-1h, or a range A:B.  [default: start]",
 )
 @click.option("--until", metavar="WHERE", help="Stop before this place of each partition, said as with -O.")
 @click.option(
@@ -162,10 +165,9 @@ def consume(
 
     if from_beginning and offset is not None:
         raise click.UsageError("--from-beginning and --offset both say where to start: give one")
-    start = offset or ("start" if from_beginning else None)
     choice = TopicChoice(topics, is_regex=is_regex, partitions=partitions)
-    wanted = _parse_offsets(start or "end", until)
-    reading = Reading(choice, wanted, exit_at_end, start is not None, rack)
+    wanted = _parse_offsets(DEFAULT_START if offset is None else offset, until)
+    reading = Reading(choice, wanted, exit_at_end, rack)
     matcher = Matcher(key_pattern, value_pattern, header_pattern)
     sink = Sink(_formatter(invocation, form, framing), _write, count=count, matcher=matcher)
     try:
@@ -217,7 +219,7 @@ async def _consume(invocation: Invocation, reading: Reading, sink: Sink) -> None
         places = reading.choice.places(counts)
         spans = await find_spans(consumer, places, reading.wanted, until_end=reading.until_end)
         if spans.stops is None:
-            _tell_what_is_waited_for(reading, is_empty=not places)
+            _tell_what_is_waited_for(reading.choice, spans)
             await _follow(cluster, consumer, reading.choice, spans.starts, sink)
         elif places:
             timeout_s = invocation.stall_timeout_s
@@ -245,12 +247,12 @@ async def _follow(
     await follow(consumer, starts, sink, watch)
 
 
-def _tell_what_is_waited_for(reading: Reading, *, is_empty: bool) -> None:
+def _tell_what_is_waited_for(choice: TopicChoice, spans: Spans) -> None:
     """To who sees nothing come, and might wonder."""
-    if is_empty:
-        note(f"no topic matches {reading.choice.text} yet: waiting for one")
-    elif not reading.is_start_said:
-        note("waiting for new records; --from-beginning prints those that are there")
+    if not spans.starts:
+        note(f"no topic matches {choice.text} yet: waiting for one")
+    elif spans.are_empty:
+        note("waiting for new records")
 
 
 def _write(data: bytes) -> None:

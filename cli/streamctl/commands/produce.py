@@ -72,7 +72,7 @@ printf 'UA:517\\nAA:542\\n' | streamctl produce -K : flights
 streamctl produce --file day.txt -z zstd log
 echo '{"key": "UA", "value": null}' |
   streamctl produce --json flights
-streamctl consume flights -O start -e -o json |
+streamctl consume -e -o json flights |
   streamctl produce --json copy
 """
 

@@ -79,6 +79,19 @@ class Streamctl:
         """Run beside the test."""
         return subprocess.Popen([*STREAMCTL, *arguments], env=self.environment, **options)
 
+    def pipe(self, consuming: Sequence[str], producing: Sequence[str]) -> str:
+        """`consume ... | produce ...`, as a shell does it; what `produce` said."""
+        with (
+            self.start("consume", *consuming, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as consumer,
+            self.start("produce", *producing, stdin=consumer.stdout, stderr=subprocess.PIPE) as producer,
+        ):
+            assert consumer.stdout is not None
+            consumer.stdout.close()
+            _, told = producer.communicate(timeout=TIMEOUT_S)
+            _, consumer_told = consumer.communicate(timeout=TIMEOUT_S)
+            assert (producer.returncode, consumer.returncode) == (0, 0), (told, consumer_told)
+            return told.decode()
+
 
 def _checked(arguments: Sequence[str], result: Result, expected_code: int) -> Result:
     assert result.code == expected_code, f"{arguments} exited with {result.code}: {result.err}"

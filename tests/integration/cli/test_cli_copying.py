@@ -13,7 +13,7 @@ from tests.integration.cli.program import TIMEOUT_S, Streamctl
 
 pytestmark = pytest.mark.process
 
-RECORDS = [
+RECORDS: list[dict[str, Any]] = [
     {"partition": 2, "timestamp_ms": 1_357_034_400_000, "key": "UA", "value": "517"},
     {"partition": 2, "timestamp_ms": 0, "key": None, "value": None},
     {"partition": 0, "timestamp_ms": 5, "key": "", "value": ""},
@@ -37,22 +37,8 @@ def lines_of(records: list[dict[str, Any]]) -> bytes:
     return b"".join(json.dumps(record).encode() + b"\n" for record in records)
 
 
-def piped(streamctl: Streamctl, consuming: list[str], producing: list[str]) -> str:
-    """One end to the other, as a shell does it; what `produce` said."""
-    with (
-        streamctl.start("consume", *consuming, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as consumer,
-        streamctl.start("produce", *producing, stdin=consumer.stdout, stderr=subprocess.PIPE) as producer,
-    ):
-        assert consumer.stdout is not None
-        consumer.stdout.close()
-        _, told = producer.communicate(timeout=TIMEOUT_S)
-        _, consumer_told = consumer.communicate(timeout=TIMEOUT_S)
-        assert (producer.returncode, consumer.returncode) == (0, 0), (told, consumer_told)
-        return told.decode()
-
-
 def records_in(streamctl: Streamctl, topic: str) -> list[dict[str, Any]]:
-    out = streamctl("consume", topic, "--from-beginning", "-e", "-o", "json").out
+    out = streamctl("consume", topic, "-e", "-o", "json").out
     records = [json.loads(line) for line in out.splitlines()]
     assert {record.pop("topic") for record in records} == {topic}
     return sorted(records, key=lambda record: (record["partition"], record["offset"]))
@@ -66,7 +52,7 @@ def test_a_topic_is_copied_exactly_record_by_record(streamctl: Streamctl) -> Non
         lines_of([*RECORDS, *({"value": f"{n}", "key": f"k{n % 7}"} for n in range(5_000))]),
         "--json",
     )
-    told = piped(streamctl, ["-o", "json", "exact", "--from-beginning", "-e"], ["--json", "copy"])
+    told = streamctl.pipe(["-o", "json", "exact", "-e"], ["--json", "copy"])
     assert told == "5006 records acknowledged\n"
     original, copy = records_in(streamctl, "exact"), records_in(streamctl, "copy")
     assert len(original) == 5_006 and copy == original
@@ -80,7 +66,7 @@ def test_frames_copy_keys_and_values_exactly(streamctl: Streamctl) -> None:
     streamctl("topic", "create", "frames-copy", "--partitions", "1")
     streamctl.produce("frames", lines_of(RECORDS), "--json", "-p", "0")
     options = ["--framing", "keyed-length"]
-    piped(streamctl, [*options, "frames", "-O", "start", "-e"], [*options, "frames-copy"])
+    streamctl.pipe([*options, "frames", "-O", "start", "-e"], [*options, "frames-copy"])
     bare = ("consume", "-O", "start", "-e", *options)
     assert streamctl(*bare, "frames-copy").out == streamctl(*bare, "frames").out
     told = streamctl.produce("frames", b"\0\0\0\1x\0\0\0\5cut", "--framing", "length", expect=1).err

@@ -57,7 +57,8 @@ def test_the_offset_grammar_chooses_what_is_read(streamctl: Streamctl) -> None:
     assert read("-O", "@-1h", "-e") == b"abcde"
     assert read("-O", ":@-1h") == b""
     assert read("-O", "start", "-c", "2") == b"ab"
-    assert read("-e") == b""
+    assert read("-e") == read("--from-beginning", "-e") == b"abcde"
+    assert read("-O", "end", "-e") == b""
     refused = streamctl("consume", "letters", "-O", "99:", expect=1).err
     assert "partition 0 has offsets 0 up to 5, and not 99" in refused
 
