@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.synced
 SYNC   := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --no-cache --frozen --all-extras
 CODE   := client coordinator broker cli tests scripts
 
-.PHONY: setup demo test check protos bench flights metadata-scale memory catch-up crash sim mutants failover soak history damage interop docs picture fmt clean
+.PHONY: setup demo test check protos bench pipes flights metadata-scale memory catch-up crash sim mutants failover soak history damage interop docs picture fmt clean
 
 setup: $(STAMP)
 
@@ -57,6 +57,10 @@ clean:
 # (needs java and mvn).
 bench: setup
 	$(BIN)/python -m tests.bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(NODES),--nodes $(NODES))
+
+# Lines through pipes: `streamctl produce` and `consume`, beside kcat on a real Kafka where there is a kcat.
+pipes: setup
+	$(BIN)/python -m tests.bench.pipes $(if $(ROUNDS),--rounds $(ROUNDS))
 
 # A year of departures through six partitions, compared with pandas: make flights FILE=path/to/flights.csv.gz
 flights: setup
