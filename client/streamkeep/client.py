@@ -62,8 +62,10 @@ class Client:
 
     async def close(self) -> None:
         """Close all connections. What still uses them fails with ClosedError or UnavailableError."""
-        await self.metadata.close()
-        await self.connections.close()
+        try:
+            await self.metadata.close()
+        finally:
+            await self.connections.close()
 
     async def call_broker(
         self, address: str, method: UnaryMethod[Q, R], request: Q, *, timeout_s: float = BROKER_TIMEOUT_S

@@ -97,9 +97,14 @@ async def _find_leaders(
     """What to ask at each address, and what there is nobody to ask about."""
     known: dict[str, list[Asked[T]]] = {}
     unknown: dict[TopicPartition, StreamkeepError] = {}
+    names = (topic_partition.topic for topic_partition in questions)
+    topics = await client.metadata.topics(names, timeout_s=_left_s(client, deadline_s))
     for topic_partition, question in questions.items():
+        topic = topics[topic_partition.topic]
+        if isinstance(topic, StreamkeepError):
+            unknown[topic_partition] = topic
+            continue
         try:
-            topic = await client.metadata.topic(topic_partition.topic, timeout_s=_left_s(client, deadline_s))
             partition = topic.partition(topic_partition.partition)
         except StreamkeepError as error:
             unknown[topic_partition] = error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -10,6 +10,7 @@ from streamkeep.admin.description import DescribingAdmin
 from streamkeep.admin.outcomes import Answers, by_partition
 from streamkeep.coordinators import Whom
 from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
+from streamkeep_common.errors import StreamkeepError, to_proto
 from streamkeep_common.limits import MAX_MOVES_PER_REQUEST
 from streamkeep_common.methods import DRAIN_BROKER, ELECT_LEADERS, REASSIGN_PARTITIONS, REMOVE_BROKER
 from streamkeep_proto.v1.coordinator_pb2 import (
@@ -31,7 +32,8 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     TopicPartitionName,
 )
 
-T = TypeVar("T")
+N = TypeVar("N", PartitionTarget, TopicPartitionName)
+M = TypeVar("M", ReassignmentOutcome, ElectionOutcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,12 @@ class PlacementAdmin(DescribingAdmin):
             )
             for topic_partition, wanted in replicas.items()
         ]
-        outcomes: list[ReassignmentOutcome] = []
-        for some in _portions(targets):
+
+        async def reassign(some: Sequence[PartitionTarget]) -> Iterable[ReassignmentOutcome]:
             plan = ReassignPartitionsRequest(explicit=ExplicitPlan(partitions=some))
-            outcomes += await self._reassign(plan, validate_only=validate_only)
-        return by_partition(outcomes)
+            return await self._reassign(plan, validate_only=validate_only)
+
+        return by_partition(await _in_portions(targets, reassign, ReassignmentOutcome) if targets else ())
 
     async def empty_broker(
         self, broker_id: int, *, validate_only: bool = False
@@ -113,11 +116,12 @@ class PlacementAdmin(DescribingAdmin):
 
         One outcome a partition: NO_REASSIGNMENT_IN_PROGRESS where there is nothing to stop.
         """
-        outcomes: list[ReassignmentOutcome] = []
-        for some in _portions(_names(topic_partitions)) or [()]:
+
+        async def cancel(some: Sequence[TopicPartitionName]) -> Iterable[ReassignmentOutcome]:
             plan = ReassignPartitionsRequest(cancel=CancelPlan(partitions=some))
-            outcomes += await self._reassign(plan, validate_only=validate_only)
-        return by_partition(outcomes)
+            return await self._reassign(plan, validate_only=validate_only)
+
+        return by_partition(await _in_portions(_names(topic_partitions), cancel, ReassignmentOutcome))
 
     async def list_reassignments(self, topics: Iterable[str] = ()) -> list[Reassignment]:
         """The moves that are under way, of these topics or of all."""
@@ -145,13 +149,14 @@ class PlacementAdmin(DescribingAdmin):
         `unclean` instead gives named partitions without a leader any live replica. What it lacks of the
         acknowledged records IS LOST. One outcome a partition: ELECTION_NOT_NEEDED where nothing changes.
         """
-        outcomes: list[ElectionOutcome] = []
-        for some in _portions(_names(topic_partitions)) or [()]:
+
+        async def elect(some: Sequence[TopicPartitionName]) -> Iterable[ElectionOutcome]:
             request = ElectLeadersRequest(
                 kind=UNCLEAN if unclean else PREFERRED, partitions=some, validate_only=validate_only
             )
-            outcomes += (await self._ask(Whom.ACTIVE, ELECT_LEADERS, request)).outcomes
-        return by_partition(outcomes)
+            return (await self._ask(Whom.ACTIVE, ELECT_LEADERS, request)).outcomes
+
+        return by_partition(await _in_portions(_names(topic_partitions), elect, ElectionOutcome))
 
     # --- brokers ---
 
@@ -174,10 +179,27 @@ class PlacementAdmin(DescribingAdmin):
         await self._ask(Whom.ACTIVE, REMOVE_BROKER, request)
 
 
-def _portions(named: Sequence[T]) -> list[Sequence[T]]:
-    """As many as one request may name."""
-    starts = range(0, len(named), MAX_MOVES_PER_REQUEST)
-    return [named[start : start + MAX_MOVES_PER_REQUEST] for start in starts]
+async def _in_portions(
+    named: Sequence[N], change: Callable[[Sequence[N]], Awaitable[Iterable[M]]], outcome: type[M]
+) -> list[M]:
+    """One request after the other, as many items in each as it may name; one if none is named.
+
+    Raises why the first was refused or not answered. With a later one that is the outcome of all that it and
+    those behind it name: what was done by then is told, too.
+    """
+    outcomes: list[M] = []
+    for start in range(0, max(1, len(named)), MAX_MOVES_PER_REQUEST):
+        try:
+            outcomes += await change(named[start : start + MAX_MOVES_PER_REQUEST])
+        except StreamkeepError as error:
+            if not start:
+                raise
+            told = to_proto(error)
+            outcomes += [
+                outcome(topic=each.topic, partition=each.partition, error=told) for each in named[start:]
+            ]
+            break
+    return outcomes
 
 
 def _names(topic_partitions: Iterable[tuple[str, int]]) -> list[TopicPartitionName]:

@@ -48,7 +48,7 @@ class TopicAdmin(WaitingAdmin):
             name
         ]
         if wait and not validate_only:
-            await self.wait_until_ready(name)
+            await self._until_served({name: outcome.metadata_index}, self._timeout_s)
         return outcome
 
     async def create_topics(
@@ -90,8 +90,7 @@ class TopicAdmin(WaitingAdmin):
         answers = await self.add_partitions_to_topics({name: partitions}, validate_only=validate_only)
         outcome = answers.outcomes.values_or_raise()[name]
         if wait and not validate_only:
-            await self._client.metadata.refresh()
-            await self.wait_until_ready(name)
+            await self._until_served({name: outcome.metadata_index}, self._timeout_s)
         return outcome
 
     async def add_partitions_to_topics(

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
+from streamkeep.admin.outcomes import Outcomes
 from streamkeep.admin.placement import PlacementAdmin
+from streamkeep.cluster_view import TopicView
 from streamkeep.offsets import OffsetQuestion, list_offsets
 from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
-from streamkeep_common.errors import StreamkeepError, TimedOutError, raise_if_error
+from streamkeep_common.errors import StreamkeepError, TimedOutError, UnknownTopicError, raise_if_error
 from streamkeep_common.retry import Backoff, RetryPolicy
 from streamkeep_common.seams.clock import Clock
 from streamkeep_proto.v1 import errors_pb2
@@ -43,9 +45,13 @@ async def until_clear(look: Look, *, wanted: str, timeout_s: float, clock: Clock
                 if obstacles:
                     await clock.sleep(backoff.next_wait_s())
     except TimeoutError:
-        shown = "; ".join(obstacles[:SHOWN])
-        more = f"; and {len(obstacles) - SHOWN} more" if len(obstacles) > SHOWN else ""
-        raise TimedOutError(f"{wanted} within {timeout_s:g} s: {shown}{more}") from None
+        raise _time_is_up(wanted, timeout_s, obstacles) from None
+
+
+def _time_is_up(wanted: str, timeout_s: float, obstacles: Sequence[str]) -> TimedOutError:
+    shown = "; ".join(obstacles[:SHOWN])
+    more = f"; and {len(obstacles) - SHOWN} more" if len(obstacles) > SHOWN else ""
+    return TimedOutError(f"{wanted} within {timeout_s:g} s: {shown}{more}")
 
 
 async def _look(look: Look) -> list[str]:
@@ -65,19 +71,10 @@ class WaitingAdmin(PlacementAdmin):
     async def wait_until_ready(self, *names: str, timeout_ms: int | None = None) -> None:
         """Until every partition of these topics has a leader that serves it.
 
-        Raises the last obstacle when time is up (default: `request_timeout_ms`), and UnknownTopicError if one
-        does not exist.
+        Raises TimedOutError, which names partitions and why they are not served, when time is up (default:
+        `request_timeout_ms`), and UnknownTopicError if a topic does not exist.
         """
-        timeout_s = self._wait_s(timeout_ms)
-        topic_partitions: dict[TopicPartition, OffsetQuestion] = {}
-        for name in names:
-            view = await self._client.metadata.topic(name, timeout_s=timeout_s)
-            topic_partitions.update(
-                (TopicPartition(name, number), "latest") for number in range(len(view.partitions))
-            )
-        for outcome in (await list_offsets(self._client, topic_partitions, timeout_s=timeout_s)).values():
-            if isinstance(outcome, StreamkeepError):
-                raise outcome
+        await self._until_served(dict.fromkeys(names, 0), self._wait_s(timeout_ms))
 
     async def wait_until_in_sync(self, *names: str, timeout_ms: int | None = None) -> None:
         """Until every partition of these topics, or of all if none is named, has a leader and all its
@@ -124,6 +121,53 @@ class WaitingAdmin(PlacementAdmin):
         timeout_s = self._wait_s(timeout_ms)
         await until_clear(look, wanted=wanted, timeout_s=timeout_s, clock=client.clock, rng=client.rng)
 
+    # --- topics that serve ---
+
+    async def _until_served(self, since: Mapping[str, int], timeout_s: float) -> None:
+        """As `wait_until_ready`, for topics as they are from these metadata indexes on, 0 = now."""
+        clock = self._client.clock
+        deadline_s = clock.monotonic() + timeout_s
+        questions: dict[TopicPartition, OffsetQuestion] = {
+            TopicPartition(topic.name, number): "latest"
+            for topic in await self._topics_since(since, timeout_s)
+            for number in range(len(topic.partitions))
+        }
+        left_s = max(0.0, deadline_s - clock.monotonic())
+        failed = Outcomes(await list_offsets(self._client, questions, timeout_s=left_s)).failed
+        for error in failed.values():
+            if not error.retriable:
+                raise error
+        if failed:
+            obstacles = [f"{topic_partition}: {error}" for topic_partition, error in failed.items()]
+            raise _time_is_up("not all partitions were served", timeout_s, obstacles)
+
+    async def _topics_since(self, since: Mapping[str, int], timeout_s: float) -> list[TopicView]:
+        """What is known may be older, and of a topic of that name that was deleted."""
+        metadata = self._client.metadata
+        missing = list(since)
+        try:
+            async with asyncio.timeout(timeout_s):
+                if any(name in metadata.view.topics for name, index in since.items() if not index):
+                    await self._refresh()
+                while True:
+                    topics = await metadata.topics(since, timeout_s=timeout_s)
+                    found = [_found(topics[name], index) for name, index in since.items()]
+                    missing = [name for name, topic in zip(since, found, strict=True) if topic is None]
+                    if not missing:
+                        return [topic for topic in found if topic is not None]
+                    await self._refresh()
+        except TimeoutError:
+            obstacles = [f"no coordinator has told of topic '{name}' as it is now" for name in missing]
+            if self._client.coordinators.last_failure is not None:
+                obstacles = [str(self._client.coordinators.last_failure)]
+            raise _time_is_up("not all partitions were served", timeout_s, obstacles) from None
+
+    async def _refresh(self) -> None:
+        """Ask until a coordinator answers."""
+        while (error := await self._client.metadata.refresh()) is not None:
+            if not error.retriable:
+                raise error
+
     # --- one look each ---
 
     async def _out_of_sync(self, names: Iterable[str]) -> list[str]:
@@ -165,6 +209,15 @@ class WaitingAdmin(PlacementAdmin):
         fenced = [f"broker {each.broker_id} at {each.address} is fenced" for each in brokers if each.fenced]
         up = len(brokers) - len(fenced)
         return [f"{up} of {len(brokers)} registered brokers are up", *fenced] if up < count else []
+
+
+def _found(topic: TopicView | StreamkeepError, metadata_index: int) -> TopicView | None:
+    """None if that is from before the index. Raises why nothing is known."""
+    if isinstance(topic, TopicView):
+        return topic if topic.metadata_index >= metadata_index else None
+    if metadata_index and isinstance(topic, UnknownTopicError):
+        return None  # the coordinator that was asked has not heard of it yet
+    raise topic
 
 
 def _lacks(topic: TopicInfo) -> Iterator[str]:

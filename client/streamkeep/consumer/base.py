@@ -21,7 +21,7 @@ from streamkeep.consumer.records import ConsumedBatch, Record
 from streamkeep.consumer.starts import Start, ask_offsets, find_starts
 from streamkeep.offsets import AtTime, OffsetQuestion
 from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
-from streamkeep_common.errors import ClosedError, UnknownPartitionError
+from streamkeep_common.errors import ClosedError, StreamkeepError, UnknownPartitionError
 from streamkeep_common.limits import MIB
 from streamkeep_common.seams.clock import Clock
 from streamkeep_common.seams.network import Network
@@ -75,16 +75,19 @@ class ConsumerBase:
         if self._closed:
             return
         self._closed = True
-        self._records = iter(())
-        if self._fetcher is not None:
-            await self._fetcher.close()
-        if self._owns_client:
-            await self._client.close()
+        self._drop_records()
+        try:
+            if self._fetcher is not None:
+                await self._fetcher.close()
+        finally:
+            if self._owns_client:
+                await self._client.close()
 
     # --- what is read, and from where ---
 
     async def partitions_for(self, topic: str) -> list[TopicPartition]:
         """All partitions of a topic, for `assign`. Raises UnknownTopicError."""
+        self._check_open()
         view = await self._client.metadata.topic(topic, timeout_s=self._client.request_timeout_s)
         return [TopicPartition(topic, number) for number in range(len(view.partitions))]
 
@@ -108,7 +111,7 @@ class ConsumerBase:
         named = {TopicPartition(*topic_partition): begin for topic_partition, begin in starts.items()}
         window_bytes = min(MAX_WINDOW_BYTES, max(1, self._options.fetch_buffer_bytes // max(1, len(named))))
         offsets = await self._find(named)
-        topic_ids = {topic_partition: await self._topic_id(topic_partition) for topic_partition in named}
+        topic_ids = await self._topic_ids(named)
         self._check_open()
         readers = [
             PartitionReader(topic_partition, topic_ids[topic_partition], offset, window_bytes)
@@ -218,26 +221,34 @@ class ConsumerBase:
 
     def _put_back_records(self) -> None:
         """Records made but not handed out become part of a batch again."""
-        left = length_hint(self._records)
-        if self._batch is not None and left:
-            self._put_back(self._batch.split(self._batch.offsets[len(self._batch) - left])[1])
-        self._drop_records()
+        left, batch = length_hint(self._records), self._batch
+        self._batch, self._records = None, iter(())
+        if batch is not None and left:
+            self._put_back(batch.split(batch.offsets[len(batch) - left])[1])
 
     def _put_back(self, batch: ConsumedBatch[Any, Any]) -> None:
         """What was taken but not handed out is the next to be taken of its partition."""
         self._running().put_back(self._reader(batch.topic_partition), batch)
 
     def _drop_records(self) -> None:
-        self._batch = None
-        self._records = iter(())
+        """Records made but not handed out are wanted no more."""
+        self._counts.dropped(length_hint(self._records))
+        self._batch, self._records = None, iter(())
 
-    async def _topic_id(self, topic_partition: TopicPartition) -> bytes:
-        """The id of the partition's topic. Raises UnknownTopicError or UnknownPartitionError."""
-        topic = await self._client.metadata.topic(
-            topic_partition.topic, timeout_s=self._client.request_timeout_s
+    async def _topic_ids(self, topic_partitions: Iterable[TopicPartition]) -> dict[TopicPartition, bytes]:
+        """The id of each partition's topic. Raises UnknownTopicError or UnknownPartitionError."""
+        named = list(topic_partitions)
+        topics = await self._client.metadata.topics(
+            (each.topic for each in named), timeout_s=self._client.request_timeout_s
         )
-        topic.partition(topic_partition.partition)
-        return topic.topic_id
+        topic_ids = {}
+        for topic_partition in named:
+            topic = topics[topic_partition.topic]
+            if isinstance(topic, StreamkeepError):
+                raise topic
+            topic.partition(topic_partition.partition)
+            topic_ids[topic_partition] = topic.topic_id
+        return topic_ids
 
     def _reader(self, topic_partition: tuple[str, int]) -> PartitionReader:
         reader = self._running().readers.get(TopicPartition(*topic_partition))

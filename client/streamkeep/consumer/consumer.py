@@ -168,7 +168,7 @@ class Consumer(ConsumerBase, Generic[K, V]):
             return None
         if ends is not None:
             batch = self._up_to(ends[batch.topic_partition], batch)
-        if not self._as_they_are and not batch.finished:
+        if not self._as_they_are and not batch.finished and len(batch):
             batch = self._finish(batch)
         return batch if len(batch) else None
 

@@ -63,7 +63,7 @@ class FetchEvents(Protocol):
 
 
 class FetchLink:
-    """Serves the readers that read from one broker. Runs from construction until `close`."""
+    """Serves the readers that read from one broker. Runs from construction until `end`."""
 
     def __init__(self, address: str, *, client: Client, events: FetchEvents) -> None:
         self.address = address
@@ -99,10 +99,10 @@ class FetchLink:
         self._to_credit[reader] = None
         self._woken.set()
 
-    async def close(self) -> None:
-        """End the stream."""
+    def end(self) -> asyncio.Task[None]:
+        """End the stream. Returns what is to be waited for."""
         self._running.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
+        return self._running
 
     # --- Conversation ---
 

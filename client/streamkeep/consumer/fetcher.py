@@ -81,6 +81,8 @@ class Fetcher:
         if route.link is not None:
             route.link.stop(reader)
         reader.seek(offset)
+        if route.link is None:  # nobody leads it, or its topic is gone, which is to be said again
+            self._client.metadata.refresh_soon()
         self._restart(reader)
 
     def take(self) -> ConsumedBatch | None:
@@ -127,8 +129,7 @@ class Fetcher:
         self._client.metadata.unwatch(self._follow_leaders)
         for reader in list(self.readers.values()):
             self._let_go(reader)
-        for link in self._links.values():
-            await link.close()
+        await asyncio.gather(*(link.end() for link in self._links.values()), return_exceptions=True)
 
     # --- FetchEvents ---
 

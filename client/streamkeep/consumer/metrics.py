@@ -48,6 +48,10 @@ class ConsumerCounts:
         self.bytes += batch.size_bytes
         self.batches += 1
 
+    def dropped(self, records: int) -> None:
+        """So many records of a batch that was taken are not handed out any more."""
+        self.records -= records
+
     def put_back(self, batch: ConsumedBatch) -> None:
         """It, or what was left of it, was not handed out after all."""
         self.records -= len(batch)

@@ -119,10 +119,12 @@ class ProducerBase:
         except TimeoutError:
             pass  # what is left is told below, to each record's delivery
         finally:
-            if self._sender is not None:
-                await self._sender.close()
-            if self._owns_client:
-                await self._client.close()
+            try:
+                if self._sender is not None:
+                    await self._sender.close()
+            finally:
+                if self._owns_client:
+                    await self._client.close()
 
     async def flush(self) -> None:
         """Send what is buffered now and wait until each of those records is acknowledged or has failed.

@@ -94,21 +94,8 @@ class Columns:
         keys = self.keys
         if keys is None:
             return [(None, self)]
-        if None not in keys:
-            return self._apart(range(len(keys)), partition_of)
-        runs = groupby(range(len(keys)), lambda index: keys[index] is None)
-        return [part for _, run in runs for part in self._apart(run, partition_of)]
-
-    def _apart(
-        self, indexes: Iterable[int], partition_of: Callable[[bytes], int]
-    ) -> list[tuple[int | None, Columns]]:
-        """Of records that all have a key, or all have none."""
-        assert self.keys is not None, "asked of records with a column of keys"
-        places: dict[int | None, list[int]] = {}
-        for index in indexes:
-            key = self.keys[index]
-            places.setdefault(None if key is None else partition_of(key), []).append(index)
-        return [(partition, self._pick(found)) for partition, found in places.items()]
+        numbers = [None if key is None else partition_of(key) for key in keys]
+        return [(number, self._pick(found)) for number, found in apart(numbers)]
 
     def _pick(self, indexes: list[int]) -> Columns:
         """The records at these places."""
@@ -124,6 +111,24 @@ class Columns:
             timestamps_ms if isinstance(timestamps_ms, int) else _pick(timestamps_ms, indexes),
             _pick(self.inputs, indexes),
         )
+
+
+def apart(numbers: Sequence[int | None]) -> list[tuple[int | None, list[int]]]:
+    """The places of each partition in a column of partitions, in order.
+
+    None is any partition: such records pass none that have one, and are passed by none.
+    """
+    everything: Sequence[int] = range(len(numbers))
+    runs: Iterable[Iterable[int]] = (everything,)
+    if None in numbers:
+        runs = (run for _, run in groupby(everything, lambda index: numbers[index] is None))
+    places: list[tuple[int | None, list[int]]] = []
+    for run in runs:
+        found: dict[int | None, list[int]] = {}
+        for index in run:
+            found.setdefault(numbers[index], []).append(index)
+        places += found.items()
+    return places
 
 
 def checked_columns(

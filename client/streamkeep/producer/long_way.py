@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from streamkeep.client import Client
+from streamkeep.producer.accumulator import TopicBuffer
+from streamkeep.producer.arguments import check_bytes
 from streamkeep.producer.base import ProducerBase
-from streamkeep.producer.columns import Columns, columns_of
+from streamkeep.producer.columns import Columns, apart, columns_of
 from streamkeep.producer.delivery import Deliveries, Delivery, Span
 from streamkeep.producer.encoding import RecordEncoder
 from streamkeep.producer.interceptors import Passage, ProducerInterceptor
@@ -93,30 +95,39 @@ class LongWay(ProducerBase):
         spans: list[Span] = []
         try:
             records = [self._encoder.record(passage.record, index) for index, passage in enumerate(passages)]
-            for topic, partition, columns in self._in_columns(records):
-                await self._append_keyed(topic, columns, partition, spans)
+            for topic, partition, columns in await self._in_columns(records):
+                await self._append_columns(topic, columns, partition, spans)
         except BaseException as error:
             _tell(passages, spans, error)
             raise
         _tell(passages, spans, None)
         return Deliveries(len(given), spans)
 
-    def _in_columns(
+    async def _in_columns(
         self, records: Sequence[ProducerRecord[bytes, bytes]]
     ) -> list[tuple[str, int | None, Columns]]:
-        """The records of each topic and explicit partition, all of them checked."""
-        places: dict[tuple[str, int | None], list[int]] = {}
+        """The records of each topic and partition, all of them checked, and their places too."""
+        topics: dict[str, list[int]] = {}
         for index, record in enumerate(records):
-            places.setdefault((record.topic, record.partition), []).append(index)
+            topics.setdefault(record.topic, []).append(index)
+        places: list[tuple[str, int | None, list[int]]] = []
+        for topic, indexes in topics.items():
+            buffer = self._buffers.get(topic) or await self._open(topic)
+            numbers = [_partition_of(records[index], buffer) for index in indexes]
+            places += [(topic, number, [indexes[at] for at in found]) for number, found in apart(numbers)]
         now_ms = self._read_clock()
         return [
-            (
-                topic,
-                partition,
-                columns_of([records[i] for i in indexes], indexes, now_ms, self._max_record_bytes),
-            )
-            for (topic, partition), indexes in places.items()
+            (topic, number, columns_of([records[i] for i in found], found, now_ms, self._max_record_bytes))
+            for topic, number, found in places
         ]
+
+
+def _partition_of(record: ProducerRecord[bytes, bytes], buffer: TopicBuffer) -> int | None:
+    """The record's own, or its key's; None if it may go to any. Raises UnknownPartitionError."""
+    check_bytes("key", record.key)
+    if record.partition is None:
+        return None if record.key is None else buffer.partition_of(record.key)
+    return buffer.queue_for(None, record.partition).partition
 
 
 def _tell(passages: Sequence[Passage], spans: Sequence[Span], error: BaseException | None) -> None:

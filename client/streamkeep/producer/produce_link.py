@@ -56,7 +56,7 @@ class ProduceEvents(Protocol):
 
 
 class ProduceLink:
-    """Serves the queues that one broker leads. Runs from construction until `close`."""
+    """Serves the queues that one broker leads. Runs from construction until `end`."""
 
     def __init__(
         self, address: str, *, client: Client, dispatch: Dispatch, codec: Codec, events: ProduceEvents
@@ -78,10 +78,10 @@ class ProduceLink:
         """The dispatch has something new to look at."""
         self._woken.set()
 
-    async def close(self) -> None:
-        """End the stream; what was not answered is left as it is."""
+    def end(self) -> asyncio.Task[None]:
+        """End the stream; what was not answered is left as it is. Returns what is to be waited for."""
         self._running.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
+        return self._running
 
     # --- Conversation ---
 
@@ -132,7 +132,7 @@ class ProduceLink:
 
     def _encode(self, request_id: int, batches: list[Sent]) -> ProduceRequest:
         request = ProduceRequest(request_id=request_id)
-        self._events.on_request(batches)
+        encoded: list[Sent] = []
         for sent in batches:
             queue = sent.queue
             try:
@@ -147,6 +147,9 @@ class ProduceLink:
                 leader_epoch=self._events.leader_epoch(sent),
             )
             entry.batch.CopyFrom(batch)  # a tenth of what the constructor takes for it
+            encoded.append(sent)
+        if encoded:
+            self._events.on_request(encoded)
         return request
 
     async def _wait_for_work(self) -> None:

@@ -193,9 +193,9 @@ class Producer(LongWay, Generic[K, V]):
         """Buffer many records, given as columns; the fastest way in.
 
         `keys`, `headers` and `timestamps_ms` have one item a record; one timestamp stands for all. Otherwise
-        as `send`. The columns must not be changed before it returns. Waits for room piece by piece, so they
-        may be larger than the buffer; if that wait is cancelled, an unknown part of them was buffered. If one
-        cannot be sent, none is.
+        as `send`. The columns must not be changed before it returns. If one cannot be sent, none is. Waits
+        for room piece by piece, so they may be larger than the buffer; if that wait is cut short, because it
+        is cancelled, the producer closed or the topic deleted, an unknown part of them was buffered.
         """
         if self._interceptors:
             return await self._send_many_long(

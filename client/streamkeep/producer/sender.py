@@ -118,15 +118,14 @@ class Sender:
             await receipt.wait(index)
 
     async def close(self) -> None:
-        """Stop at once; what is not settled fails with ClosedError."""
+        """Stop at once; what is not settled fails with ClosedError, also if the wait is cancelled."""
         self._closed = True
         self._client.metadata.unwatch(self._follow_leaders)
-        self._sweeping.cancel()
-        await asyncio.gather(self._sweeping, return_exceptions=True)
-        for link in self._links.values():
-            await link.close()
         for buffer in list(self.buffers.values()):
             self._drop_topic(buffer, ClosedError("the producer was closed before the broker had answered"))
+        self._sweeping.cancel()
+        links = [link.end() for link in self._links.values()]
+        await asyncio.gather(self._sweeping, *links, return_exceptions=True)
 
     # --- QueueListener ---
 

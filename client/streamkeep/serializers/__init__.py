@@ -116,7 +116,7 @@ class JsonSerializer:
         from json import loads
 
         try:
-            return loads(data)
+            return loads(data.decode("utf-8-sig"))  # of bytes it would guess the encoding: UTF-16 of numbers
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
 

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from streamkeep import Admin, Client
-from streamkeep_common.errors import UnknownTopicError, to_proto
+from streamkeep_common.errors import NoQuorumError, UnknownTopicError, to_proto
 from streamkeep_common.methods import (
+    ADD_PARTITIONS,
     ADMIN_SERVICE,
     BROKER_SERVICE,
     DELETE_RECORDS,
@@ -20,6 +21,7 @@ from streamkeep_common.methods import (
     LIST_OFFSETS,
     LIST_TOPICS,
     METADATA_SERVICE,
+    REASSIGN_PARTITIONS,
     SETTINGS_SERVICE,
 )
 from streamkeep_common.seams import CallInfo, Service
@@ -36,6 +38,8 @@ from streamkeep_proto.v1.broker_pb2 import (
     LogDirReplica,
 )
 from streamkeep_proto.v1.coordinator_pb2 import (
+    AddPartitionsRequest,
+    AddPartitionsResponse,
     BrokerInfo,
     CoordinatorInfo,
     DescribeClusterRequest,
@@ -49,8 +53,12 @@ from streamkeep_proto.v1.coordinator_pb2 import (
     ListTopicsRequest,
     ListTopicsResponse,
     PartitionInfo,
+    ReassignmentOutcome,
+    ReassignPartitionsRequest,
+    ReassignPartitionsResponse,
     TopicInfo,
     TopicListing,
+    TopicOutcome,
     TopicSettingsInfo,
 )
 from streamkeep_proto.v1.settings_pb2 import (
@@ -76,7 +84,11 @@ class AdminWorld:
             "t": [PartitionInfo(partition=0, leader=1, leader_epoch=1, replicas=[1, 2], isr=[1, 2])]
         }
         self.held: list[LogDirReplica] = []
+        self.metadata_index = 1
         self.high_watermark = 10
+        self.moves = 0
+        """Requests to move replicas. They are refused from `refused_moves` on."""
+        self.refused_moves = 1 << 30
         self.deletions: list[DeleteRecordsRequest] = []
         self.setting_questions: list[int] = []
         self.machines: dict[str, Machine] = {}
@@ -92,6 +104,8 @@ class AdminWorld:
                 DESCRIBE_TOPICS: self._topics,
                 LIST_TOPICS: self._listing,
                 DESCRIBE_TOPIC_SETTINGS: self._topic_settings,
+                ADD_PARTITIONS: self._add_partitions,
+                REASSIGN_PARTITIONS: self._reassign,
             },
             {},
         )
@@ -123,7 +137,7 @@ class AdminWorld:
     async def _metadata(self, request: GetMetadataRequest, _info: CallInfo) -> GetMetadataResponse:
         return GetMetadataResponse(
             cluster_id="world",
-            metadata_index=1,
+            metadata_index=self.metadata_index,
             coordinators=[CoordinatorInfo(coordinator_id=1, address=COORDINATOR, active=True)],
             brokers=self.brokers,
             topics=map(self._topic, request.names),
@@ -139,6 +153,31 @@ class AdminWorld:
 
     async def _listing(self, _request: ListTopicsRequest, _info: CallInfo) -> ListTopicsResponse:
         return ListTopicsResponse(topics=[TopicListing(name=name) for name in sorted(self.topics)])
+
+    async def _add_partitions(self, request: AddPartitionsRequest, _info: CallInfo) -> AddPartitionsResponse:
+        """Decided at once, and told to those who ask for metadata a second later."""
+        (asked,) = request.topics
+        added = [PartitionInfo(partition=each, leader=2) for each in range(1, asked.partitions)]
+
+        def tell() -> None:
+            self.metadata_index = 2
+            self.topics[asked.name] += added
+
+        self.later(1.0, tell)
+        outcome = TopicOutcome(name=asked.name, partitions=asked.partitions, metadata_index=2)
+        return AddPartitionsResponse(outcomes=[outcome])
+
+    async def _reassign(
+        self, request: ReassignPartitionsRequest, _info: CallInfo
+    ) -> ReassignPartitionsResponse:
+        self.moves += 1
+        if self.moves >= self.refused_moves:
+            return ReassignPartitionsResponse(error=to_proto(NoQuorumError("nobody else is left")))
+        outcomes = [
+            ReassignmentOutcome(topic=each.topic, partition=each.partition)
+            for each in request.explicit.partitions
+        ]
+        return ReassignPartitionsResponse(outcomes=outcomes)
 
     async def _topic_settings(
         self, request: DescribeTopicSettingsRequest, _info: CallInfo

@@ -6,8 +6,9 @@ import pytest
 
 from streamkeep import TopicPartition
 from streamkeep.admin.outcomes import Answers, Outcomes, by_partition
-from streamkeep.errors import TopicExistsError, UnknownPartitionError, UnknownTopicError
+from streamkeep.errors import NoQuorumError, TopicExistsError, UnknownPartitionError, UnknownTopicError
 from streamkeep_common.errors import to_proto
+from streamkeep_common.limits import MAX_MOVES_PER_REQUEST
 from streamkeep_proto.v1.coordinator_pb2 import ElectionOutcome, TopicOutcome
 from tests.unit.sdk.admin_world import AdminWorld, in_admin_world
 
@@ -50,5 +51,20 @@ def test_records_up_to_the_high_watermark_of_the_call_are_deleted_and_none_that_
         assert isinstance(deleted[TopicPartition("t", 9)], UnknownPartitionError)
         (request,) = world.deletions
         assert [each.before_offset for each in request.partitions] == [10]
+
+    in_admin_world(story)
+
+
+def test_what_was_done_before_the_quorum_was_lost_is_told_beside_what_was_not() -> None:
+    async def story(world: AdminWorld) -> None:
+        wanted = {("t", number): [1, 2] for number in range(2 * MAX_MOVES_PER_REQUEST + 1)}
+        world.refused_moves = 2
+        moved = (await world.admin.reassign_partitions(wanted)).outcomes
+        assert list(moved) == list(wanted)
+        assert len(moved.succeeded) == MAX_MOVES_PER_REQUEST
+        assert {type(error) for error in moved.failed.values()} == {NoQuorumError}
+        world.refused_moves = 0
+        with pytest.raises(NoQuorumError):
+            await world.admin.reassign_partitions(wanted)
 
     in_admin_world(story)

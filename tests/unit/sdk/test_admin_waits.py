@@ -107,3 +107,31 @@ def test_a_cluster_that_does_not_answer_is_told_when_time_is_up() -> None:
             await world.admin.wait_for_brokers(1, timeout_ms=1_000)
 
     in_admin_world(story)
+
+
+def test_added_partitions_are_waited_for_also_if_the_coordinator_asked_has_not_heard_of_them() -> None:
+    async def story(world: AdminWorld) -> None:
+        await world.admin.wait_until_ready("t")
+        began_s = world.clock.monotonic()
+        await world.admin.add_partitions("t", 3)
+        assert 1.0 <= world.clock.monotonic() - began_s < 1.5
+        world.topics["t"].append(PartitionInfo(partition=3))
+        with pytest.raises(TimedOutError, match="t-3 has no leader"):
+            await world.admin.wait_until_ready("t", timeout_ms=500)
+
+    in_admin_world(story)
+
+
+def test_topics_that_are_not_served_in_time_are_named_partition_by_partition() -> None:
+    async def story(world: AdminWorld) -> None:
+        world.topics["t"] = [PartitionInfo(partition=number) for number in range(5)]
+        began_s = world.clock.monotonic()
+        with pytest.raises(
+            TimedOutError, match=r"not all partitions were served within 1 s: t-0: .*; t-2: .*; and 2 more"
+        ):
+            await world.admin.wait_until_ready("t", timeout_ms=1_000)
+        assert world.clock.monotonic() - began_s < 1.2
+        with pytest.raises(UnknownTopicError):
+            await world.admin.wait_until_ready("t", "u")
+
+    in_admin_world(story)

@@ -9,6 +9,7 @@ import pytest
 
 from streamkeep import Client, Consumer, Producer
 from streamkeep.client import parse_bootstrap
+from streamkeep.consumer.starts import Start
 from streamkeep.errors import ClosedError, TimedOutError, UnavailableError, UnsupportedFeatureError
 from tests.unit.sdk.world import World, in_world
 
@@ -72,6 +73,35 @@ def test_offsets_take_no_longer_than_allowed_if_a_broker_is_silent() -> None:
             with pytest.raises((UnavailableError, TimedOutError)):
                 await consumer.end_offsets([("t", 0)])
             assert client.clock.monotonic() - began < 1
+
+    in_world(story)
+
+
+def test_many_topics_are_looked_up_together() -> None:
+    async def story(world: World) -> None:
+        starts: dict[tuple[str, int], Start] = {(f"t{number}", 0): 0 for number in range(300)}
+        for topic, _ in starts:
+            world.cluster.create_topic(topic)
+        async with world.client() as client, Consumer(client) as consumer:
+            began_s = client.clock.monotonic()
+            await consumer.end_offsets(starts)
+            assert client.clock.monotonic() - began_s < 1
+        async with world.client() as client, Consumer(client) as consumer:
+            began_s = client.clock.monotonic()
+            await consumer.assign(starts)
+            assert client.clock.monotonic() - began_s < 1
+
+    in_world(story)
+
+
+def test_however_many_topics_are_asked_about_no_more_time_is_taken_than_allowed() -> None:
+    async def story(world: World) -> None:
+        world.fabric.cut_both("client", "coordinator")
+        async with world.client(request_timeout_ms=700) as client, Consumer(client) as consumer:
+            began_s = client.clock.monotonic()
+            with pytest.raises(TimedOutError):
+                await consumer.end_offsets([("t", number) for number in range(300)])
+            assert client.clock.monotonic() - began_s < 1.5
 
     in_world(story)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from streamkeep import Consumer, Producer, TopicPartition
-from streamkeep.errors import StreamkeepError
+from streamkeep.errors import BatchTooLargeError, StreamkeepError
+from streamkeep_proto.v1.records_pb2 import RecordBatch
 from tests.unit.sdk.world import World, in_world
 
 
@@ -97,5 +99,51 @@ def test_a_consumers_figures_follow_what_was_handed_out() -> None:
                 await consumer.assign([second])
                 assert consumer.metrics().records == 30 and list(consumer.metrics().lag) == [second]
             assert consumer.metrics().records == 30, "they can be read after the end too"
+
+    in_world(story)
+
+
+def test_records_that_were_dropped_were_not_handed_out() -> None:
+    """A batch is taken as a whole; by a seek, an assign or the end some of it may never be seen."""
+
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        first = TopicPartition("t", 0)
+        async with world.client() as client:
+            async with Producer(client) as producer:
+                await (await producer.send_many("t", [b"v"] * 10))
+            consumer = Consumer(client)
+            await consumer.assign([first])
+            for handed_out in (1, 2, 3):
+                await anext(consumer)
+                assert consumer.metrics().records == handed_out
+                await consumer.seek(first, 0)
+                assert consumer.metrics().records == handed_out
+            await anext(consumer)
+            await consumer.assign([first])
+            assert consumer.metrics().records == 4
+            await anext(consumer)
+            await consumer.close()
+            assert consumer.metrics().records == 5
+
+    in_world(story)
+
+
+def test_what_cannot_be_encoded_was_not_sent() -> None:
+    """A record that compression does not make smaller may be larger than any batch."""
+
+    def refuse(**_columns: Any) -> RecordBatch:
+        raise BatchTooLargeError("it has no room")
+
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client() as client, Producer(client) as producer:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("streamkeep.producer.batch.encode_batch", refuse)
+                with pytest.raises(BatchTooLargeError):
+                    await (await producer.send("t", b"v"))
+            metrics = producer.metrics()
+            assert (metrics.records_failed, metrics.records_sent, metrics.requests) == (1, 0, 0)
+            assert world.cluster.produce_requests == []
 
     in_world(story)

@@ -18,7 +18,13 @@ from streamkeep import (
     ProducerRecord,
     RecordMetadata,
 )
-from streamkeep.errors import BatchTooLargeError, ClosedError, RecordEncodeError, UnknownTopicError
+from streamkeep.errors import (
+    BatchTooLargeError,
+    ClosedError,
+    RecordEncodeError,
+    UnknownPartitionError,
+    UnknownTopicError,
+)
 from streamkeep.serializers import INT, STR
 from tests.unit.sdk.world import World, in_world
 
@@ -223,6 +229,50 @@ def test_columns_may_be_diverted_record_by_record() -> None:
         assert {record.value: metadata.topic for record, metadata in recorder.acknowledged} == {
             number: "odd" if number % 2 else "t" for number in range(100)
         }
+
+    in_world(story)
+
+
+class Placing(ProducerInterceptor):
+    """Sends records to where their values say, if they say something."""
+
+    def __init__(self, places: dict[bytes, tuple[str, int]]) -> None:
+        self.places = places
+
+    def on_send(self, record: AnyRecord) -> AnyRecord:
+        topic, partition = self.places.get(record.value, (record.topic, record.partition))
+        return dataclasses.replace(record, topic=topic, partition=partition)
+
+
+@pytest.mark.parametrize(
+    ("place", "error"), [(("nowhere", 0), UnknownTopicError), (("t", 9), UnknownPartitionError)]
+)
+def test_of_columns_nothing_is_sent_if_one_record_has_nowhere_to_go(
+    place: tuple[str, int], error: type[Exception]
+) -> None:
+    async def story(world: World) -> None:
+        (log,) = world.cluster.create_topic("t")
+        recorder = Recorder()
+        async with (
+            world.client() as client,
+            Producer(client, interceptors=[Placing({b"b": place}), recorder]) as producer,
+        ):
+            with pytest.raises(error):
+                await producer.send_many("t", [b"a", b"b", b"c"])
+        assert log.values() == []
+        assert [type(told) for _, told in recorder.failed] == [error] * 3
+
+    in_world(story)
+
+
+def test_records_that_are_given_a_partition_keep_their_order_among_those_of_its_keys() -> None:
+    async def story(world: World) -> None:
+        (log,) = world.cluster.create_topic("t")
+        placing = Placing({b"b": ("t", 0), b"d": ("t", 0)})
+        async with world.client() as client, Producer(client, interceptors=[placing]) as producer:
+            values = [b"a", b"b", b"c", b"d", b"e"]
+            await (await producer.send_many("t", values, keys=[b"k", b"k", b"k", None, None]))
+        assert log.values() == values
 
     in_world(story)
 

@@ -105,3 +105,10 @@ def test_serializers_are_known_by_name() -> None:
     serializers: list[Serializer[Any]] = [BYTES, STR, INT, JSON, MODEL, MESSAGE]
     names = [serializer.name for serializer in serializers]
     assert names == ["bytes", "str", "int", "json", "Flight", "streamkeep.v1.LeaderHint"]
+
+
+@pytest.mark.parametrize("data", ["12".encode("utf-16-be"), "1".encode("utf-32-be"), b'"\xed\xa0\x80"'])
+def test_json_is_utf_8_and_no_other_encoding_is_guessed(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"decode|Extra data|Expecting"):
+        JSON.decode(data)
+    assert JSON.decode(b"\xef\xbb\xbf12") == 12, "a byte order mark does no harm"

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from streamkeep import Client
+from streamkeep_common.seams.clock import Clock
 from tests.sim.simulation import Machine, Simulation, run_simulation
 from tests.unit.sdk.fake_cluster import FakeCluster
 
@@ -39,6 +40,11 @@ class World:
     def client(self, bootstrap: str = "coordinator:7101", **options: Any) -> Client:
         machine = self.machines["client"]
         return Client(bootstrap, network=machine.network, clock=machine.clock, rng=machine.rng, **options)
+
+    @property
+    def clock(self) -> Clock:
+        """The clients' clock."""
+        return self.machines["client"].clock
 
     async def sleep(self, seconds: float) -> None:
         await self.machines["client"].clock.sleep(seconds)
