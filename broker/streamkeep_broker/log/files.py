@@ -5,6 +5,7 @@
 00000000000000000100.index.open     the same, as long as it is not
 00000000000000000100.timeindex      which timestamps stand where
 00000000000000000100.snapshot       producer states as of that offset
+00000000000000000100.start          says, by being there, that the log may begin at that offset
 leader-epochs                       where each leader epoch begins
 begin-anew                          an order to drop all of them (see `begin_anew`)
 """
@@ -23,9 +24,17 @@ INDEX_SUFFIX = ".index"
 OPEN_INDEX_SUFFIX = ".index.open"
 TIME_INDEX_SUFFIX = ".timeindex"
 SNAPSHOT_SUFFIX = ".snapshot"
+START_SUFFIX = ".start"
 LEADER_EPOCHS_NAME = "leader-epochs"
 
-SEGMENT_SUFFIXES = (LOG_SUFFIX, INDEX_SUFFIX, OPEN_INDEX_SUFFIX, TIME_INDEX_SUFFIX, SNAPSHOT_SUFFIX)
+SEGMENT_SUFFIXES = (
+    LOG_SUFFIX,
+    INDEX_SUFFIX,
+    OPEN_INDEX_SUFFIX,
+    TIME_INDEX_SUFFIX,
+    SNAPSHOT_SUFFIX,
+    START_SUFFIX,
+)
 """Of all files that belong to one segment."""
 
 BEGIN_ANEW_NAME = "begin-anew"

@@ -134,13 +134,15 @@ class OpenDirectory:
     async def release(self, unneeded: list[RemovedSegment]) -> None:
         """Remove segments that their logs have let go, once the log starts are written down.
 
-        On a full disk they cannot always be: then the segments go first, and the logs start where their
-        files do. What took their place, a new segment and what is known of producers, is flushed meanwhile.
+        On a full disk they cannot always be: then an empty file, which takes no room, says where the log
+        starts before each segment goes. What took their place, a new segment and what is known of
+        producers, is flushed meanwhile.
         """
         self.flush_unhurried()
         await self.checkpoint()
+        remove = _remove_segment if self._checkpoints_on_disk is not None else _mark_start_and_remove
         for segment in unneeded:
-            self.removals.put(partial(_remove_segment, self._disk, segment))
+            self.removals.put(partial(remove, self._disk, segment))
 
     def is_leaving(self, name: str) -> bool:
         """A log of that name was let go and there cannot be a new one yet: `on_change` tells when there can.
@@ -263,6 +265,18 @@ def _remove_segment(disk: Disk, segment: RemovedSegment) -> None:
         return
     for path in segment.paths:
         disk.remove_file(path)
+
+
+def _mark_start_and_remove(disk: Disk, segment: RemovedSegment) -> None:
+    if not segment.is_taken_over():
+        try:
+            disk.open(segment.start_path, create=True).close()
+            disk.sync_directory(segment.start_path.parent)
+        except OSError as error:
+            if error.errno not in OUT_OF_SPACE:
+                raise
+            # Not even a name finds room: after a crash now the replica would be copied anew.
+    _remove_segment(disk, segment)
 
 
 def _remove_log(disk: Disk, log: PartitionLog, doomed: Path) -> None:

@@ -15,6 +15,7 @@ from streamkeep_broker.log.checkpoints import Checkpoint
 from streamkeep_broker.log.files import (
     LOG_SUFFIX,
     SEGMENT_SUFFIXES,
+    START_SUFFIX,
     Files,
     leftover_names,
     offset_of,
@@ -153,7 +154,7 @@ class _Recovery:
     # --- what all of them end with ---
 
     def finish(self) -> RecoveredLog:
-        log_start_offset = max(self._checkpoint.log_start_offset, self._segments[0].base_offset)
+        log_start_offset = self._find_log_start()
         if log_start_offset > self._log_end and not self._defects:
             self._wipe(log_start_offset)
         self._check_nothing_lost()
@@ -176,6 +177,20 @@ class _Recovery:
             defects=self._defects,
             notes=self._notes,
         )
+
+    def _find_log_start(self) -> int:
+        """Where the files begin, unless records before that were on disk and nobody gave them up.
+
+        A log that begins later would pass for one whose first records were deleted; its followers, and all
+        replicas once it led, would delete them too.
+        """
+        known = max([self._checkpoint.log_start_offset, *self._offsets_of(START_SUFFIX)])
+        first = self._segments[0]
+        if first.base_offset <= known or self._floor <= known:
+            return max(self._checkpoint.log_start_offset, first.base_offset)
+        reason = "the files before this one are missing"
+        self._note_defect(Defect(first.path, 0, 0, known, reason))
+        return known
 
     def _make_durable(self) -> None:
         """What no flush covers: whoever wrote or removed it may have died before it was synced."""
@@ -352,6 +367,9 @@ class _Recovery:
 
     def _add_defect(self, segment: Segment, defect: Defect) -> None:
         segment.defects = (*segment.defects, defect)
+        self._note_defect(defect)
+
+    def _note_defect(self, defect: Defect) -> None:
         self._defects.append(defect)
         self._notes.append(str(defect))
 

@@ -17,6 +17,7 @@ from streamkeep_broker.log.files import (
     OUT_OF_SPACE,
     SEGMENT_SUFFIXES,
     SNAPSHOT_SUFFIX,
+    START_SUFFIX,
     Files,
     offset_path,
     write_unsynced,
@@ -49,6 +50,8 @@ class RemovedSegment(NamedTuple):
     size: int
     files: Sequence[DiskFile]
     paths: Sequence[Path]
+    start_path: Path
+    """To be made before the segment goes, if that the log begins behind it could not be written down."""
     is_taken_over: Callable[[], bool]
     """The log was rebuilt since: its files are no longer the owner's to remove."""
 
@@ -225,6 +228,7 @@ class Segments:
             segment.size,
             (segment.file,),
             paths,
+            offset_path(self._directory, segment.next_offset, START_SUFFIX),
             is_taken_over=lambda: self.is_taken_over,
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamkeep_broker.log.checkpoints import BEGINNING, Checkpoint
+from streamkeep_broker.log.open_directory import checkpoint_of
 from streamkeep_broker.log.recovery import is_torn_tail
 from streamkeep_common.errors import CorruptLogError
 from streamkeep_common.records.frame import FRAME_HEADER_BYTES
@@ -152,6 +153,28 @@ async def test_the_last_segment_that_vanished_is_named_by_the_seal_before_it() -
     disk.remove_file(segment_files(disk)[-1])
     (defect,) = open_log(disk, checkpoint=BEGINNING).defects
     assert "missing" in defect.reason
+
+
+@pytest.mark.parametrize("clean", [True, False])
+async def test_a_log_that_lost_its_beginning_does_not_begin_later(clean: bool) -> None:
+    """Once it led, all others would give up the same records, as if they had been deleted."""
+    disk, checkpoint = stopped()
+    disk.remove_file(segment_files(disk)[0])
+    log = open_log(disk, checkpoint=checkpoint, clean=clean)
+    (defect,) = log.defects
+    assert (defect.path, defect.offset, log.log_start_offset) == (segment_files(disk)[0], 0, 0)
+    there = log.segments[0].base_offset
+    assert await read_values(log, start=there) == VALUES[there:]
+    with pytest.raises(CorruptLogError):
+        await log.read(0, max_bytes=1, end_offset=40)
+    assert open_log(disk, checkpoint=checkpoint_of(log)).defects, "it is found again by the next start"
+
+
+async def test_a_log_of_which_nothing_was_known_to_be_on_disk_begins_where_its_files_do() -> None:
+    disk, _ = stopped()
+    disk.remove_file(segment_files(disk)[0])
+    log = open_log(disk, checkpoint=BEGINNING)
+    assert (log.log_start_offset, log.defects) == (log.segments[0].base_offset, [])
 
 
 @pytest.mark.parametrize("lost", ["all", "a byte", "a frame"])

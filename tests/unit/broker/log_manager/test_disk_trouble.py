@@ -225,6 +225,30 @@ def test_on_a_full_disk_nothing_is_removed_before_what_takes_its_place_is_durabl
     run_simulation(seed, scenario)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_what_retention_gave_up_while_the_disk_was_full_is_not_missed_after_a_power_cut(seed: int) -> None:
+    async def scenario(sim: Simulation) -> None:
+        host = Host(sim)
+        manager = await host.start(retention_check_ms=1000)
+        log = create(manager, segment_bytes=4096)
+        for _ in range(3):
+            await acknowledge(manager, log, bytes(4000))
+            await asyncio.sleep(0.1)
+        await manager.checkpoint()
+        log.settings = TopicSettings.of({"retention_ms": "1"})
+        host.disk.fail("write", error=errno.ENOSPC, under=log.path.parent / "checkpoint")
+        second = log.segments[1].path
+        while host.disk.exists(second):
+            await asyncio.sleep(1e-4)
+        host.die(power_cut=True)
+        host.disk.heal()
+        (log,) = await host.start()
+        assert log.defects == []
+        assert log.log_start_offset > 0
+
+    run_simulation(seed, scenario)
+
+
 @simulated
 async def test_a_disk_that_breaks_before_its_cluster_is_known_leaves_the_others_in_use(
     sim: Simulation,
