@@ -315,6 +315,50 @@ os.waitpid(child, 0)
     assert "forked" in output_of(program)
 
 
+@pytest.mark.process
+def test_a_child_of_a_process_that_used_grpc_runs_and_is_refused_only_grpc() -> None:
+    program = """
+import asyncio, os
+from streamkeep_common.seams.real.network import GrpcNetwork
+
+async def use() -> None:
+    asyncio.get_running_loop().slow_callback_duration = 60
+    listener = await GrpcNetwork().serve("127.0.0.1:0", [])
+    await GrpcNetwork().dial(listener.address).close()
+    await listener.stop(0)
+    for _ in range(8):
+        child = os.fork()
+        if child == 0:
+            try:
+                GrpcNetwork()
+            except RuntimeError as error:
+                os._exit(7 if "forked" in str(error) else 8)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+asyncio.run(use())
+"""
+    assert output_of(program).split() == ["7"] * 8
+
+
+@pytest.mark.process
+def test_a_child_may_use_grpc_if_its_parent_has_not() -> None:
+    program = """
+import asyncio, os
+from streamkeep_common.seams.real.network import GrpcNetwork
+
+async def use() -> None:
+    listener = await GrpcNetwork().serve("127.0.0.1:0", [])
+    await listener.stop(0)
+
+child = os.fork()
+if child == 0:
+    asyncio.run(use())
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert output_of(program).split() == ["7"]
+
+
 async def test_everything_made_before_a_fork_is_refused_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     network = GrpcNetwork()
     channel = network.dial("127.0.0.1:1")
@@ -412,7 +456,7 @@ def output_of(program: str) -> str:
         text=True,
         check=False,
         timeout=60,
-        env={name: text for name, text in os.environ.items() if name != "GRPC_VERBOSITY"},
+        env={name: text for name, text in os.environ.items() if not name.startswith("GRPC_")},
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
