@@ -25,32 +25,35 @@ from streamkeep_coordinator.metadata.upgrade import supported_feature_level, upg
 from streamkeep_proto.v1.coordinator_pb2 import (
     AddPartitionsRequest,
     AllocateProducerIdsResponse,
-    AlteredPartition,
     AlterPartition,
     AlterPartitionsRequest,
     AlterTopicSettings,
     AlterTopicSettingsRequest,
     CreateTopicsRequest,
     DeleteTopicsRequest,
-    ElectionOutcome,
     ElectLeadersRequest,
     InSyncMember,
     NewTopic,
     PartitionCount,
     RegisterBroker,
     ReplicaReport,
-    ReportedReplica,
     ReportReplicasRequest,
-    TopicOutcome,
     UpgradeFeaturesRequest,
     UpgradeFeaturesResponse,
 )
-from streamkeep_proto.v1.coordinator_pb2 import (
-    ElectionKind as ElectionKinds,
-)
+from streamkeep_proto.v1.coordinator_pb2 import ElectionKind as ElectionKinds
 from streamkeep_proto.v1.errors_pb2 import ErrorCode
-from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, QuorumMember, QuorumRecord
+from streamkeep_proto.v1.metadata_pb2 import MetadataRecord
 from tests.golden import placement_commands
+from tests.golden.scenario_text import (
+    member_text,
+    outcome_text,
+    padded,
+    partition_text,
+    quorum_of,
+    short,
+    value_text,
+)
 from tests.unit.common.image.records import first_entry_at_level_1
 
 Options = dict[str, str]
@@ -82,14 +85,6 @@ def _steps(script: str) -> Iterator[tuple[str, str]]:
 
 def _split(texts: str) -> list[bytes]:
     return [padded(each) for each in texts.split(",") if each]
-
-
-def padded(text: str) -> bytes:
-    return text.encode().ljust(16, b".")
-
-
-def short(identifier: bytes) -> str:
-    return identifier.decode().rstrip(".")
 
 
 class Scenario:
@@ -132,11 +127,11 @@ class Scenario:
         return self.commit(Decision(first_entry_at_level_1(names[0]), None))
 
     def found(self, names: list[str], options: Options) -> list[str]:
-        return self.commit(found_cluster(names[0], _quorum(names[1:])))
+        return self.commit(found_cluster(names[0], quorum_of(names[1:])))
 
     def quorum(self, names: list[str], options: Options) -> list[str]:
         """What membership changes write; which of them are allowed is Raft's."""
-        record = _quorum(names, int(options.get("cluster_epoch", 1)))
+        record = quorum_of(names, int(options.get("cluster_epoch", 1)))
         return self.commit(Decision((MetadataRecord(quorum=record),), None))
 
     def upgrade(self, names: list[str], options: Options) -> list[str]:
@@ -275,12 +270,12 @@ class Scenario:
             for each in self.image.brokers.values()
         ]
         if self.image.quorum is not None:
-            members = " ".join(_member(each) for each in self.image.quorum.members)
+            members = " ".join(member_text(each) for each in self.image.quorum.members)
             lines.append(f"cluster epoch {self.image.quorum.cluster_epoch} members {members}")
         for name in sorted(self.image.topic_ids):
             topic = self.image.topics[self.image.topic_ids[name]]
             lines.append(f"topic {name} {short(topic.topic_id)} {dict(sorted(topic.settings.items()))}")
-            lines += [f"  {_partition(each)}" for each in topic.partitions]
+            lines += [f"  {partition_text(each)}" for each in topic.partitions]
         return lines
 
     def _named(self, name: str) -> tuple[bytes, PartitionImage]:
@@ -308,13 +303,13 @@ class Scenario:
             return [f"{kind} {self._partition(at.topic_id, at.partition)}"]
         if kind == "partition_changes":
             return [f"{kind} {self._partition(at.topic_id, number)}" for number in at.partitions]
-        fields = [f"{field.name}={_value(value)}" for field, value in at.ListFields()]
+        fields = [f"{field.name}={value_text(value)}" for field, value in at.ListFields()]
         return [" ".join([kind, *fields])]
 
     def _partition(self, topic_id: bytes, number: int) -> str:
         found = self.image.partition(topic_id, number)
         assert found is not None
-        return f"{self.image.topics[topic_id].name}-{_partition(found)}"
+        return f"{self.image.topics[topic_id].name}-{partition_text(found)}"
 
     def _answer(self, answer: object) -> list[str]:
         if isinstance(answer, AllocateProducerIdsResponse):
@@ -324,84 +319,7 @@ class Scenario:
         if isinstance(answer, tuple):
             return list(answer)
         outcomes = getattr(answer, "outcomes", None)
-        return [str(answer)] if outcomes is None else [_outcome(each) for each in outcomes]
-
-
-def _quorum(members: list[str], cluster_epoch: int = 1) -> QuorumRecord:
-    """A member is `id:directory:voter|learner:lowest-highest`; what is left out is usual."""
-    record = QuorumRecord(cluster_epoch=cluster_epoch)
-    for member in members:
-        given = dict(enumerate(member.split(":")))
-        low, _, high = given.get(3, "1-3").partition("-")
-        record.members.add(
-            coordinator_id=int(given[0]),
-            directory_id=padded(given.get(1, f"disk-{given[0]}")),
-            address=f"host-{given[0]}:7101",
-            voter=given.get(2, "voter") == "voter",
-            min_feature_level=int(low),
-            max_feature_level=int(high),
-        )
-    return record
-
-
-def _member(member: QuorumMember) -> str:
-    return (
-        f"{member.coordinator_id}:{short(member.directory_id)}:{'voter' if member.voter else 'learner'}"
-        f":{member.min_feature_level}-{member.max_feature_level}"
-    )
-
-
-def _partition(partition: PartitionImage) -> str:
-    directories = ",".join(short(each) for each in partition.directory_ids)
-    return (
-        f"{partition.partition} replicas={_ids(partition.replicas)} dirs={directories} "
-        f"isr={_ids(partition.isr)} elr={_ids(partition.elr)} leader={partition.leader} "
-        f"leader_epoch={partition.leader_epoch} partition_epoch={partition.partition_epoch}"
-        + "".join(
-            f" {name}={_ids(ids)}"
-            for name, ids in (
-                ("adding", partition.adding_replicas),
-                ("removing", partition.removing_replicas),
-                ("last", partition.last_members),
-            )
-            if ids
-        )
-    )
-
-
-def _ids(ids: tuple[int, ...]) -> str:
-    return ",".join(map(str, ids)) or "-"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, QuorumMember):
-        return _member(value)
-    if isinstance(value, bytes):
-        return short(value)
-    if isinstance(value, str | int):
-        return str(value)
-    return ",".join(map(_value, value))  # type: ignore[call-overload]
-
-
-def _outcome(outcome: TopicOutcome | AlteredPartition | ReportedReplica | ElectionOutcome) -> str:
-    if isinstance(outcome, TopicOutcome):
-        return _topic_outcome(outcome)
-    if outcome.HasField("error"):
-        return f"{ErrorCode.Name(outcome.error.code)}: {outcome.error.message}"
-    if isinstance(outcome, AlteredPartition):
-        return f"partition epoch {outcome.partition_epoch}"
-    if isinstance(outcome, ReportedReplica):
-        return "may copy anew" if outcome.may_copy_anew else "heard"
-    return f"from {outcome.from_leader} to {outcome.to_leader}"
-
-
-def _topic_outcome(outcome: TopicOutcome) -> str:
-    if outcome.HasField("error"):
-        return f"{outcome.name} {ErrorCode.Name(outcome.error.code)}: {outcome.error.message}"
-    return (
-        f"{outcome.name} partitions={outcome.partitions} replicas={outcome.replication_factor} "
-        f"min_isr={outcome.min_insync_replicas}"
-    )
+        return [str(answer)] if outcomes is None else [outcome_text(each) for each in outcomes]
 
 
 _COMMANDS: dict[str, Callable[[Scenario, list[str], Options], list[str]]] = {

@@ -7,17 +7,17 @@ command: full, broken, cut off, bits flipped. All choices come from the `random.
 from __future__ import annotations
 
 import errno
-import os
 import random
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from streamkeep_common.seams import FileSystemSpace
+from tests.sim.disk_files import SimFile, SimFileSystem, SimLock, disk_error
 from tests.sim.disk_nodes import DirectoryNode, FileNode, Mount, sync_mount
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
 EPOCH_MS = 1_700_000_000_000
 
 Operation = Literal["read", "write", "sync"]
@@ -109,7 +109,7 @@ class SimDisk:
 
     def open(self, path: Path, *, create: bool = False) -> SimFile:
         if self.open_files >= self.max_open_files:
-            raise _error(errno.EMFILE, path)
+            raise disk_error(errno.EMFILE, path)
         if create and not self.exists(path):
             self._create(path)
         return SimFile(self, path, self._file(path))
@@ -157,9 +157,9 @@ class SimDisk:
         self.check("write", target)
         existing = self._find(target)
         if isinstance(existing, DirectoryNode):
-            raise _error(errno.EISDIR if not existing.names else errno.ENOTEMPTY, target)
+            raise disk_error(errno.EISDIR if not existing.names else errno.ENOTEMPTY, target)
         if self._find(source) is None:
-            raise _error(errno.ENOENT, source)
+            raise disk_error(errno.ENOENT, source)
         new_parent = self._directory(target.parent)
         node = self._directory(source.parent).take(source.name)
         if existing is not None:
@@ -189,7 +189,7 @@ class SimDisk:
 
     def lock(self, path: Path) -> SimLock:
         if path in self._locks:
-            raise _error(errno.EWOULDBLOCK, path)
+            raise disk_error(errno.EWOULDBLOCK, path)
         self.open(path, create=True).close()
         self._locks[path] = SimLock(self._locks, path)
         return self._locks[path]
@@ -202,12 +202,12 @@ class SimDisk:
     def check(self, operation: Operation, path: Path) -> None:
         for failing, under, error in self._failures:
             if failing == operation and path.is_relative_to(under):
-                raise _error(error, path)
+                raise disk_error(error, path)
 
     def check_life(self, life: int, path: Path) -> None:
         """Descriptors die with their process."""
         if life != self._life:
-            raise _error(errno.EBADF, path)
+            raise disk_error(errno.EBADF, path)
 
     @property
     def life(self) -> int:
@@ -229,13 +229,13 @@ class SimDisk:
     def _file(self, path: Path) -> FileNode:
         node = self._find(path)
         if not isinstance(node, FileNode):
-            raise _error(errno.ENOENT if node is None else errno.EISDIR, path)
+            raise disk_error(errno.ENOENT if node is None else errno.EISDIR, path)
         return node
 
     def _directory(self, path: Path) -> DirectoryNode:
         node = self._find(path)
         if not isinstance(node, DirectoryNode):
-            raise _error(errno.ENOENT if node is None else errno.ENOTDIR, path)
+            raise disk_error(errno.ENOENT if node is None else errno.ENOTDIR, path)
         return node
 
     def _create(self, path: Path) -> None:
@@ -286,122 +286,3 @@ class SimDisk:
             if isinstance(node, FileNode):
                 node.links = 1
                 node.mount.used += len(node.content)
-
-
-class SimFile:
-    """An open file of a SimDisk."""
-
-    def __init__(self, disk: SimDisk, path: Path, node: FileNode) -> None:
-        self._disk = disk
-        self._path = path
-        self._node = node
-        self._life = disk.life
-        self._open = True
-        node.opened += 1
-        disk.open_files += 1
-
-    @property
-    def path(self) -> Path:
-        return self._path
-
-    def size(self) -> int:
-        self._check()
-        return len(self._node.content)
-
-    def read(self, position: int, size: int) -> bytes:
-        self._check()
-        self._disk.check("read", self._path)
-        return bytes(self._node.content[position : position + size])
-
-    def read_cached(self, position: int, size: int) -> bytes | None:
-        self._check()
-        return bytes(self._node.content[position : position + size]) if self._disk.cached else None
-
-    def append(self, buffers: Sequence[bytes]) -> None:
-        self._check()
-        self._disk.check("write", self._path)
-        data = b"".join(buffers)
-        room = max(0, self._node.mount.capacity - self._node.mount.used)
-        if data[:room]:
-            self._node.append(data[:room])
-            self._node.modified_ms = self._disk.now_ms()
-        if len(data) > room:
-            raise _error(errno.ENOSPC, self._path)
-
-    def truncate(self, size: int) -> None:
-        self._check()
-        self._disk.check("write", self._path)
-        self._node.truncate(size)
-        self._node.modified_ms = self._disk.now_ms()
-
-    def sync(self) -> None:
-        self._disk.before_sync(self._path)
-        self._check()
-        try:
-            self._disk.check("sync", self._path)
-        except OSError:
-            self._node.forget_changes()
-            raise
-        self._disk.file_syncs += 1
-        self._node.sync()
-
-    def close(self) -> None:
-        if self._open and self._life == self._disk.life:
-            self._node.opened -= 1
-            self._disk.open_files -= 1
-            self._node.release_if_unused()
-        self._open = False
-
-    def _check(self) -> None:
-        if not self._open:
-            raise _error(errno.EBADF, self._path)
-        self._disk.check_life(self._life, self._path)
-
-
-class SimFileSystem:
-    """A mounted file system of a SimDisk."""
-
-    def __init__(self, disk: SimDisk, path: Path, mount: Mount) -> None:
-        self._disk = disk
-        self._path = path
-        self._mount = mount
-        self._life = disk.life
-
-    @property
-    def id(self) -> int:
-        return self._mount.number
-
-    def space(self) -> FileSystemSpace:
-        self._disk.check_life(self._life, self._path)
-        return FileSystemSpace(self._mount.capacity, max(0, self._mount.capacity - self._mount.used))
-
-    def sync(self) -> None:
-        self._disk.before_sync(self._path)
-        self._disk.check_life(self._life, self._path)
-        try:
-            self._disk.check("sync", self._path)
-        except OSError:
-            for file in list(self._mount.dirty_files):
-                file.forget_changes()
-            raise
-        self._disk.file_system_syncs += 1
-        sync_mount(self._mount)
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class SimLock:
-    """A lock held by the one process of a SimDisk."""
-
-    def __init__(self, locks: dict[Path, SimLock], path: Path) -> None:
-        self._locks = locks
-        self._path = path
-
-    def release(self) -> None:
-        if self._locks.get(self._path) is self:
-            del self._locks[self._path]
-
-
-def _error(number: int, path: Path) -> OSError:
-    return OSError(number, os.strerror(number), str(path))

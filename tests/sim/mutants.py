@@ -32,7 +32,7 @@ from streamkeep_coordinator.storage.storage import Storage
 from streamkeep_proto.v1.raft_pb2 import AppendRequest, RaftMessage
 from tests.property import test_raft_core
 from tests.property.raft_chaos import judge
-from tests.sim.disk import SimFile
+from tests.sim.disk_files import SimFile
 from tests.sim.mutant import Mutant, StumbledError, look_with
 from tests.sim.quorum.story import run_seed
 from tests.sim.replication import mutants as replication_mutants

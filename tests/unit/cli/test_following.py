@@ -14,7 +14,7 @@ from streamctl.records.format_string import compile_format
 from streamctl.topic_choice import TopicChoice
 from streamkeep import Consumer, Producer
 from streamkeep.errors import UnavailableError, UnknownTopicError
-from tests.unit.sdk.fake_cluster import FakePartition
+from tests.unit.sdk.fake_partition import FakePartition
 from tests.unit.sdk.world import World, in_world
 
 

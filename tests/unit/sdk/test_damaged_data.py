@@ -10,7 +10,7 @@ from streamkeep import Consumer, Producer
 from streamkeep.errors import CorruptDataError
 from streamkeep_common.records.frame import batch_to_frame, produced_values, records_crc
 from streamkeep_proto.v1.records_pb2 import LogSegment, RecordBatch
-from tests.unit.sdk.fake_cluster import FakePartition
+from tests.unit.sdk.fake_partition import FakePartition
 from tests.unit.sdk.world import World, in_world
 
 BATCHES = 30

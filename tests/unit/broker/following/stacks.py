@@ -34,6 +34,7 @@ CLUSTER_ID = "c" * 22
 TOPIC_ID = b"flights-id-16byt"
 DATA = Path("/data")
 MIB = 1 << 20
+SHARED = [b"shared %d" % number for number in range(5)]
 
 
 class Pending(PendingAppend):

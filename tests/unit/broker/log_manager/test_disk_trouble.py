@@ -24,7 +24,7 @@ from tests.unit.broker.log_manager.host import (
     read_all,
     until_flushed,
 )
-from tests.unit.broker.log_manager.test_manager import simulated
+from tests.unit.broker.log_manager.simulated import simulated
 
 DISK1 = Path("/disk1")
 

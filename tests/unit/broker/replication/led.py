@@ -241,3 +241,9 @@ class Led:
         """The ids that it would propose now."""
         members = self.leadership.wanted_isr(self.clock.now_s)
         return None if members is None else [member.broker_id for member in members]
+
+
+def led(isr: tuple[int, ...] = (1, 2, 3), **topic: object) -> Led:
+    led = Led(**topic)
+    led.apply(image(isr=isr))
+    return led
