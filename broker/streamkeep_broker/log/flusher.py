@@ -144,8 +144,8 @@ class Flusher:
 
     async def withdraw(self, log: FlushedLog) -> None:
         """Return when no flush covers the log; until it is requested again none will."""
-        released = self._loop.create_future()
-        self.forget(log, lambda: released.set_result(None))
+        released: asyncio.Future[None] = self._loop.create_future()
+        self.forget(log, partial(_tell, released))
         await released
 
     async def barrier(self) -> None:
@@ -256,8 +256,13 @@ class Flusher:
             return
         waiting, self._settled = self._settled, []
         for settled in waiting:
-            if not settled.done():
-                settled.set_result(None)
+            _tell(settled)
+
+
+def _tell(waiting: asyncio.Future[None]) -> None:
+    """Whoever waits may have been cancelled meanwhile."""
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def nobody_measures(_seconds: float) -> None:

@@ -109,12 +109,13 @@ class LogManager:
             rng=self._rng,
         )
         try:
-            await self._open_all(held)
+            opening = await self._open_all(held)
         except BaseException:
             await self.stop()
             raise
         self._upkeep = Upkeep(
             self._open,
+            open_rest=opening.open_rest,
             clock=self._clock,
             retention_check_ms=self._settings.retention_check_ms,
             checkpoint_ms=self._settings.checkpoint_ms,
@@ -186,6 +187,8 @@ class LogManager:
         path = home.path / directory_name(topic_id, topic, partition)
         if home.is_leaving(path.name):
             raise StorageFailedError(f"{path} is still on its way out")
+        if path.name in home.unopened:
+            raise StorageFailedError(f"{path} cannot be opened yet: {home.directory.reason or 'see the log'}")
         try:
             self._disk.make_directories(path)
             recovered = self._logs.recover(settings, path, BEGINNING)
@@ -272,7 +275,7 @@ class LogManager:
 
     # --- within ---
 
-    async def _open_all(self, held: list[Held]) -> None:
+    async def _open_all(self, held: list[Held]) -> Opening:
         opening = Opening(
             volumes=self._volumes,
             logs=self._logs,
@@ -293,6 +296,7 @@ class LogManager:
         self._files.close_idle()
         if all(directory.is_offline for directory in self.directories):
             raise StorageFailedError("; ".join(directory.reason for directory in self.directories))
+        return opening
 
     def _home(self, directory_id: bytes) -> OpenDirectory:
         for home in self._open:

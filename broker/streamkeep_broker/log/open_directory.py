@@ -20,6 +20,7 @@ from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.partition_name import DELETED_SUFFIX, MISPLACED_SUFFIX
 from streamkeep_broker.log.removals import Removals
 from streamkeep_broker.log.segments import RemovedSegment
+from streamkeep_broker.log.startup import FoundLog
 from streamkeep_broker.log.volume import Volume
 from streamkeep_common.errors import DiskFullError, StorageFailedError, StreamkeepError
 from streamkeep_common.seams import Disk
@@ -42,8 +43,12 @@ class OpenDirectory:
         self.volume = volume
         self.removals = removals
         self.logs: dict[str, PartitionLog] = {}
-        self.logs_are_open = False
-        """All logs of the directory are in `logs`: only then can it be left clean."""
+        self.unopened: dict[str, FoundLog] = {}
+        """Logs that were found and could not be opened yet. Nobody may make new ones in their places."""
+        self.logs_were_opened = False
+        """All logs of the directory are in `logs` or in `unopened`."""
+        self.start_is_known = claim.was_stopped_cleanly
+        """The coordinators know how it was left; until they do, a clean stop would hide one that was not."""
         self._disk = disk
         self._checkpointing = asyncio.Lock()
         self._checkpoints_on_disk: dict[str, Checkpoint] | None = None
@@ -63,6 +68,7 @@ class OpenDirectory:
         self.identity = await self.volume.keep_house(
             partial(bind_to_cluster, self._disk, self.path, self.identity, cluster_id, cluster_epoch)
         )
+        self.start_is_known = True
 
     # --- writing ---
 
@@ -122,7 +128,7 @@ class OpenDirectory:
             self._forget_names(gone)
 
     async def _collect_checkpoints(self) -> dict[str, Checkpoint]:
-        checkpoints = {}
+        checkpoints = {name: found.checkpoint for name, found in self.unopened.items()}
         for number, (name, log) in enumerate(list(self.logs.items()), start=1):
             checkpoints[name] = checkpoint_of(log)
             if number % LOGS_PER_TURN == 0:
@@ -226,7 +232,9 @@ class OpenDirectory:
     def _can_be_left_clean(self) -> bool:
         """Corrupt logs are looked at again by every start."""
         return (
-            self.logs_are_open
+            self.logs_were_opened
+            and not self.unopened
+            and self.start_is_known
             and not self.directory.is_offline
             and not any(_is_unflushed(log) or log.is_suspended or log.defects for log in self.logs.values())
         )

@@ -80,18 +80,37 @@ class Opening:
     async def _open_logs_of(self, home: OpenDirectory) -> None:
         _say_how_it_was_left(home)
         await home.volume.measure()
-        recover = partial(self._logs.recover, UNKNOWN_SETTINGS, clean=home.claim.was_stopped_cleanly)
         try:
             found = await home.volume.keep_house(partial(look_into, self._disk, home.path))
-            recovered = await recover_logs(home.path, found, recover=recover, workers=self._workers)
+        except OSError as error:
+            home.volume.fail("Listing", error)
+            return
+        home.checkpointed = found.checkpoints
+        home.unopened = found.logs
+        home.remove_leftovers(found.deleted)
+        await self.open_rest(home)
+
+    async def open_rest(self, home: OpenDirectory) -> None:
+        """Open the logs of a directory that are not open yet. Those stay closed that want room, or file
+        descriptors, to be put right, and those that have a namesake in another directory meanwhile."""
+        due = {
+            name: found
+            for name, found in home.unopened.items()
+            if not home.logs_were_opened or self._logs.get(found.name.key) is None
+        }
+        recover = partial(self._logs.recover, UNKNOWN_SETTINGS, clean=home.claim.was_stopped_cleanly)
+        try:
+            recovered = await recover_logs(home.path, due, recover=recover, workers=self._workers)
         except OSError as error:
             home.write_failed(error)
             return
-        home.checkpointed = found.checkpoints
-        for name, log in recovered.items():
-            self._logs.add(home, found.logs[name], log, UNKNOWN_SETTINGS)
-        home.logs_are_open = True
-        home.remove_leftovers(found.deleted)
+        for name, log in recovered.logs.items():
+            self._logs.add(home, home.unopened.pop(name).name, log, UNKNOWN_SETTINGS)
+        for name, refusal in recovered.refused.items():
+            said = home.write_failed(refusal)
+            if not home.logs_were_opened:
+                _logger.error("%s cannot be opened, which is tried again: %s", home.path / name, said)
+        home.logs_were_opened = True
 
     async def _flush_recovered(self, homes: Sequence[OpenDirectory]) -> None:
         """What a killed process left in the page cache is in the logs again, but perhaps not on disk yet."""

@@ -29,6 +29,11 @@ class PartitionName(NamedTuple):
     partition: int
     topic_id: bytes
 
+    @property
+    def key(self) -> tuple[bytes, int]:
+        """Topic id and partition, which alone say whose log it is."""
+        return self.topic_id, self.partition
+
 
 def directory_name(topic_id: bytes, topic: str, partition: int) -> str:
     """The name of the directory of one partition's log."""

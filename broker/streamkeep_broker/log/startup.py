@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from streamkeep_broker.log.checkpoints import BEGINNING, FILE_NAME, Checkpoint, read_checkpoints
 from streamkeep_broker.log.directory import LogDirectory
+from streamkeep_broker.log.file_cache import OUT_OF_DESCRIPTORS
+from streamkeep_broker.log.files import OUT_OF_SPACE
 from streamkeep_broker.log.identity import (
     CLEAN_NAME,
     IDENTITY_NAME,
@@ -103,12 +105,27 @@ def _check_together(directories: Sequence[LogDirectory], held: Sequence[Held]) -
         )
 
 
-class Found(NamedTuple):
-    """What lies in a log directory."""
+class FoundLog(NamedTuple):
+    """A log's directory: whose it is, and what may be relied on."""
 
-    logs: dict[str, PartitionName]
+    name: PartitionName
+    checkpoint: Checkpoint
+
+
+class Found(NamedTuple):
+    """What lies in a log directory. Logs are by the names of their directories."""
+
+    logs: dict[str, FoundLog]
     deleted: list[str]
     checkpoints: dict[str, Checkpoint]
+
+
+class Recovered(NamedTuple):
+    """Logs by the names of their directories; in `refused` those that lacked room, or file descriptors, to be
+    put right, and are as good as they were."""
+
+    logs: dict[str, RecoveredLog]
+    refused: dict[str, OSError]
 
 
 def look_into(disk: Disk, path: Path) -> Found:
@@ -121,7 +138,7 @@ def look_into(disk: Disk, path: Path) -> Found:
             why = name.rpartition(".")[2]
             _logger.warning("%s holds what is kept as %s: look at it, then remove it", path / name, why)
         elif (parsed := parse_directory_name(name)) is not None:
-            found.logs[name] = parsed
+            found.logs[name] = FoundLog(parsed, found.checkpoints.get(name, BEGINNING))
         elif name not in _OTHER_NAMES and not name.endswith(".tmp"):
             _logger.warning("%s is not the directory of a log; it is left alone", path / name)
     return found
@@ -137,20 +154,25 @@ def _checkpoints(disk: Disk, path: Path) -> dict[str, Checkpoint]:
 
 
 async def recover_logs(
-    path: Path, found: Found, *, recover: Recover, workers: Workers
-) -> dict[str, RecoveredLog]:
-    """Recover every log of a directory, a few at a time. Raises OSError."""
-    names = list(found.logs)
+    path: Path, logs: Mapping[str, FoundLog], *, recover: Recover, workers: Workers
+) -> Recovered:
+    """Recover logs of a directory, a few at a time. Raises OSError."""
+    names = list(logs)
     crew = [workers.start(f"recover-{number}") for number in range(RECOVERY_WORKERS_PER_DIRECTORY)]
 
     given_up = False
 
-    def recover_share(share: Sequence[str]) -> dict[str, RecoveredLog]:
-        done: dict[str, RecoveredLog] = {}
+    def recover_share(share: Sequence[str]) -> Recovered:
+        done = Recovered({}, {})
         for name in share:
             if given_up:
                 break
-            done[name] = recover(path / name, found.checkpoints.get(name, BEGINNING))
+            try:
+                done.logs[name] = recover(path / name, logs[name].checkpoint)
+            except OSError as error:
+                if error.errno not in (*OUT_OF_SPACE, *OUT_OF_DESCRIPTORS):
+                    raise
+                done.refused[name] = error
         return done
 
     try:
@@ -163,5 +185,6 @@ async def recover_logs(
         given_up = True
         for worker in crew:
             await worker.close()
-    recovered = {name: log for share in done for name, log in share.items()}
-    return {name: recovered[name] for name in names}
+    recovered = {name: log for share in done for name, log in share.logs.items()}
+    refused = {name: error for share in done for name, error in share.refused.items()}
+    return Recovered({name: recovered[name] for name in names if name in recovered}, refused)

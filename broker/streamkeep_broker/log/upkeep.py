@@ -22,12 +22,13 @@ _logger = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """Looks after open directories until it is stopped."""
+    """Looks after open directories until it is stopped. `open_rest` tries to open what is still closed."""
 
     def __init__(
         self,
         directories: Iterable[OpenDirectory],
         *,
+        open_rest: _Work,
         clock: Clock,
         retention_check_ms: int,
         checkpoint_ms: int,
@@ -35,6 +36,7 @@ class Upkeep:
         space_check_ms: int = SPACE_CHECK_MS,
     ) -> None:
         self._directories = list(directories)
+        self._open_rest = open_rest
         self._clock = clock
         self._producer_expiration_ms = producer_expiration_ms
         self._rounds = [
@@ -86,6 +88,16 @@ class Upkeep:
         await home.removals.carry_out()
         await home.volume.measure()
         home.volume.flusher.retry()
+        if home.unopened and not home.directory.is_full:
+            await self._open_logs(home)
+
+    async def _open_logs(self, home: OpenDirectory) -> None:
+        """Try again to open what is closed; what could not be hosted for want of its log can be then."""
+        closed = len(home.unopened)
+        await self._open_rest(home)
+        if len(home.unopened) < closed:
+            home.flush_unhurried()
+            home.volume.on_change(home.directory)
 
     async def _repeat(self, every_ms: int, work: _Work, home: OpenDirectory) -> None:
         while True:

@@ -137,6 +137,7 @@ class ReplicationJudge:
         if files.log.defects or files.is_broken:
             require(replica.damages, DURABLE, f"{replica.name} is corrupt: {files.log.defects}")
             replica.found_damaged()
+            replica.cut(files.log.log_end_offset)
             return
         history.restart(replica, frames, acknowledged_end=replica.acknowledged_end)
         if not frames:
@@ -274,6 +275,7 @@ class ReplicationJudge:
         for history in self.histories.values():
             if host.number in history.replicas and history.name.rpartition("-")[0] in topics:
                 history.replicas[host.number].damage("power cut", until_registered=True)
+                history.replicas[host.number].acknowledged_end = 0
 
     def _lost(self, history: PartitionHistory, loss: Loss) -> None:
         topic, _, number = history.name.rpartition("-")

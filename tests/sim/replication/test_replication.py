@@ -32,9 +32,23 @@ def test_what_is_acknowledged_stays_and_everybody_gets_on_whatever_happens(share
         pytest.param(200026, id="a log begun anew just where it ended: held to hold what it held"),
         pytest.param(200216, id="corrupt after a power cut, and registered: held to be whole"),
         pytest.param(200238, id="a disk emptied, and too full to be set up: held to be a fault"),
+        pytest.param(300168, id="damaged and torn: held to have what it has no more"),
+        pytest.param(301052, id="a log whose very name a power cut took: held to what was in it"),
     ],
 )
 def test_pinned_seeds_that_were_judged_wrongly(seed: int) -> None:
+    run_seed(seed)
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(300327, id="logs that a full disk kept closed at the start passed for lost"),
+        pytest.param(300468, id="a clean stop hid a power cut that no coordinator had heard of"),
+        pytest.param(302165, id="a flush ended for somebody who had been cancelled"),
+    ],
+)
+def test_pinned_seeds_that_found_faults(seed: int) -> None:
     run_seed(seed)
 
 

@@ -29,12 +29,17 @@ class Home:
             await asyncio.Event().wait()
 
 
+async def nothing_to_open(_home: OpenDirectory) -> None:
+    raise AssertionError("all logs are open")
+
+
 @simulated
 async def test_a_disk_that_hangs_does_not_keep_the_others_from_being_looked_after(sim: Simulation) -> None:
     host = Host(sim, directories=(ONE, TWO))
     hanging, good = Home(host, hangs=True), Home(host, hangs=False)
     upkeep = Upkeep(
         [cast(OpenDirectory, hanging), cast(OpenDirectory, good)],
+        open_rest=nothing_to_open,
         clock=host.machine.clock,
         retention_check_ms=3_600_000,
         checkpoint_ms=100,
