@@ -39,6 +39,14 @@ def test_fails_and_leaves_a_broker_killed(streamkeep_cluster):
     streamkeep_cluster.kill_broker(2)
     raise ValueError("as it should")
 
+@pytest.fixture
+def fails_when_it_ends():
+    yield
+    raise ValueError("as it should")
+
+def test_kills_a_broker_and_ends_badly(streamkeep_cluster, fails_when_it_ends):
+    streamkeep_cluster.kill_broker(1)
+
 def test_finds_all_brokers_running(streamkeep_cluster):
     assert streamkeep_cluster.brokers == [1, 2]
 
@@ -50,22 +58,23 @@ WITHOUT = """
 import sys
 
 def test_nothing_is_loaded():
+    assert "streamkeep_pytest.plugin" in sys.modules
     roots = {name.partition(".")[0] for name in sys.modules}
-    assert "streamkeep" in roots
-    assert not roots & {"streamkeep_broker", "streamkeep_coordinator", "prometheus_client", "grpc", "click"}
+    assert [root for root in roots if root.startswith("streamkeep")] == ["streamkeep_pytest"]
+    assert not roots & {"google", "grpc", "tenacity", "prometheus_client", "structlog", "click"}
 """
 
 
 def test_the_plugin_gives_a_cluster_to_any_suite(tmp_path: Path) -> None:
     (tmp_path / "test_suite.py").write_text(SUITE)
     done = run_pytest(tmp_path)
-    assert "1 failed, 3 passed" in done.stdout, done.stdout + done.stderr
+    assert "1 failed, 4 passed, 1 error" in done.stdout, done.stdout + done.stderr
     assert "KeyboardInterrupt" in done.stdout
     assert done.returncode == pytest.ExitCode.INTERRUPTED
     assert "ResourceWarning" not in done.stdout + done.stderr
 
 
-def test_a_suite_without_a_cluster_does_not_load_servers(tmp_path: Path) -> None:
+def test_a_suite_without_a_cluster_loads_nothing_of_streamkeep(tmp_path: Path) -> None:
     (tmp_path / "test_suite.py").write_text(WITHOUT)
     done = run_pytest(tmp_path)
     assert "1 passed" in done.stdout, done.stdout + done.stderr

@@ -1,18 +1,19 @@
-"""What pytest gets from Streamkeep: a cluster for the session, and a topic for each test.
+"""A cluster for the session, and a topic for each test.
 
-Loaded in every run of pytest where Streamkeep is installed, so it loads nothing of servers by itself.
+Nothing of Streamkeep is loaded before a test asks for the cluster. The guide is docs/testing.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from streamkeep.testing.cluster import Cluster
+if TYPE_CHECKING:
+    from streamkeep.testing import Cluster
 
-_CLUSTER: Final = pytest.StashKey[Cluster]()
+_CLUSTER: Final[pytest.StashKey[Cluster]] = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,8 @@ def streamkeep_cluster(
 
     Brokers that a test has stopped or killed run again when the next one begins.
     """
+    from streamkeep.testing import Cluster
+
     with Cluster(**streamkeep_cluster_options) as cluster:
         request.session.stash[_CLUSTER] = cluster
         try:
@@ -45,8 +48,10 @@ def streamkeep_topic(streamkeep_cluster: Cluster) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    """Once the test's own fixtures are gone, start the brokers that it left behind stopped."""
-    yield
-    cluster = item.session.stash.get(_CLUSTER, None)
-    if cluster is not None and cluster.has_stopped_brokers:
-        cluster.restore()
+    """Once the test's own fixtures are gone, well or not, start the brokers that it left behind stopped."""
+    try:
+        yield
+    finally:
+        cluster = item.session.stash.get(_CLUSTER, None)
+        if cluster is not None and cluster.has_stopped_brokers:
+            cluster.restore()
