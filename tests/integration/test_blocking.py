@@ -20,14 +20,17 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-def start(program: str, *arguments: str) -> subprocess.Popen[str]:
+def start(program: str, *arguments: str, warnings: str = "always") -> subprocess.Popen[str]:
     head = "import os, sys\nfrom streamkeep.blocking import Consumer, Producer\n"
     head += "bootstrap, topic = sys.argv[1:] or ('', '')\n"
-    command = [sys.executable, "-W", "always", "-c", head + program, *arguments]
+    command = [sys.executable, "-W", warnings, "-c", head + program, *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_the_end_of_the_interpreter_delivers_what_nobody_closed_and_says_so(cluster: Cluster) -> None:
+@pytest.mark.parametrize("warnings", ["always", "error"])
+def test_the_end_of_the_interpreter_delivers_what_nobody_closed_and_says_so(
+    cluster: Cluster, warnings: str
+) -> None:
     topic = cluster.topic()
     program = """
 producer = Producer(bootstrap)
@@ -35,9 +38,9 @@ producer.start()
 for number in range(1000):
     producer.send(topic, b"%d" % number)
 """
-    output, complaints = start(program, cluster.bootstrap, topic).communicate(timeout=60)
+    output, complaints = start(program, cluster.bootstrap, topic, warnings=warnings).communicate(timeout=60)
     assert output == ""
-    assert complaints.count("ResourceWarning") == 1 and "was not closed" in complaints
+    assert complaints.count("ResourceWarning: <") == 1 and "was not closed" in complaints
     assert len(cluster.records(topic)) == 1_000
 
 

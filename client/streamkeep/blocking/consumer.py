@@ -93,6 +93,8 @@ class Consumer(Handle, Generic[K, V]):
             clock=clock,
             rng=rng,
         )
+        self._was_left = False
+        """A wait has not ended well: what it waited for may still arrive, until that is settled."""
         super().__init__(self._on_loop)
 
     def close(self) -> None:
@@ -217,15 +219,20 @@ class Consumer(Handle, Generic[K, V]):
     def _wait(self) -> None:
         """Until something has arrived, if nothing had when an earlier wait was left."""
         if self._on_loop.arrived is None and self._on_loop.failure is None:
+            self._was_left = True
             self._call(self._on_loop.arrive())
+            self._was_left = False
 
     def _arrivals(self, until: Mapping[AnyTopicPartition, int]) -> Generator[None, None, None]:
         """Every time something has arrived that lies before these ends."""
         self._settle()
         batches = self._on_loop.batches(until=until)
         try:
+            self._was_left = True
             while self._call(self._on_loop.arrive_by(batches)):
+                self._was_left = False
                 yield
+                self._was_left = True
         finally:
             if not PORTAL.lost:
                 PORTAL.post(self._on_loop.stop, batches)
@@ -240,6 +247,7 @@ class Consumer(Handle, Generic[K, V]):
         return self._call(work)
 
     def _settle(self) -> None:
-        self._on_loop.failure = None
-        if self._on_loop.arrived is not None:
+        if self._was_left or self._on_loop.arrived is not None:
             self._call(self._on_loop.settle())
+            self._was_left = False
+        self._on_loop.failure = None

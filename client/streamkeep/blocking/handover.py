@@ -127,6 +127,8 @@ class RowHandover(Handover):
         columns without a partition.
         """
         rows, self.rows = self.rows, []
+        if not rows:  # Ctrl-C struck just before the first was added
+            return ()
         values, keys, headers, timestamps_ms, partitions = zip(*rows, strict=True)
         count, partition = len(rows), partitions[0]
         keyed, stamped = count - keys.count(None), count - timestamps_ms.count(None)
@@ -194,6 +196,10 @@ class ColumnHandover(Handover):
             return ()
         self.refusal = giving.exception()
         return giving.result() if self.refusal is None else ()
+
+    def refuse(self, error: StreamkeepError) -> None:
+        self.refusal = error
+        super().refuse(error)
 
     def recall_unless_taken(self) -> None:
         """The caller waits no longer, and may change the columns."""

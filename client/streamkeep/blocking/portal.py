@@ -22,12 +22,15 @@ THREAD_NAME = "streamkeep-blocking"
 
 _EXIT_S = 1.0
 """How long the interpreter's end is held up for what is still to be delivered."""
+_STUCK_S = 5.0
+"""After so long the loop is held to be stuck in code of the user's, and is left behind."""
 
 _FORKED = (
     "this process was forked after streamkeep.blocking had been used in its parent, and neither its thread "
     "nor gRPC survives a fork; start the process with the 'spawn' method, or use the SDK in the child alone"
 )
 _ENDED = "the interpreter is ending: streamkeep.blocking cannot be used any more"
+_ITSELF = "this is the thread of streamkeep.blocking itself: it would wait for itself"
 
 
 class Tenant(Protocol):
@@ -54,10 +57,6 @@ class Portal:
         self._starting = threading.Lock()
         self._tenants: dict[Tenant, None] = {}
 
-    @property
-    def has_started(self) -> bool:
-        return self._loop is not None
-
     def call(self, work: Coroutine[Any, Any, T], *, timeout_ms: int | None = None) -> T:
         """Run a coroutine on the loop and wait for its outcome.
 
@@ -78,6 +77,11 @@ class Portal:
         """Have this done on the loop, some time after what was posted before. Does not wait."""
         self._running(from_anywhere=True).call_soon_threadsafe(work, *arguments)
 
+    def check_may_wait(self) -> None:
+        """RuntimeError on the loop's own thread, on which interceptors and serializers are called."""
+        if self._thread is threading.current_thread():
+            raise RuntimeError(_ITSELF)
+
     def admit(self, tenant: Tenant) -> None:
         """From now on the tenant is told of the end. Again is once."""
         if self.lost:
@@ -91,8 +95,8 @@ class Portal:
     def _running(self, *, from_anywhere: bool = False) -> asyncio.AbstractEventLoop:
         if self.lost:
             raise RuntimeError(self.lost)
-        if self._thread is threading.current_thread() and not from_anywhere:
-            raise RuntimeError("this is the thread of streamkeep.blocking itself: it would wait for itself")
+        if not from_anywhere:
+            self.check_may_wait()
         return self._loop or self._start()
 
     def _start(self) -> asyncio.AbstractEventLoop:
@@ -110,6 +114,9 @@ class Portal:
 
     def forget(self) -> None:
         """In the child of a fork, which has no other thread than its own: what there was is the parent's."""
+        self._starting = threading.Lock()
+        if self._loop is None or self.lost:
+            return
         self.lost = _FORKED
         for tenant in self._tenants:
             tenant.forget()
@@ -121,16 +128,21 @@ class Portal:
             return
         tenants = list(self._tenants)
         self._tenants.clear()
-        for tenant in tenants:
-            tenant.complain()
         try:
-            self.call(_leave(tenants))
+            for tenant in tenants:
+                tenant.complain()
+        finally:  # where warnings are errors, the first complaint is raised
+            self._stop(self._loop, self._thread, tenants)
+
+    def _stop(self, loop: asyncio.AbstractEventLoop, thread: threading.Thread, tenants: list[Tenant]) -> None:
+        try:
+            self.call(_leave(tenants), timeout_ms=round(_STUCK_S * 1_000))
         finally:
             self.lost = _ENDED
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(_EXIT_S)
-        if not self._thread.is_alive():
-            self._loop.close()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(_EXIT_S)
+        if not thread.is_alive():
+            loop.close()
 
 
 async def _leave(tenants: list[Tenant]) -> None:
@@ -149,9 +161,4 @@ PORTAL = Portal()
 """The one of this process."""
 
 
-def _forked() -> None:
-    if PORTAL.has_started and not PORTAL.lost:
-        PORTAL.forget()
-
-
-os.register_at_fork(after_in_child=_forked)
+os.register_at_fork(after_in_child=PORTAL.forget)

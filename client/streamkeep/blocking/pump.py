@@ -18,6 +18,8 @@ _PAUSE_S = 0.001
 look would find a few only. An idle producer is woken at once."""
 
 _CLOSED = "the producer is closed"
+_NOT_TAKEN = "the producer was closed before it could take the record"
+_PERHAPS_TAKEN = "the producer was closed while it took the record; it may be stored"
 
 
 class LoopProducer(Producer[bytes, bytes]):
@@ -38,6 +40,8 @@ class Pump:
         self.staging = staging
         self.producer = producer
         self._taken: deque[Handover] = deque()
+        self._giving: Handover | None = None
+        """The first of them, if some of its records may be the producer's already."""
         self._working: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -95,7 +99,7 @@ class Pump:
             self.staging.close(_CLOSED)
             self._take()
             for handover in self._taken:
-                handover.refuse(ClosedError("the producer was closed before it could take the record"))
+                handover.refuse(ClosedError(_PERHAPS_TAKEN if handover is self._giving else _NOT_TAKEN))
 
     def _take(self) -> bool:
         self._taken.extend(self.staging.take())
@@ -103,7 +107,7 @@ class Pump:
 
     async def _give_all(self) -> None:
         while self._taken:
-            handover = self._taken[0]
+            handover = self._giving = self._taken[0]
             try:
                 await handover.give(self.producer)
             except StreamkeepError as error:
@@ -111,6 +115,7 @@ class Pump:
                 handover.refuse(error)
                 self.staging.partitions.pop(handover.topic, None)
             self._taken.popleft()
+            self._giving = None
 
     async def _pause(self) -> None:
         """A moment, or until somebody waits for what was staged."""

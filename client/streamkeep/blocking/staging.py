@@ -74,12 +74,14 @@ class Staging:
     def add(
         self, topic: str, row: Row, size: int, *, waits: bool, passage: Passage | None = None
     ) -> Delivery:
-        """A record of `size` bytes. Waits for room, or raises BufferFullError; ClosedError."""
+        """A record of `size` bytes. Waits for room, or raises BufferFullError; ClosedError; RuntimeError
+        where waiting would be for ever."""
         with self._lock:
             self.check_open()
             while self._staged_bytes and self._staged_bytes + size > self._limit_bytes:
                 if not waits:
                     raise BufferFullError(f"{self._staged_bytes} bytes wait to be taken over")
+                PORTAL.check_may_wait()
                 PORTAL.post(self.wanted.set)
                 self._room.wait()
                 self.check_open()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
 from streamkeep.blocking import Admin, Client, Consumer, Producer
+from streamkeep.blocking.portal import PORTAL
 from streamkeep.errors import ClosedError, RecordDecodeError, UnknownPartitionError
 from streamkeep.serializers import STR
 from streamkeep.testing import Cluster
@@ -100,6 +104,41 @@ def test_what_arrived_when_ctrl_c_struck_is_handed_out_by_whatever_reads_next(cl
         consumer._wait()
         assert [record.offset for record in consumer.records(until={(topic, 0): 4})] == [2, 3]
         assert next(consumer).offset == 4
+
+
+def test_what_arrives_after_ctrl_c_has_struck_does_not_come_back_behind_a_seek(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = filled(cluster, 6)
+    with Consumer(cluster.bootstrap) as consumer:
+        consumer.assign([(topic, 0)])
+        consumer._wait()  # so that what is asked for next has been fetched
+        consumer.seek((topic, 0), 0)
+        consumer._wait()
+        consumer._settle()
+        gate = threading.Event()
+        opening = threading.Thread(target=open_when, args=(gate, main_thread_waits))
+        PORTAL.post(gate.wait)
+
+        def strike(work: Coroutine[Any, Any, Any], *, timeout_ms: int | None = None) -> None:
+            """The wait is left, and the loop hears of that too late."""
+            assert PORTAL._loop is not None
+            asyncio.run_coroutine_threadsafe(work, PORTAL._loop)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(PORTAL, "call", strike)
+            next(consumer)
+        opening.start()
+        consumer.seek((topic, 0), 4)
+        opening.join()
+        assert next(consumer).offset == 4
+
+
+def open_when(gate: threading.Event, condition: Callable[[], bool]) -> None:
+    while not condition():
+        pass
+    gate.set()
 
 
 def test_what_cannot_be_read_is_raised_once_and_stepped_over(cluster: Cluster) -> None:

@@ -235,6 +235,26 @@ def test_what_close_gives_up_fails() -> None:
                 delivery.result()
 
 
+def test_columns_that_are_being_taken_when_the_producer_is_closed_are_refused() -> None:
+    with Cluster() as cluster:
+        topic = cluster.topic()
+        producer = Producer(cluster.bootstrap, buffer_bytes=32 * KIB, batch_bytes=32 * KIB)
+        producer.start()
+        producer.send(topic, b"v").result()
+        cluster.kill_broker(1)
+
+        def close() -> None:
+            while producer.metrics().buffer_used_bytes < 30 * KIB:
+                pass
+            producer.close(timeout_ms=10)
+
+        closing = threading.Thread(target=close)
+        closing.start()
+        with pytest.raises(ClosedError, match="may be stored"):
+            producer.send_many(topic, [bytes(1_000)] * 100)
+        closing.join()
+
+
 def test_keys_and_values_are_encoded_before_anything_is_sent(cluster: Cluster) -> None:
     topic = cluster.topic()
     with Producer(cluster.bootstrap, key_serializer=STR, value_serializer=JSON) as producer:
@@ -275,6 +295,54 @@ def test_interceptors_see_every_record_and_hear_of_it_once(cluster: Cluster) -> 
             producer.send("nowhere", b"4")
     assert listening.told == [(b"1", topic), (b"2", topic), (b"3", topic), (b"4", "UnknownTopicError")]
     assert [list(record.headers) for record in stored(cluster, topic)] == [[("seen", b"1")]] * 3
+
+
+class SendingAgain(ProducerInterceptor):
+    """Does on the SDK's own thread what would wait there."""
+
+    def __init__(self, cluster: Cluster, topic: str) -> None:
+        self.producer = Producer(cluster.bootstrap, buffer_bytes=16 * KIB, batch_bytes=16 * KIB)
+        self.producer.start()
+        self.producer.partitions_for(topic)
+        self.topic = topic
+        self.refusal: RuntimeError | None = None
+
+    def on_acknowledged(self, record: ProducerRecord[Any, Any], metadata: RecordMetadata) -> None:
+        try:
+            for _ in range(MANY):
+                self.producer.send(self.topic, bytes(300))
+        except RuntimeError as error:
+            self.refusal = error
+
+
+def test_the_thread_of_the_sdk_is_refused_a_wait_for_room_that_only_it_could_end(cluster: Cluster) -> None:
+    topic = cluster.topic()
+    again = SendingAgain(cluster, topic)
+    with again.producer, Producer(cluster.bootstrap, interceptors=[again]) as producer:
+        producer.send(topic, b"v").result(timeout_ms=60_000)
+        producer.flush()
+    assert "would wait for itself" in str(again.refusal)
+
+
+def test_ctrl_c_just_before_the_first_of_many_records_ends_no_producer(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = cluster.topic()
+    with Producer(cluster.bootstrap) as producer:
+        producer.partitions_for(topic)
+        queued = producer._staging._queued
+
+        def strike(handover: Any) -> Any:
+            queued(handover)
+            raise KeyboardInterrupt
+
+        for key in (b"k", None):
+            monkeypatch.setattr(producer._staging, "_queued", strike)
+            with pytest.raises(KeyboardInterrupt):
+                producer.send(topic, b"struck", key=key)
+            monkeypatch.undo()
+            producer.send(topic, b"v", key=key).result(timeout_ms=60_000)
+    assert values(cluster, topic) == [b"v", b"v"]
 
 
 def test_what_is_counted_is_told(cluster: Cluster) -> None:
