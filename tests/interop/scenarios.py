@@ -167,11 +167,7 @@ class Interop:
             if not broker.is_running():
                 await self._cluster.start(broker)
         async with Admin(self._bootstrap) as admin:
-            while not all(
-                len(partition.isr) == len(partition.replicas)
-                for partition in (await admin.describe_topic(topic)).partitions
-            ):
-                await asyncio.sleep(0.05)
+            await admin.wait_until_in_sync(topic)
 
     # --- by hand ---
 
