@@ -124,11 +124,19 @@ class ReplicaReports:
         if waits:
             self._subjects.setdefault(partition, _Subject()).waits = True
         elif partition in self._subjects:
-            self._subjects[partition].waits = False
+            self._wait_is_over(partition, leads=image.leader == self._broker_id)
             self._drop_if_silent(partition)
         if partition in self._subjects:
             self._subjects[partition].is_counted_on = self._broker_id in (*image.isr, *image.elr)
             self._loop.wake()
+
+    def _wait_is_over(self, partition: Partition, *, leads: bool) -> None:
+        """Whoever leads as a last resort has what the partition has from now on: that its files were lost once
+        is no reason to drop what is written since. Corrupt files are."""
+        subject = self._subjects[partition]
+        if subject.waits and leads and not partition.log.defects:
+            subject.damaged = subject.may_copy_anew = False
+        subject.waits = False
 
     def forget(self, partition: Partition) -> None:
         """This broker hosts it no more."""
