@@ -32,6 +32,11 @@ class Background:
         """False in a child that was forked: it has this object, but not the thread."""
         return os.getpid() == self._process_id
 
+    @property
+    def is_current(self) -> bool:
+        """Whoever asks is on the loop's own thread, and would wait for itself."""
+        return self._thread is threading.current_thread()
+
     def start(self) -> None:
         """Make the loop and have it run."""
         assert self._loop is None, "it runs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -10,7 +11,7 @@ from typing import Self
 
 from streamkeep.consumer.records import Record
 from streamkeep.testing.async_cluster import WAIT_S, AsyncCluster
-from streamkeep.testing.background import Background
+from streamkeep.testing.background import THREAD_NAME, Background
 from streamkeep.testing.controls import Controls
 from streamkeep.testing.failures import require
 from streamkeep.testing.servers import Servers
@@ -89,9 +90,14 @@ class Cluster:
         await self._close()
 
     def __del__(self) -> None:
-        if self._background is not None and self._background.is_here:
-            warnings.warn(f"{self!r} was not closed", ResourceWarning, stacklevel=2, source=self)
+        if self._background is None or not self._background.is_here:
+            return
+        complaint = f"{self!r} was not closed"
+        if self._background.is_current:  # garbage is collected wherever there is some
+            threading.Thread(target=self.close, name=THREAD_NAME, daemon=True).start()
+        else:
             self.close()
+        warnings.warn(complaint, ResourceWarning, stacklevel=2, source=self)
 
     def close(self) -> None:
         """End everything. Again is once. In a forked child nothing happens: the cluster is its parent's."""

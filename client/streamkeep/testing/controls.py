@@ -63,9 +63,10 @@ class Controls:
     async def create_topic(
         self, name: str, *, partitions: int, replication_factor: int, settings: Mapping[str, str] | None
     ) -> str:
-        await self._admin().create_topic(
-            name, partitions=partitions, replication_factor=replication_factor, settings=settings
-        )
+        async with self._newcomer() as client:
+            await Admin(client).create_topic(
+                name, partitions=partitions, replication_factor=replication_factor, settings=settings
+            )
         return name
 
     async def topic(
@@ -100,7 +101,7 @@ class Controls:
 
     @asynccontextmanager
     async def _reading(self, topic: str) -> AsyncIterator[Consumer]:
-        async with Consumer(self._running_client()) as consumer:
+        async with self._newcomer() as client, Consumer(client) as consumer:
             await consumer.assign(await consumer.partitions_for(topic), start="earliest")
             yield consumer
 
@@ -176,6 +177,12 @@ class Controls:
         if number not in self._servers.brokers:
             known = ", ".join(map(str, self._servers.brokers))
             raise ClusterError(f"there is no broker {number}: the cluster has {known}")
+
+    def _newcomer(self) -> Client:
+        """A client that has asked nothing yet: one that looks up one new topic after the other is made to
+        wait, longer and longer."""
+        self._running_client()
+        return Client(self._servers.bootstrap)
 
     def _admin(self) -> Admin:
         return Admin(self._running_client())

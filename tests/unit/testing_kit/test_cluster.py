@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import warnings
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from streamkeep import Admin, Client, Consumer, Producer, blocking
+from streamkeep import Admin, Client, Consumer, Producer, blocking, metadata_cache
 from streamkeep.errors import InvalidSettingError, TopicExistsError, UnavailableError, UnknownTopicError
 from streamkeep.testing import AsyncCluster, Cluster, ClusterError, MissingExtraError
+from streamkeep_common.retry import Backoff
 from streamkeep_common.seams.memory import network
 
 
@@ -82,6 +85,21 @@ def test_topics_have_names_and_settings_of_their_own(cluster: Cluster) -> None:
     assert cluster.records("named") == []
     with pytest.raises(UnknownTopicError):
         cluster.records("never-made")
+
+
+def test_one_new_topic_after_the_other_is_not_made_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: Counter[Backoff] = Counter()
+
+    class Counted(Backoff):
+        def next_wait_s(self) -> float:
+            waits[self] += 1
+            return super().next_wait_s()
+
+    monkeypatch.setattr(metadata_cache, "Backoff", Counted)
+    with Cluster() as cluster:
+        for _ in range(12):
+            assert cluster.records(cluster.topic()) == []
+    assert max(waits.values(), default=0) < 6, "how often one client had to wait before it asked again"
 
 
 async def test_records_are_waited_for_and_not_slept_for(cluster: Cluster) -> None:
@@ -210,6 +228,27 @@ def test_a_forgotten_cluster_complains_and_ends() -> None:
     cluster = Cluster().__enter__()
     with pytest.warns(ResourceWarning, match="was not closed"):
         del cluster
+
+
+def test_a_forgotten_cluster_that_is_collected_on_its_own_thread_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    others, complaints = set(threading.enumerate()), list[str]()
+    monkeypatch.setattr(warnings, "warn", lambda complaint, *_, **__: complaints.append(complaint))
+    cluster = Cluster().__enter__()
+    background = cluster._background
+    assert background is not None
+
+    async def forget(forgotten: list[Cluster]) -> None:
+        forgotten.clear()
+
+    forgotten = [cluster]
+    del cluster
+    background.call(forget(forgotten))
+    for thread in set(threading.enumerate()) - others:
+        thread.join(60)
+    assert set(threading.enumerate()) <= others
+    assert len(complaints) == 1 and "was not closed" in complaints[0]
 
 
 def test_a_cluster_is_used_once() -> None:
