@@ -12,7 +12,7 @@ from streamkeep.producer.batch import ENTRY_OVERHEAD_BYTES, Batch
 from streamkeep.producer.buffer_pool import BufferPool
 from streamkeep.producer.columns import Columns
 from streamkeep.producer.delivery import Receipt, Span
-from streamkeep.producer.partitioner import NO_LEADER, StickyPartitioner
+from streamkeep.producer.partitioner import NO_LEADER, TURN_BYTES, StickyPartitioner
 from streamkeep.producer.sequencer import Sequencer
 from streamkeep_common.errors import UnknownPartitionError
 from streamkeep_common.limits import KIB, MAX_RECORDS_PER_BATCH
@@ -184,7 +184,7 @@ class TopicBuffer:
         self.topic_id = topic_id
         self.queues: list[PartitionQueue] = []
         self._hashes = hashes
-        self._sticky = StickyPartitioner(batch_bytes, rng)
+        self._sticky = StickyPartitioner(min(batch_bytes, TURN_BYTES), rng)
         self._batch_bytes = batch_bytes
         self._max_in_flight = max_in_flight
         self._pool = pool

@@ -1,4 +1,4 @@
-"""Where a record without a key goes (KIP-480, KIP-794): to one partition for a batch's worth of bytes.
+"""Where a record without a key goes (KIP-480, KIP-794): to one partition for so many bytes, in whole batches.
 
 Pure. Partitions with shorter queues are drawn more often; those without a leader are left out while
 another has one. Keys go by murmur2 (`streamkeep_common.partitioning`), whoever leads.
@@ -11,18 +11,24 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
+from streamkeep_common.limits import KIB
+
 NO_LEADER = -1
 
 
-class StickyPartitioner:
-    """Stays on a partition until `batch_bytes` were batched for it.
+TURN_BYTES = 16 * KIB
+"""As Kafka's default `batch.size`: who sends little at a time reaches all partitions within seconds, too."""
 
-    The caller asks for a change only between two batches, so that none is cut short; as a batch holds at most
-    `batch_bytes`, no turn is longer than twice that.
+
+class StickyPartitioner:
+    """Stays on a partition until `turn_bytes` were batched for it.
+
+    The caller asks for a change only between two batches, so that none is cut short: who sends much gives
+    each partition one full batch in turn.
     """
 
-    def __init__(self, batch_bytes: int, rng: random.Random) -> None:
-        self._batch_bytes = batch_bytes
+    def __init__(self, turn_bytes: int, rng: random.Random) -> None:
+        self._turn_bytes = turn_bytes
         self._rng = rng
         self._used_bytes = 0
         self.partition: int | None = None
@@ -33,7 +39,7 @@ class StickyPartitioner:
 
     def is_due(self) -> bool:
         """Another partition should be drawn before the next batch is begun."""
-        return self.partition is None or self._used_bytes >= self._batch_bytes
+        return self.partition is None or self._used_bytes >= self._turn_bytes
 
     def draw(self, queue_lengths: Sequence[int]) -> int:
         """Choose by the number of batches that wait for each partition, NO_LEADER where none leads."""

@@ -36,13 +36,15 @@ class Heard:
 class Buffer:
     """A topic's queues with a pool of their own."""
 
-    def __init__(self, *, partitions: int = 1, capacity: int = 100_000) -> None:
+    def __init__(
+        self, *, partitions: int = 1, capacity: int = 100_000, batch_bytes: int = BATCH_BYTES
+    ) -> None:
         self.heard = Heard()
         self.pool = BufferPool(capacity)
         self.topic = TopicBuffer(
             "t",
             b"i" * 16,
-            batch_bytes=BATCH_BYTES,
+            batch_bytes=batch_bytes,
             max_in_flight=5,
             pool=self.pool,
             listener=self.heard,
@@ -182,3 +184,15 @@ def test_columns_are_cut_into_full_batches_whatever_the_sizes(seed: int) -> None
     assert [value for batch in batches for value in batch.values] == values
     assert all(batch.size <= BATCH_BYTES or batch.record_count == 1 for batch in batches)
     assert buffer.pool.used_bytes == sum(batch.size for batch in batches) == columns.total_bytes
+
+
+def test_who_sends_little_at_a_time_reaches_all_partitions_however_large_a_batch_may_be() -> None:
+    buffer = Buffer(partitions=6, capacity=10 * LARGEST, batch_bytes=LARGEST)
+    used = set()
+    for _ in range(2_000):
+        buffer.append(b"x" * 96)
+        for queue in buffer.topic.queues:
+            if queue.open is not None:
+                used.add(queue.partition)
+                queue.close_open()  # as when it is sent, long before it is full
+    assert used == set(range(6))

@@ -36,7 +36,7 @@ def test_the_ends_of_the_draw_are_partitions_too() -> None:
 
 
 def test_a_partition_is_kept_for_a_batch_of_bytes() -> None:
-    sticky = StickyPartitioner(batch_bytes=100, rng=random.Random(1))
+    sticky = StickyPartitioner(turn_bytes=100, rng=random.Random(1))
     assert sticky.is_due()
     first = sticky.draw([0] * 8)
     sticky.note_batch(60)
