@@ -17,7 +17,7 @@ def test_the_guide_does_what_it_says(tmp_path: Path) -> None:
     for name, text in PROGRAM.findall(GUIDE.read_text()):
         (tmp_path / name).write_text(text)
     done = run_pytest(tmp_path)
-    assert "4 passed" in done.stdout, done.stdout + done.stderr
+    assert "5 passed" in done.stdout, done.stdout + done.stderr
     printed = subprocess.run(
         [sys.executable, "-W", "error", "by_hand.py"],
         cwd=tmp_path,
