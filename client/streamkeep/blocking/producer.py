@@ -45,8 +45,10 @@ class Producer(Handle, Generic[K, V]):
     """Writes records: each exactly once, in the order in which it was given, partition by partition.
 
     All options, and what is raised, are those of `streamkeep.Producer`. What waits to be taken over by the
-    thread of the SDK, 2 MiB at most, comes on top of `buffer_bytes`. Serializers and an interceptor's
-    `on_send` are called in the thread that sends; what became of a record interceptors hear on the SDK's.
+    thread of the SDK, and what it is just taking over, 2 MiB each at most, come on top of `buffer_bytes`.
+
+    Serializers and an interceptor's `on_send` are called in the thread that sends. What became of a record
+    interceptors hear on the SDK's, where a call of this package that would wait raises RuntimeError.
 
     Threads may share it; the order of each is kept. Use it with `with`, which delivers what is buffered
     before it ends (for at most a second if Ctrl-C ends it), or with `start` and `close`. Ctrl-C ends any wait
