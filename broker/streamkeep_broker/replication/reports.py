@@ -131,8 +131,8 @@ class ReplicaReports:
             self._loop.wake()
 
     def _wait_is_over(self, partition: Partition, *, leads: bool) -> None:
-        """Whoever leads as a last resort has what the partition has from now on: that its files were lost once
-        is no reason to drop what is written since. Corrupt files are."""
+        """Whoever leads as a last resort has what the partition has from now on: that its files were lost
+        once is no reason to drop what is written since. Corrupt files are."""
         subject = self._subjects[partition]
         if subject.waits and leads and not partition.log.defects:
             subject.damaged = subject.may_copy_anew = False
