@@ -60,6 +60,7 @@ class RecordSender:
         self._skip_bad = skip_bad
         self._advance = advance
         self._unsettled: asyncio.Queue[_Sent | _Read | None] = asyncio.Queue(MAX_UNSETTLED)
+        self._awaited: _Sent | None = None
         self.acknowledged = 0
         self.skipped = 0
 
@@ -137,17 +138,33 @@ class RecordSender:
                 if self._advance is not None:
                     self._advance(item.size_bytes)
                 continue
+            self._awaited = item
             try:
                 await item.deliveries
             except StreamkeepError as error:
+                self._awaited = None
                 self._judge(item, error)
             else:
+                self._awaited = None
                 self.acknowledged += len(item.deliveries)
+
+    def count_rest(self) -> None:
+        """What was acknowledged when nobody waited for it any more, after Ctrl-C or a failure. To be called
+        once the producer is closed."""
+        rest: list[_Sent | _Read | None] = [self._awaited]
+        while not self._unsettled.empty():
+            rest.append(self._unsettled.get_nowait())
+        for item in rest:
+            if isinstance(item, _Sent):
+                self._count(item.deliveries, len(item.deliveries.failures()))
+
+    def _count(self, deliveries: Deliveries, failed: int) -> None:
+        self.acknowledged += sum(delivery.done() for delivery in deliveries) - failed
 
     def _judge(self, sent: _Sent, first_error: StreamkeepError) -> None:
         """A record that the topic finds too large is a bad line; any other failure ends it all."""
         failures = sent.deliveries.failures()
-        self.acknowledged += sum(d.done() for d in sent.deliveries) - len(failures)
+        self._count(sent.deliveries, len(failures))
         if not all(isinstance(error, BatchTooLargeError) for _, error in failures):
             raise first_error
         for index, error in failures:

@@ -205,6 +205,7 @@ async def _produce(invocation: Invocation, sending: Sending, descriptor: int) ->
                 await sender.send_all(descriptor)
             finally:
                 await producer.close(timeout_ms=LEAVE_TIMEOUT_MS)
+                sender.count_rest()
                 note(_summary(sender))
         return sender
 
