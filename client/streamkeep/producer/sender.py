@@ -86,8 +86,10 @@ class Sender:
     # --- what the producer asks for ---
 
     async def open_topic(self, name: str) -> TopicBuffer:
-        """The topic's queues, after looking it up. Raises UnknownTopicError and the like."""
-        view = await self._client.metadata.topic(name, timeout_s=self._client.request_timeout_s)
+        """The topic's queues, after looking it up, for which a delivery's time is enough at most. Raises
+        UnknownTopicError and the like."""
+        timeout_s = min(self._client.request_timeout_s, self._options.delivery_timeout_ms / 1000)
+        view = await self._client.metadata.topic(name, timeout_s=timeout_s)
         if self._closed:
             raise ClosedError("the producer was closed")
         buffer = self.buffers.get(name)
