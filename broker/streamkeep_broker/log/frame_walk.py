@@ -29,12 +29,16 @@ _LOOKS_LIKE_HEADER = re.compile(rb"(?=\x0a" + _LENGTH + _FIXED_FIELDS + rb"\x7a"
 class BadFrameError(Exception):
     """The bytes at `position` are not the whole, unchanged frame that should be there."""
 
-    def __init__(self, position: int, reason: str, header: FrameHeader | None = None) -> None:
+    def __init__(
+        self, position: int, reason: str, header: FrameHeader | None = None, *, is_short: bool = False
+    ) -> None:
         super().__init__(f"byte {position}: {reason}")
         self.position = position
         self.reason = reason
         self.header = header
         """Where the header is right and only the records are not."""
+        self.is_short = is_short
+        """The file ends before the frame does, and what there is of its header is not wrong."""
 
 
 class Frame(NamedTuple):
@@ -60,13 +64,16 @@ class FrameWalk:
 
     def frame(self, position: int) -> Frame:
         """The frame at `position`, its header verified. Raises BadFrameError."""
+        start = self._read(position, FRAME_HEADER_BYTES)
         try:
-            header = unpack_header(self._read(position, FRAME_HEADER_BYTES))
+            header = unpack_header(start)
         except CorruptBatchError as error:
-            raise BadFrameError(position, error.message) from error
+            is_short = len(start) < FRAME_HEADER_BYTES
+            raise BadFrameError(position, error.message, is_short=is_short) from error
         frame = Frame(position, header)
         if frame.end > self._end:
-            raise BadFrameError(position, f"{frame.end - self._end} bytes of the frame are missing", header)
+            reason = f"{frame.end - self._end} bytes of the frame are missing"
+            raise BadFrameError(position, reason, header, is_short=True)
         return frame
 
     def payload(self, frame: Frame) -> memoryview:

@@ -47,7 +47,8 @@ class DirectoryRefusedError(StreamkeepError):
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The identity file. `cluster_id` is empty until the broker first registered with a cluster;
-    `cluster_epoch` is the newest of that cluster that it has seen, 0 = none."""
+    `cluster_epoch` is the newest of that cluster that it has seen, 0 = none; `boot_id` is of the machine's
+    start in which its logs were opened last."""
 
     directory_id: bytes
     broker_id: int
@@ -65,7 +66,8 @@ class Claim:
     is_new: bool
     was_stopped_cleanly: bool
     same_boot: bool
-    """The machine has not been started since the last claim: what was in its page cache still is."""
+    """The machine has not been started since all logs of the directory were opened last (see
+    `note_opened`): what was written to them since is in its page cache, or on disk."""
 
 
 def claim(disk: Disk, path: Path, *, broker_id: int, rng: random.Random) -> Claim:
@@ -118,6 +120,27 @@ def bind_to_cluster(
     return bound
 
 
+def note_opened(disk: Disk, path: Path, identity: Identity) -> Identity:
+    """Say that every log of the directory was opened since the machine was started, and so has no torn end.
+
+    Not before: a start that is cut off leaves torn ends behind, which the next one must take for such.
+    Raises OSError.
+    """
+    opened = replace(identity, boot_id=read_boot_id(disk))
+    if opened == identity:
+        return identity
+    try:
+        _write(disk, path, opened)
+    except OSError as error:
+        if error.errno not in OUT_OF_SPACE:
+            raise
+        # The next start thinks that the machine was started in between, and takes the end of a log for torn
+        # sooner; a full disk must not keep a broker from serving what it has.
+        _logger.warning("%s is full: the boot id was not written", path)
+        return identity
+    return opened
+
+
 def mark_clean(disk: Disk, path: Path) -> None:
     """Say that everything in the directory is flushed and checkpointed. Raises OSError."""
     disk.write_file(path / CLEAN_NAME, seal([CLEAN_NAME]))
@@ -145,26 +168,13 @@ def _take_over(disk: Disk, path: Path, lock: DiskLock, broker_id: int, rng: rand
             f"The log directory {path} belongs to broker {found.broker_id}, and this is broker {broker_id}. "
             f"Start it with id {found.broker_id}, or give this broker a directory of its own."
         )
-    same_boot = bool(boot_id) and found.boot_id == boot_id
     return Claim(
-        identity=found if same_boot else _renew_boot_id(disk, path, replace(found, boot_id=boot_id)),
+        identity=found,
         lock=lock,
         is_new=False,
         was_stopped_cleanly=_take_clean_marker(disk, path),
-        same_boot=same_boot,
+        same_boot=bool(boot_id) and found.boot_id == boot_id,
     )
-
-
-def _renew_boot_id(disk: Disk, path: Path, identity: Identity) -> Identity:
-    try:
-        _write(disk, path, identity)
-    except OSError as error:
-        if error.errno not in OUT_OF_SPACE:
-            raise
-        # The old one stays, so the next start will think that the machine was started in between: that
-        # is the careful answer, and a full disk must not keep a broker from serving what it has.
-        _logger.warning("%s is full: the boot id was not written", path)
-    return identity
 
 
 def _take_clean_marker(disk: Disk, path: Path) -> bool:

@@ -15,7 +15,7 @@ from streamkeep_broker.log.checkpoints import Checkpoint, write_checkpoints
 from streamkeep_broker.log.directory import LogDirectory
 from streamkeep_broker.log.file_cache import OUT_OF_DESCRIPTORS
 from streamkeep_broker.log.files import OUT_OF_SPACE
-from streamkeep_broker.log.identity import Claim, bind_to_cluster, mark_clean
+from streamkeep_broker.log.identity import Claim, bind_to_cluster, mark_clean, note_opened
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.partition_name import DELETED_SUFFIX, MISPLACED_SUFFIX
 from streamkeep_broker.log.removals import Removals
@@ -69,6 +69,17 @@ class OpenDirectory:
             partial(bind_to_cluster, self._disk, self.path, self.identity, cluster_id, cluster_epoch)
         )
         self.start_is_known = True
+
+    async def note_opened(self) -> None:
+        """After its logs were opened, if all of them could be. A failure becomes the directory's state."""
+        if not self.logs_were_opened or self.unopened or self.directory.is_offline:
+            return
+        try:
+            self.identity = await self.volume.keep_house(
+                partial(note_opened, self._disk, self.path, self.identity)
+            )
+        except OSError as error:
+            self.write_failed(error)
 
     # --- writing ---
 

@@ -46,11 +46,24 @@ class OpenLogs:
         return self._homes[log]
 
     def recover(
-        self, settings: TopicSettings, path: Path, checkpoint: Checkpoint, *, clean: bool = False
+        self,
+        settings: TopicSettings,
+        path: Path,
+        checkpoint: Checkpoint,
+        *,
+        clean: bool = False,
+        same_boot: bool = True,
     ) -> RecoveredLog:
-        """As `recover_log`, which is blocking. Raises OSError."""
+        """As `recover_log`, which is blocking; not told otherwise, of a log that this process had open or that
+        is new. Raises OSError."""
         return recover_log(
-            self._disk, self._files, path, checkpoint=checkpoint, clean=clean, settings=settings
+            self._disk,
+            self._files,
+            path,
+            checkpoint=checkpoint,
+            clean=clean,
+            same_boot=same_boot,
+            settings=settings,
         )
 
     def add(

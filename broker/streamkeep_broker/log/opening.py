@@ -76,6 +76,8 @@ class Opening:
         for home in homes:
             await self._open_logs_of(home)
         await self._flush_recovered(homes)
+        for home in homes:
+            await home.note_opened()
 
     async def _open_logs_of(self, home: OpenDirectory) -> None:
         _say_how_it_was_left(home)
@@ -98,7 +100,12 @@ class Opening:
             for name, found in home.unopened.items()
             if not home.logs_were_opened or self._logs.get(found.name.key) is None
         }
-        recover = partial(self._logs.recover, UNKNOWN_SETTINGS, clean=home.claim.was_stopped_cleanly)
+        recover = partial(
+            self._logs.recover,
+            UNKNOWN_SETTINGS,
+            clean=home.claim.was_stopped_cleanly,
+            same_boot=home.claim.same_boot,
+        )
         try:
             recovered = await recover_logs(home.path, due, recover=recover, workers=self._workers)
         except OSError as error:

@@ -38,13 +38,17 @@ def durable_floor(checkpoint: Checkpoint) -> int:
     return max(checkpoint.recovery_point, checkpoint.high_watermark)
 
 
-def is_torn_tail(*, offset: int, floor: int, followed: bool, sealed: bool) -> bool:
+def is_torn_tail(
+    *, offset: int, floor: int, followed: bool, sealed: bool, short: bool, same_boot: bool
+) -> bool:
     """Whether the damage where `offset` should begin is what a crash leaves of an unfinished write.
 
     It is not if the offset was on disk before (below `floor`, or in or before a sealed segment), nor if a
-    frame behind it in the same file is whole: a crash tears the end of a file, not its middle.
+    frame behind it in the same file is whole: a crash tears the end of a file, not its middle. Nor, if the
+    machine has run on, unless the file ends `short` of a whole frame: a process that is killed leaves what
+    it wrote in the page cache, and of its last write a beginning, but nothing that is wrong.
     """
-    return offset >= floor and not followed and not sealed
+    return offset >= floor and not followed and not sealed and (short or not same_boot)
 
 
 @dataclass(slots=True)
@@ -73,14 +77,16 @@ def recover_log(
     *,
     checkpoint: Checkpoint,
     clean: bool,
+    same_boot: bool,
     settings: TopicSettings,
 ) -> RecoveredLog:
     """Open the log in the directory `path`; an empty directory is a new log. Blocking. Raises OSError.
 
-    `clean`: the last stop was clean, so that only what it wrote is read.
+    `clean`: the last stop was clean, so that only what it wrote is read. `same_boot`: the machine has run on
+    since the log was opened last.
     """
     finish_beginning_anew(disk, path)
-    recovery = _Recovery(disk, files, path, checkpoint, settings)
+    recovery = _Recovery(disk, files, path, checkpoint, same_boot, settings)
     if not recovery.bases:
         recovery.begin_anew(checkpoint.log_start_offset)
     elif not (clean and recovery.load()):
@@ -90,12 +96,19 @@ def recover_log(
 
 class _Recovery:
     def __init__(
-        self, disk: Disk, files: Files, path: Path, checkpoint: Checkpoint, settings: TopicSettings
+        self,
+        disk: Disk,
+        files: Files,
+        path: Path,
+        checkpoint: Checkpoint,
+        same_boot: bool,
+        settings: TopicSettings,
     ) -> None:
         self._disk = disk
         self._files = files
         self._path = path
         self._checkpoint = checkpoint
+        self._same_boot = same_boot
         self._interval_bytes = settings.index_interval_bytes
         self._floor = durable_floor(checkpoint)
         self._names = disk.list_directory(path)
@@ -262,7 +275,9 @@ class _Recovery:
         for item in scan.items():
             if isinstance(item, Frame):
                 self._take_in(segment, item)
-            elif self._is_torn(segment, offset=item.offset, followed=item.following is not None):
+            elif self._is_torn(
+                segment, offset=item.offset, followed=item.following is not None, short=item.is_short
+            ):
                 self._cut(segment, item)
                 return False
             else:
@@ -276,7 +291,7 @@ class _Recovery:
         offset = before.next_offset
         if offset == base_offset:
             return True
-        if self._is_torn(before, offset=offset, followed=base_offset < offset):
+        if self._is_torn(before, offset=offset, followed=base_offset < offset, short=True):
             return False
         reason = f"offset {offset} should follow, but the next file begins with {base_offset}"
         self._add_defect(before, Defect(before.path, before.size, before.size, offset, reason))
@@ -295,19 +310,28 @@ class _Recovery:
         )
         self._states.take_in(header)
 
-    def _is_torn(self, segment: Segment, *, offset: int, followed: bool) -> bool:
+    def _is_torn(self, segment: Segment, *, offset: int, followed: bool, short: bool) -> bool:
         sealed = any(
             is_sealed(self._disk, self._path, base) for base in self.bases if base >= segment.base_offset
         )
-        return is_torn_tail(offset=offset, floor=self._floor, followed=followed, sealed=sealed)
+        return is_torn_tail(
+            offset=offset,
+            floor=self._floor,
+            followed=followed,
+            sealed=sealed,
+            short=short,
+            same_boot=self._same_boot,
+        )
 
     def _keep(self, segment: Segment, damage: Damage) -> None:
         """Corruption: name it, and make what follows it findable."""
         assert segment.index is not None
-        position, end_position, offset, reason, following = damage
-        self._add_defect(segment, Defect(segment.path, position, end_position, offset, reason))
-        if following is not None:
-            segment.index.mark(following.header.base_offset, end_position)
+        defect = Defect(
+            segment.path, damage.position, damage.end_position, damage.offset, damage.reason
+        )
+        self._add_defect(segment, defect)
+        if damage.following is not None:
+            segment.index.mark(damage.following.header.base_offset, damage.end_position)
 
     def _cut(self, segment: Segment, damage: Damage) -> None:
         lost = segment.size - damage.position

@@ -19,6 +19,8 @@ class Damage(NamedTuple):
     offset: int
     """The offset that was expected here."""
     reason: str
+    is_short: bool
+    """It is the beginning of a frame of which the end is missing."""
     following: Frame | None
     """A frame with a valid header and that offset or a later one, found behind."""
 
@@ -71,7 +73,7 @@ class SegmentScan:
     def _examine(self, bad: BadFrameError) -> Damage:
         following = self._walk.find_header(self._search_start(bad), min_offset=self.offset)
         end_position = self._size if following is None else following.position
-        return Damage(bad.position, end_position, self.offset, bad.reason, following)
+        return Damage(bad.position, end_position, self.offset, bad.reason, bad.is_short, following)
 
     def _search_start(self, bad: BadFrameError) -> int:
         """A header that is right says where its frame ends: what records hold must not look like frames."""

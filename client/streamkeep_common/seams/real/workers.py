@@ -47,7 +47,8 @@ class RealWorker:
         self._delivery_is_due = False
         self._ended: asyncio.Future[None] = loop.create_future()
         self._closing = False
-        threading.Thread(target=self._work_until_closed, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._work_until_closed, name=name, daemon=True)
+        self._thread.start()
 
     def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
         if self._closing:
@@ -61,6 +62,7 @@ class RealWorker:
             self._closing = True
             self._jobs.put(None)
         await asyncio.shield(self._ended)
+        self._thread.join()  # to say that it ended was the last thing that it did
 
     def _work_until_closed(self) -> None:
         while (job := self._jobs.get()) is not None:

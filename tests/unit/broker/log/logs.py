@@ -90,6 +90,7 @@ def open_log(
     path: Path = PATH,
     checkpoint: Checkpoint = BEGINNING,
     clean: bool = False,
+    same_boot: bool = False,
     commit: bool = True,
     reader: Worker | None = None,
     **changes: object,
@@ -97,7 +98,15 @@ def open_log(
     """Recover the log in `path`; `commit` makes its name durable, as a new log's first flush does."""
     topic_settings = settings(**changes)
     files = FileCache(disk, capacity=8)
-    recovered = recover_log(disk, files, path, checkpoint=checkpoint, clean=clean, settings=topic_settings)
+    recovered = recover_log(
+        disk,
+        files,
+        path,
+        checkpoint=checkpoint,
+        clean=clean,
+        same_boot=same_boot,
+        settings=topic_settings,
+    )
     log = PartitionLog(
         recovered,
         topic_id=TOPIC_ID,

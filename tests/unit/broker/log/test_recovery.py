@@ -57,31 +57,51 @@ def stopped(values: list[bytes] = VALUES) -> tuple[SimDisk, Checkpoint]:
 
 
 @pytest.mark.parametrize(
-    ("offset", "followed", "sealed", "torn"),
+    ("offset", "followed", "sealed", "short", "same_boot", "torn"),
     [
-        (10, False, False, True),
-        (99, False, False, True),
-        (9, False, False, False),
-        (10, True, False, False),
-        (10, False, True, False),
+        (10, False, False, False, False, True),
+        (99, False, False, False, False, True),
+        (9, False, False, False, False, False),
+        (10, True, False, False, False, False),
+        (10, False, True, False, False, False),
+        (10, False, False, True, True, True),
+        (10, False, False, False, True, False),
     ],
 )
 def test_only_an_unfinished_write_at_the_end_counts_as_torn(
-    offset: int, followed: bool, sealed: bool, torn: bool
+    offset: int, followed: bool, sealed: bool, short: bool, same_boot: bool, torn: bool
 ) -> None:
-    assert is_torn_tail(offset=offset, floor=10, followed=followed, sealed=sealed) is torn
+    said = is_torn_tail(
+        offset=offset, floor=10, followed=followed, sealed=sealed, short=short, same_boot=same_boot
+    )
+    assert said is torn
 
 
-async def test_a_torn_tail_is_cut_and_the_rest_survives() -> None:
+@pytest.mark.parametrize("same_boot", [True, False])
+async def test_a_torn_tail_is_cut_and_the_rest_survives(same_boot: bool) -> None:
     for lost in (1, FRAME_HEADER_BYTES, 150, 251):
         disk, _ = stopped(VALUES[:4])
         (path,) = segment_files(disk)
         cut(disk, path, lost)
-        log = open_log(disk)
+        log = open_log(disk, same_boot=same_boot)
         assert await read_values(log) == VALUES[:3] if lost < 280 else VALUES[:2]
         assert LogSegment.FromString(disk.read_file(path)).batches[-1].base_offset == 2
         append_values(log, VALUES[3:5])
         assert await read_values(log) == VALUES[:5]
+
+
+@pytest.mark.parametrize("byte", [3, FRAME_HEADER_BYTES - 1, FRAME_HEADER_BYTES + 5])
+async def test_a_frame_that_is_all_there_and_wrong_was_not_torn_by_a_kill(byte: int) -> None:
+    """It may have been acknowledged: what says that it was on disk is seconds old."""
+    disk, _ = stopped(VALUES[:4])
+    (path,) = segment_files(disk)
+    last = LogSegment.FromString(disk.read_file(path)).batches[-1]
+    disk.flip_bit(path, disk.file_size(path) - FRAME_HEADER_BYTES - len(last.records) + byte, 2)
+    size = disk.file_size(path)
+    log = open_log(disk, same_boot=True)
+    (defect,) = log.defects
+    assert (defect.offset, disk.file_size(path)) == (3, size)
+    assert await read_values(open_log(disk)) == VALUES[:3], "after a power cut it may be a torn write"
 
 
 async def test_zeros_where_a_write_should_be_are_a_torn_tail() -> None:

@@ -84,3 +84,55 @@ async def test_a_clean_stop_does_not_hide_a_power_cut_that_no_coordinator_has_he
     last = await host.start()
     assert last.clean_start
     await last.stop()
+
+
+@simulated
+async def test_what_was_acknowledged_since_the_checkpoint_and_is_wrong_now_is_not_taken_for_torn(
+    sim: Simulation,
+) -> None:
+    """Once cut it could lead, and all copies of the record would follow."""
+    host = Host(sim)
+    manager = await host.start()
+    log = create(manager)
+    await acknowledge(manager, log, b"acknowledged")
+    host.die()
+    host.disk.flip_bit(log.segments[0].path, log.segments[0].size - 1, 3)
+    (damaged,) = await host.start()
+    assert damaged.defects
+
+
+@simulated
+async def test_a_start_after_a_power_cut_that_is_killed_leaves_what_is_torn_to_the_next_one(
+    sim: Simulation,
+) -> None:
+    host = Host(sim)
+    manager = await host.start()
+    log = create(manager)
+    await acknowledge(manager, log, b"acknowledged")
+    await manager.checkpoint()
+    path, whole = log.segments[0].path, log.segments[0].size
+    append(manager, log, b"on its way")
+    size = log.segments[0].size
+    host.die(power_cut=True)
+    torn = host.disk.open(path)
+    torn.truncate(whole)
+    torn.append([bytes(size - whole)])
+    host.disk.fail("read", under=path)
+    with pytest.raises(StorageFailedError):
+        await host.start()
+    host.die()
+    host.disk.heal()
+    (again,) = await host.start()
+    assert (again.defects, again.log_end_offset) == ([], 1)
+
+
+@simulated
+async def test_what_is_wrong_behind_a_cut_is_not_taken_for_torn(sim: Simulation) -> None:
+    host = Host(sim)
+    manager = await host.start()
+    log = create(manager)
+    for value in (b"kept", b"kept, too", b"cut"):
+        await acknowledge(manager, log, value)
+    host.disk.flip_bit(log.segments[0].path, log.segments[0].size // 3 * 2 - 1, 3)
+    await manager.truncate(log, 2)
+    assert log.defects

@@ -14,6 +14,7 @@ from streamkeep_broker.log.identity import (
     bind_to_cluster,
     claim,
     mark_clean,
+    note_opened,
 )
 from streamkeep_common.errors import ClusterMismatchError
 from streamkeep_common.seams.real.disk import RealDisk
@@ -98,7 +99,7 @@ def test_only_a_marked_stop_is_clean_and_only_once() -> None:
     assert not take(disk).was_stopped_cleanly
 
 
-def test_a_restart_of_the_machine_is_noticed() -> None:
+def test_a_restart_of_the_machine_is_noticed_until_the_logs_were_opened() -> None:
     disk = make_disk()
     take(disk)
     disk.kill()
@@ -106,7 +107,14 @@ def test_a_restart_of_the_machine_is_noticed() -> None:
     disk.power_cut()
     assert not take(disk).same_boot
     disk.kill()
-    assert take(disk).same_boot
+    claimed = take(disk)
+    assert not claimed.same_boot, "the start before was cut off, and what is torn is torn still"
+    opened = note_opened(disk, ROOT, claimed.identity)
+    disk.kill()
+    claimed = take(disk)
+    assert claimed.same_boot
+    assert note_opened(disk, ROOT, claimed.identity) is claimed.identity
+    assert claimed.identity == opened
 
 
 def test_a_power_cut_during_the_first_start_leaves_a_directory_that_can_be_claimed() -> None:
@@ -129,7 +137,9 @@ def test_a_full_disk_refuses_a_new_directory_but_not_an_old_one() -> None:
     take(disk)
     disk.set_capacity(disk.used())
     disk.power_cut()
-    assert not take(disk).same_boot
+    claimed = take(disk)
+    assert not claimed.same_boot
+    assert note_opened(disk, ROOT, claimed.identity) is claimed.identity
 
 
 def test_a_full_disk_keeps_no_broker_from_a_cluster_at_a_new_epoch() -> None:

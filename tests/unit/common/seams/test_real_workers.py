@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -21,7 +22,23 @@ async def test_work_runs_on_a_thread_of_its_name_that_ends_when_it_is_closed() -
     thread = thread_named("flusher-1")
     assert await worker.run(threading.current_thread) is thread
     await worker.close()
-    thread.join(timeout=5)
+    assert not thread.is_alive()
+
+
+async def test_a_thread_has_ended_however_late_it_is_when_its_worker_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = RealWorkers().start("dawdler")
+    thread = thread_named("dawdler")
+    loop = asyncio.get_running_loop()
+    wake = loop.call_soon_threadsafe
+
+    def wake_and_dawdle(*arguments: object) -> None:
+        wake(*arguments)  # type: ignore[arg-type]
+        time.sleep(0.05)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", wake_and_dawdle)
+    await worker.close()
     assert not thread.is_alive()
 
 
