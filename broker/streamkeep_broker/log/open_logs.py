@@ -54,8 +54,8 @@ class OpenLogs:
         clean: bool = False,
         same_boot: bool = True,
     ) -> RecoveredLog:
-        """As `recover_log`, which is blocking; not told otherwise, of a log that this process had open or that
-        is new. Raises OSError."""
+        """As `recover_log`, which is blocking. By default the log is new, or this process had it open. Raises
+        OSError."""
         return recover_log(
             self._disk,
             self._files,

@@ -86,7 +86,7 @@ def recover_log(
     since the log was opened last.
     """
     finish_beginning_anew(disk, path)
-    recovery = _Recovery(disk, files, path, checkpoint, same_boot, settings)
+    recovery = _Recovery(disk, files, path, checkpoint, settings, same_boot=same_boot)
     if not recovery.bases:
         recovery.begin_anew(checkpoint.log_start_offset)
     elif not (clean and recovery.load()):
@@ -101,8 +101,9 @@ class _Recovery:
         files: Files,
         path: Path,
         checkpoint: Checkpoint,
-        same_boot: bool,
         settings: TopicSettings,
+        *,
+        same_boot: bool,
     ) -> None:
         self._disk = disk
         self._files = files
@@ -326,9 +327,7 @@ class _Recovery:
     def _keep(self, segment: Segment, damage: Damage) -> None:
         """Corruption: name it, and make what follows it findable."""
         assert segment.index is not None
-        defect = Defect(
-            segment.path, damage.position, damage.end_position, damage.offset, damage.reason
-        )
+        defect = Defect(segment.path, damage.position, damage.end_position, damage.offset, damage.reason)
         self._add_defect(segment, defect)
         if damage.following is not None:
             segment.index.mark(damage.following.header.base_offset, damage.end_position)

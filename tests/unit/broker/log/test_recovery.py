@@ -69,7 +69,7 @@ def stopped(values: list[bytes] = VALUES) -> tuple[SimDisk, Checkpoint]:
     ],
 )
 def test_only_an_unfinished_write_at_the_end_counts_as_torn(
-    offset: int, followed: bool, sealed: bool, short: bool, same_boot: bool, torn: bool
+    *, offset: int, followed: bool, sealed: bool, short: bool, same_boot: bool, torn: bool
 ) -> None:
     said = is_torn_tail(
         offset=offset, floor=10, followed=followed, sealed=sealed, short=short, same_boot=same_boot
