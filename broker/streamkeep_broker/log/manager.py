@@ -43,6 +43,10 @@ STOP_TIMEOUT_S = 1.5
 _logger = logging.getLogger(__name__)
 
 
+class StillLeavingError(StorageFailedError):
+    """The partition's last log is not out of the way yet: a matter of moments, and told by `on_change`."""
+
+
 class LogManager:
     """The logs of one broker over its log directories.
 
@@ -186,7 +190,7 @@ class LogManager:
         name = PartitionName(topic, partition, topic_id)
         path = home.path / directory_name(topic_id, topic, partition)
         if home.is_leaving(path.name):
-            raise StorageFailedError(f"{path} is still on its way out")
+            raise StillLeavingError(f"{path} is still on its way out")
         if path.name in home.unopened:
             raise StorageFailedError(f"{path} cannot be opened yet: {home.directory.reason or 'see the log'}")
         try:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from streamkeep_broker.log.directory import LogDirectory
-from streamkeep_broker.log.manager import LogManager
+from streamkeep_broker.log.manager import LogManager, StillLeavingError
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.log.readable_log import Key
 from streamkeep_broker.replication.hints import leader_hint, why_absent
@@ -187,7 +187,8 @@ class Partitions:
             hosted = self._hosting.open(topic, image)
         except StreamkeepError as error:
             if str(error) != str(self._failed.get(key)):
-                _logger.error("%s-%d cannot be hosted: %s", topic.name, image.partition, error)
+                level = logging.INFO if isinstance(error, StillLeavingError) else logging.ERROR
+                _logger.log(level, "%s-%d cannot be hosted: %s", topic.name, image.partition, error)
             self._failed[key] = error
             return None
         self._failed.pop(key, None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from streamkeep_broker.log.manager import StillLeavingError
 from streamkeep_common.errors import StorageFailedError
 from streamkeep_common.settings import TopicSettings
 from streamkeep_proto.v1 import broker_pb2
@@ -158,7 +159,7 @@ async def test_a_log_that_comes_back_waits_until_the_one_before_is_out_of_its_wa
     append(manager, log, b"a flush is under way")
     await passes()
     manager.delete(TOPIC_ID, 0)
-    with pytest.raises(StorageFailedError, match="on its way out"):
+    with pytest.raises(StillLeavingError, match="on its way out"):
         create(manager)
     host.changes.clear()
     await host.machine.clock.sleep(2)
