@@ -31,10 +31,10 @@ def memory(kafka: Kafka, ours: Streamkeep) -> str:
     return f"Streamkeep {resident_mib(ours.pids()):.0f} MiB, Kafka {resident_mib(kafka.pids()):.0f} MiB"
 
 
-def measure(nodes: int, rounds: int, share: float, kafka: Kafka, ours: Streamkeep) -> tuple[Figures, Figures]:
+def measure(
+    nodes: int, rounds: int, share: float, their_driver: Driver, our_driver: Driver
+) -> tuple[Figures, Figures]:
     """All rounds; Kafka's figures and ours."""
-    their_driver = Driver(kafka.python, "drive_kafka.py", kafka.bootstrap, nodes)
-    our_driver = Driver(ours.python, "drive_streamkeep.py", ours.bootstrap, nodes)
     theirs, mine = Figures(), Figures()
     producing = [rate for rate in RATES[nodes] if rate.operation == "produce"]
     consuming = [rate for rate in RATES[nodes] if rate.operation == "consume"]
@@ -55,8 +55,6 @@ def measure(nodes: int, rounds: int, share: float, kafka: Kafka, ours: Streamkee
             for name, figure in measured:
                 if number > 0:
                     figures.add(name, figure)
-    their_driver.close()
-    our_driver.close()
     return theirs, mine
 
 
@@ -65,6 +63,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="counted rounds (default 3)")
     parser.add_argument("--nodes", type=int, choices=sorted(RATES), default=3, help="of each (default 3)")
     parser.add_argument("--share", type=float, default=1.0, help="of the records (default 1: 2 M of 100 B)")
+    parser.add_argument(
+        "--kafka-batch-bytes",
+        type=int,
+        default=1_000_000,
+        help="Kafka's batch.size (default 1000000, which serves it best; 262144 is a common choice)",
+    )
     arguments = parser.parse_args()
     nodes: int = arguments.nodes
     kafka, ours = Kafka(WORK, nodes), Streamkeep(WORK, nodes)
@@ -74,7 +78,18 @@ def main() -> int:
         our_start = ours.start()
         print(f"ready after: Streamkeep {our_start:.2f} s, Kafka {kafka_start:.2f} s")
         print(f"memory, idle: {memory(kafka, ours)}")
-        theirs, mine = measure(nodes, arguments.rounds, arguments.share, kafka, ours)
+        print(f"Kafka's batch.size: {arguments.kafka_batch_bytes}")
+        their_driver = Driver(
+            kafka.python,
+            "drive_kafka.py",
+            kafka.bootstrap,
+            replicas=nodes,
+            batch_bytes=arguments.kafka_batch_bytes,
+        )
+        our_driver = Driver(ours.python, "drive_streamkeep.py", ours.bootstrap, replicas=nodes)
+        theirs, mine = measure(nodes, arguments.rounds, arguments.share, their_driver, our_driver)
+        their_driver.close()
+        our_driver.close()
         print(f"nodes and replicas: {nodes}; an acknowledgement means, on all replicas in sync:")
         print("Streamkeep fsync, Kafka page cache")
         met = report(nodes, theirs, mine)

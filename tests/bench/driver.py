@@ -15,8 +15,8 @@ DRIVERS = Path(__file__).resolve().parent / "drivers"
 class Driver:
     """It keeps its clients' code warm from one command to the next."""
 
-    def __init__(self, python: Path, script: str, bootstrap: str, replicas: int) -> None:
-        self._replicas = replicas
+    def __init__(self, python: Path, script: str, bootstrap: str, **settings: int) -> None:
+        self._settings = settings
         command = [str(python), str(DRIVERS / script), bootstrap]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -24,7 +24,7 @@ class Driver:
         """`seconds` of what moves records; `p50` and `p99`, in ms, of what measures latencies."""
         os.sync()  # what the other system left dirty must not be written back on this one's time
         assert self._process.stdin and self._process.stdout
-        print(json.dumps({"replicas": self._replicas, **command}), file=self._process.stdin, flush=True)
+        print(json.dumps({**self._settings, **command}), file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
             raise SystemExit(f"the driver died of {command}")

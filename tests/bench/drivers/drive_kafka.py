@@ -18,14 +18,14 @@ PACE_S = 0.001
 KEYS = [b"key-%05d" % number for number in range(1000)]
 
 
-def produce(bootstrap, topic, size, records, mode):
+def produce(bootstrap, topic, *, size, records, mode, batch_bytes):
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
             "acks": "all",
             "enable.idempotence": True,
             "linger.ms": 5,
-            "batch.size": 1000000,
+            "batch.size": batch_bytes,
             "queue.buffering.max.messages": 500000,
         }
     )
@@ -142,7 +142,8 @@ def main():
             for future in admin.delete_topics([topic]).values():
                 future.result()
         elif operation == "produce":
-            seconds = produce(bootstrap, topic, command["size"], command["records"], command["mode"])
+            options = {name: command[name] for name in ("size", "records", "mode", "batch_bytes")}
+            seconds = produce(bootstrap, topic, **options)
             result = {"seconds": seconds}
         elif operation == "consume":
             result = {"seconds": consume(bootstrap, topic, command["partitions"], command["records"])}
