@@ -25,6 +25,11 @@ class Checkpoint(NamedTuple):
     recovery_point: int
     high_watermark: int
 
+    @property
+    def durable_floor(self) -> int:
+        """Records below this offset were on disk, so that nothing of them can be torn."""
+        return max(self.recovery_point, self.high_watermark)
+
 
 BEGINNING = Checkpoint(0, 0, 0)
 """What is assumed of a log that no checkpoint names: all of it is scanned."""

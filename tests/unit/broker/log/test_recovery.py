@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from streamkeep_broker.log.checkpoints import BEGINNING, Checkpoint
+from streamkeep_broker.log.log_scan import is_torn_tail
 from streamkeep_broker.log.open_directory import checkpoint_of
-from streamkeep_broker.log.recovery import is_torn_tail
 from streamkeep_common.errors import CorruptLogError
 from streamkeep_common.records.frame import FRAME_HEADER_BYTES
 from streamkeep_proto.v1.records_pb2 import LogSegment
