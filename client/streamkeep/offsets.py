@@ -42,7 +42,14 @@ _POSITIONS = {"earliest": EARLIEST, "latest": LATEST, "max_timestamp": MAX_TIMES
 async def list_offsets(
     client: Client, questions: Mapping[TopicPartition, OffsetQuestion], *, timeout_s: float
 ) -> dict[TopicPartition, ListedOffset | StreamkeepError]:
-    """The offset of each partition, or why there is none; see `ask_leaders`."""
+    """The offset of each partition, or why there is none; see `ask_leaders`.
+
+    ValueError for what is no question.
+    """
+    for question in questions.values():
+        if not (isinstance(question, AtTime) or question in _POSITIONS):
+            known = ", ".join(map(repr, _POSITIONS))
+            raise ValueError(f"an offset is asked for by {known} or AtTime(ms), not {question!r}")
 
     async def ask(address: str, asked: list[Asked[OffsetQuestion]], call_s: float) -> Sequence[ListedOffset]:
         request = ListOffsetsRequest(partitions=map(_listed, asked))

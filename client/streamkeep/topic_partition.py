@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
 
@@ -17,3 +18,20 @@ class TopicPartition(NamedTuple):
 
 AnyTopicPartition = TypeVar("AnyTopicPartition", bound=tuple[str, int])
 """A TopicPartition or a plain tuple, as keys of what users pass."""
+
+
+def topic_partition_of(given: tuple[str, int]) -> TopicPartition:
+    """What a user passed for one. TypeError, saying what would be one."""
+    match given:
+        case str() as topic, int() as partition:
+            return TopicPartition(topic, partition)
+    raise TypeError(
+        f"a partition is (topic, number), not {given!r}; partitions_for(topic) gives all those of a topic"
+    )
+
+
+def topic_partitions_of(given: Iterable[tuple[str, int]]) -> list[TopicPartition]:
+    """What a user passed for several. TypeError, also for the name of a topic."""
+    if isinstance(given, str):
+        topic_partition_of(given)
+    return [topic_partition_of(each) for each in given]

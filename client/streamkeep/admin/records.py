@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from streamkeep.admin.description import DescribingAdmin
 from streamkeep.admin.outcomes import Outcomes
 from streamkeep.offsets import OffsetQuestion, delete_records, describe_producers, list_offsets
-from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
+from streamkeep.topic_partition import AnyTopicPartition, TopicPartition, topic_partition_of
 from streamkeep_common.errors import StreamkeepError, raise_if_error
 from streamkeep_proto.v1.broker_pb2 import DeletedRecords, DescribeProducersResponse, ListedOffset
 
@@ -28,9 +28,7 @@ class RecordsAdmin(DescribingAdmin):
         were readable before (KIP-207): all the time while fewer replicas than `min_insync_replicas` are in
         sync.
         """
-        named = {
-            TopicPartition(*topic_partition): question for topic_partition, question in questions.items()
-        }
+        named = {topic_partition_of(each): question for each, question in questions.items()}
         return Outcomes(await list_offsets(self._client, named, timeout_s=self._timeout_s))
 
     async def list_topic_offsets(
@@ -58,9 +56,7 @@ class RecordsAdmin(DescribingAdmin):
         The records before it are gone for good, whoever leads next: the outcome is there when every in-sync
         replica has the new log start. TimedOutError if one does not have it in time; the leader has.
         """
-        named = {
-            TopicPartition(*topic_partition): offset for topic_partition, offset in before_offsets.items()
-        }
+        named = {topic_partition_of(each): offset for each, offset in before_offsets.items()}
         outcomes: dict[TopicPartition, DeletedRecords | StreamkeepError] = dict.fromkeys(
             named, DeletedRecords()
         )

@@ -14,7 +14,7 @@ from streamkeep.admin.outcomes import Outcomes
 from streamkeep.admin.placement import PlacementAdmin
 from streamkeep.cluster_view import TopicView
 from streamkeep.offsets import OffsetQuestion, list_offsets
-from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
+from streamkeep.topic_partition import AnyTopicPartition, TopicPartition, topic_partitions_of
 from streamkeep_common.errors import StreamkeepError, TimedOutError, UnknownTopicError, raise_if_error
 from streamkeep_common.retry import Backoff, RetryPolicy
 from streamkeep_common.seams.clock import Clock
@@ -93,7 +93,7 @@ class WaitingAdmin(PlacementAdmin):
         Raises TimedOutError, which names partitions and the brokers that still copy, when time is up
         (default: `request_timeout_ms`); the moves go on.
         """
-        wanted = {TopicPartition(*each) for each in topic_partitions}
+        wanted = set(topic_partitions_of(topic_partitions))
         await self._until(partial(self._moving, wanted), "not all partitions were moved", timeout_ms)
 
     async def wait_until_deleted(self, *names: str, timeout_ms: int | None = None) -> None:

@@ -20,7 +20,12 @@ from streamkeep.consumer.partition_reader import UNKNOWN, PartitionReader
 from streamkeep.consumer.records import ConsumedBatch, Record
 from streamkeep.consumer.starts import Start, ask_offsets, find_starts
 from streamkeep.offsets import AtTime, OffsetQuestion
-from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
+from streamkeep.topic_partition import (
+    AnyTopicPartition,
+    TopicPartition,
+    topic_partition_of,
+    topic_partitions_of,
+)
 from streamkeep_common.errors import ClosedError, StreamkeepError, UnknownPartitionError
 from streamkeep_common.limits import MIB
 from streamkeep_common.seams.clock import Clock
@@ -103,12 +108,11 @@ class ConsumerBase:
         read. Raises UnknownTopicError, UnknownPartitionError, or why a start could not be found.
         """
         self._check_open()
-        starts = (
-            topic_partitions
+        named = (
+            {topic_partition_of(each): begin for each, begin in topic_partitions.items()}
             if isinstance(topic_partitions, Mapping)
-            else dict.fromkeys(topic_partitions, start)
+            else dict.fromkeys(topic_partitions_of(topic_partitions), start)
         )
-        named = {TopicPartition(*topic_partition): begin for topic_partition, begin in starts.items()}
         window_bytes = min(MAX_WINDOW_BYTES, max(1, self._options.fetch_buffer_bytes // max(1, len(named))))
         offsets = await self._find(named)
         topic_ids = await self._topic_ids(named)
@@ -174,22 +178,18 @@ class ConsumerBase:
         self, topic_partitions: Iterable[tuple[str, int]]
     ) -> dict[TopicPartition, int]:
         """The first offset of each partition that can still be read."""
-        return await self._ask(
-            {TopicPartition(*topic_partition): "earliest" for topic_partition in topic_partitions}
-        )
+        return await self._ask(dict.fromkeys(topic_partitions_of(topic_partitions), "earliest"))
 
     async def end_offsets(self, topic_partitions: Iterable[tuple[str, int]]) -> dict[TopicPartition, int]:
         """The high watermark of each partition: the offset of the next record to become readable."""
-        return await self._ask(
-            {TopicPartition(*topic_partition): "latest" for topic_partition in topic_partitions}
-        )
+        return await self._ask(dict.fromkeys(topic_partitions_of(topic_partitions), "latest"))
 
     async def offsets_for_times(
         self, times_ms: Mapping[AnyTopicPartition, int]
     ) -> dict[TopicPartition, int | None]:
         """For each partition the first offset with that timestamp or a later one; None if there is none."""
         found = await self._ask(
-            {TopicPartition(*topic_partition): AtTime(time) for topic_partition, time in times_ms.items()}
+            {topic_partition_of(topic_partition): AtTime(time) for topic_partition, time in times_ms.items()}
         )
         return {topic_partition: None if offset < 0 else offset for topic_partition, offset in found.items()}
 
@@ -251,11 +251,10 @@ class ConsumerBase:
         return topic_ids
 
     def _reader(self, topic_partition: tuple[str, int]) -> PartitionReader:
-        reader = self._running().readers.get(TopicPartition(*topic_partition))
+        named = topic_partition_of(topic_partition)
+        reader = self._running().readers.get(named)
         if reader is None:
-            raise UnknownPartitionError(
-                f"{TopicPartition(*topic_partition)} is not assigned to this consumer"
-            )
+            raise UnknownPartitionError(f"{named} is not assigned to this consumer")
         return reader
 
     def _running(self) -> Fetcher:

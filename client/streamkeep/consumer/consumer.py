@@ -14,7 +14,7 @@ from streamkeep.consumer.interceptors import ConsumerInterceptor, intercept
 from streamkeep.consumer.options import FETCH_BUFFER_BYTES, ConsumerArguments, ConsumerOptions, Reset
 from streamkeep.consumer.records import ConsumedBatch, Record
 from streamkeep.serializers import BYTES, K, Serializer, V
-from streamkeep.topic_partition import AnyTopicPartition, TopicPartition
+from streamkeep.topic_partition import AnyTopicPartition, TopicPartition, topic_partition_of
 from streamkeep_common.seams.clock import Clock
 from streamkeep_common.seams.network import Network
 
@@ -126,7 +126,7 @@ class Consumer(ConsumerBase, Generic[K, V]):
         if until is None:
             while True:
                 yield await self._next_batch()
-        ends = {TopicPartition(*topic_partition): offset for topic_partition, offset in until.items()}
+        ends = {topic_partition_of(each): offset for each, offset in until.items()}
         fetcher = self._running()
         self._put_back_records()
         try:

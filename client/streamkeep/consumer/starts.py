@@ -16,10 +16,9 @@ Start = Literal["earliest", "latest"] | int | AtTime
 
 
 async def find_starts(client: Client, starts: Mapping[TopicPartition, Start]) -> dict[TopicPartition, int]:
-    """Each start as an offset. ValueError for one below 0; raises why one could not be found."""
+    """Each start as an offset. ValueError for what is no start; raises why one could not be found."""
     for start in starts.values():
-        if isinstance(start, int) and start < 0:
-            raise ValueError(f"an offset is never negative, but {start} is")
+        _check(start)
     found = await ask_offsets(
         client,
         {topic_partition: start for topic_partition, start in starts.items() if not isinstance(start, int)},
@@ -40,6 +39,13 @@ async def ask_offsets(
     """What the leaders answer; -1 where no record is as late as asked."""
     answers = await list_offsets(client, questions, timeout_s=client.request_timeout_s)
     return {topic_partition: _offset(answer) for topic_partition, answer in answers.items()}
+
+
+def _check(start: Start) -> None:
+    if isinstance(start, bool) or not (isinstance(start, int | AtTime) or start in ("earliest", "latest")):
+        raise ValueError(f"start is 'earliest', 'latest', an offset or AtTime(ms), not {start!r}")
+    if isinstance(start, int) and start < 0:
+        raise ValueError(f"an offset is never negative, but {start} is")
 
 
 def _offset(answer: ListedOffset | StreamkeepError) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from typing import Any
 
 import pytest
 
-from streamkeep import AtTime, Consumer, Producer
+from streamkeep import Admin, AtTime, Consumer, Producer
 from streamkeep.consumer.starts import Start
 from streamkeep.errors import UnknownPartitionError, UnknownTopicError
 from tests.unit.sdk.numbered_records import numbered, produce, read
@@ -175,5 +177,45 @@ def test_wrong_topics_and_partitions_are_told_at_once() -> None:
             await consumer.assign([("t", 0)])
             with pytest.raises(UnknownPartitionError, match="not assigned"):
                 consumer.position(("t", 7))
+
+    in_world(story)
+
+
+@pytest.mark.parametrize("start", ["beginning", "max_timestamp", 1.5, True, None])
+def test_a_start_that_there_is_not_is_told_with_those_that_there_are(start: Any) -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client() as client, Consumer(client) as consumer:
+            wrong = re.escape(f"start is 'earliest', 'latest', an offset or AtTime(ms), not {start!r}")
+            with pytest.raises(ValueError, match=wrong):
+                await consumer.assign([("t", 0)], start=start)
+            await consumer.assign([("t", 0)])
+            with pytest.raises(ValueError, match=wrong):
+                await consumer.seek(("t", 0), start)
+
+    in_world(story)
+
+
+@pytest.mark.parametrize("given", ["ledger", ["ledger"], ["no"], ("ledger", 0), {"ledger": 0}, [("t", "0")]])
+def test_who_names_no_partition_is_told_how(given: Any) -> None:
+    async def story(world: World) -> None:
+        async with world.client() as client, Consumer(client) as consumer, Admin(client) as admin:
+            for call in (consumer.assign, consumer.beginning_offsets, consumer.end_offsets):
+                with pytest.raises(TypeError, match=r"partitions_for\(topic\)"):
+                    await call(given)
+            for one in given:
+                for ask in (consumer.offsets_for_times, admin.list_offsets, admin.delete_records):
+                    with pytest.raises(TypeError, match=r"a partition is \(topic, number\), not"):
+                        await ask({one: 0})
+
+    in_world(story)
+
+
+def test_an_offset_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client() as client, Admin(client) as admin:
+            with pytest.raises(ValueError, match=r"'max_timestamp' or AtTime\(ms\), not 'beginning'"):
+                await admin.list_offsets({("t", 0): "beginning"})  # type: ignore[dict-item]
 
     in_world(story)
