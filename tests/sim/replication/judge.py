@@ -135,13 +135,16 @@ class ReplicationJudge:
         """A process begins with a log."""
         frames = files.read_all()
         if files.log.defects or files.is_broken:
-            require(replica.damages, DURABLE, f"{replica.name} is corrupt: {files.log.defects}")
-            replica.found_damaged()
-            replica.cut(files.log.log_end_offset)
+            self._corrupt(replica, files)
             return
         history.restart(replica, frames, acknowledged_end=replica.acknowledged_end)
         if not frames:
             replica.start_offset = files.log.log_end_offset
+
+    def _corrupt(self, replica: Replica, files: LogFiles) -> None:
+        require(replica.damages, DURABLE, f"{replica.name} is corrupt: {files.log.defects}")
+        replica.found_damaged()
+        replica.cut(files.log.log_end_offset)
 
     def _read_on(self, history: PartitionHistory, replica: Replica, files: LogFiles) -> bool:
         """False: what came does not follow on what was there."""
@@ -156,6 +159,9 @@ class ReplicationJudge:
     ) -> None:
         """The log was cut, or begun anew; and may have grown again since."""
         frames = files.read_all()
+        if files.log.defects:  # found when it was opened again, for a cut
+            self._corrupt(replica, files)
+            return
         if files.is_broken:
             history.cut(replica, lowest_end)
             return

@@ -46,6 +46,7 @@ def test_pinned_seeds_that_were_judged_wrongly(seed: int) -> None:
         pytest.param(300327, id="logs that a full disk kept closed at the start passed for lost"),
         pytest.param(300468, id="a clean stop hid a power cut that no coordinator had heard of"),
         pytest.param(302165, id="a flush ended for somebody who had been cancelled"),
+        pytest.param(600578, id="a wrong frame before a cut passed for a torn one, and was cut, too"),
     ],
 )
 def test_pinned_seeds_that_found_faults(seed: int) -> None:
