@@ -16,7 +16,8 @@ from streamkeep_proto.v1.records_pb2 import RecordBatch
 from tests.sim.disk import SimDisk
 from tests.sim.simulation import Machine, Simulation
 
-ONE, TWO = Path("/disk1/logs"), Path("/disk2/logs")
+DISK1, DISK2 = Path("/disk1"), Path("/disk2")
+ONE, TWO = DISK1 / "logs", DISK2 / "logs"
 MIB = 1 << 20
 TOPIC_ID = b"\x0a" * 16
 
@@ -27,9 +28,7 @@ class Host:
     def __init__(self, simulation: Simulation, *, directories: Sequence[Path] = (ONE,)) -> None:
         self._simulation = simulation
         self._directories = directories
-        self.disk = SimDisk(
-            simulation.rng("disk"), mounts={Path("/disk1"): 64 * MIB, Path("/disk2"): 64 * MIB}
-        )
+        self.disk = SimDisk(simulation.rng("disk"), mounts={DISK1: 64 * MIB, DISK2: 64 * MIB})
         self.machine: Machine = simulation.machine("broker")
         self.changes: list[LogDirectory] = []
 
