@@ -20,7 +20,7 @@ AnyTopicPartition = TypeVar("AnyTopicPartition", bound=tuple[str, int])
 """A TopicPartition or a plain tuple, as keys of what users pass."""
 
 
-def topic_partition_of(given: tuple[str, int]) -> TopicPartition:
+def topic_partition_of(given: object) -> TopicPartition:
     """What a user passed for one. TypeError, saying what would be one."""
     match given:
         case str() as topic, int() as partition:
@@ -30,7 +30,7 @@ def topic_partition_of(given: tuple[str, int]) -> TopicPartition:
     )
 
 
-def topic_partitions_of(given: Iterable[tuple[str, int]]) -> list[TopicPartition]:
+def topic_partitions_of(given: Iterable[object]) -> list[TopicPartition]:
     """What a user passed for several. TypeError, also for the name of a topic."""
     if isinstance(given, str):
         topic_partition_of(given)

@@ -11,6 +11,7 @@ from streamkeep.admin.description import DescribingAdmin
 from streamkeep.admin.outcomes import Outcomes
 from streamkeep.coordinators import Whom
 from streamkeep_common.errors import (
+    InvalidSettingError,
     StreamkeepError,
     UnavailableError,
     UnknownBrokerError,
@@ -32,6 +33,10 @@ from streamkeep_proto.v1.settings_pb2 import (
 Settings = dict[str, DescribedSetting]
 """By name, in the order in which they are documented."""
 
+SettingsArgument = Mapping[str, str | int]
+"""Settings as a caller gives them: text, as docs/settings.md has it, or a whole number; True and False stand
+for `on` and `off`."""
+
 TOPICS_AT_A_TIME = 500
 """Each answer is some kilobytes, and all of one request must fit into a message."""
 
@@ -47,6 +52,19 @@ _SOURCES = {
 def source_name(setting: DescribedSetting) -> str:
     """Who gave a setting its value: "default", "topic", "file", "environment", "flag", or "unknown"."""
     return _SOURCES.get(setting.source, "unknown")
+
+
+def setting_texts(given: SettingsArgument | None) -> dict[str, str]:
+    """The settings as they are sent. InvalidSettingError for what is neither text nor number."""
+    return {name: _text(name, value) for name, value in (given or {}).items()}
+
+
+def _text(name: str, value: str | int) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, str | int):
+        return str(value)
+    raise InvalidSettingError(f"setting {name} is given as text or a whole number, not {value!r}")
 
 
 class SettingsAdmin(DescribingAdmin):

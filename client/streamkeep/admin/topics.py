@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from streamkeep.admin.outcomes import Answers
+from streamkeep.admin.settings import SettingsArgument, setting_texts
 from streamkeep.admin.waits import WaitingAdmin
 from streamkeep.coordinators import Whom
 from streamkeep_common.limits import ID_BYTES
@@ -32,17 +33,21 @@ class TopicAdmin(WaitingAdmin):
         *,
         partitions: int = 0,
         replication_factor: int = 0,
-        settings: Mapping[str, str] | None = None,
+        settings: SettingsArgument | None = None,
         validate_only: bool = False,
         wait: bool = True,
     ) -> TopicOutcome:
-        """Create a topic; 0 takes the cluster's default. With `wait` it can be used at once.
+        """Create a topic; 0 takes the cluster's default. With `wait` it can be used at once. `settings` are
+        those of docs/settings.md, as `{"retention_ms": "7d"}` or `{"retention_ms": 604_800_000}`.
 
         Raises TopicExistsError, InvalidTopicNameError, InvalidPartitionCountError,
         InvalidReplicationFactorError, UnknownSettingError or InvalidSettingError.
         """
         topic = NewTopic(
-            name=name, partitions=partitions, replication_factor=replication_factor, settings=settings or {}
+            name=name,
+            partitions=partitions,
+            replication_factor=replication_factor,
+            settings=setting_texts(settings),
         )
         outcome = (await self.create_topics([topic], validate_only=validate_only)).outcomes.values_or_raise()[
             name
@@ -105,7 +110,7 @@ class TopicAdmin(WaitingAdmin):
         self,
         name: str,
         *,
-        set: Mapping[str, str] | None = None,  # noqa: A002 - as the message has it
+        set: SettingsArgument | None = None,  # noqa: A002 - as the message has it
         unset: Iterable[str] = (),
         validate_only: bool = False,
     ) -> TopicOutcome:
@@ -113,7 +118,7 @@ class TopicAdmin(WaitingAdmin):
 
         Raises UnknownTopicError, UnknownSettingError or InvalidSettingError.
         """
-        change = AlterTopicSettings(name=name, set=set or {}, unset=unset)
+        change = AlterTopicSettings(name=name, set=setting_texts(set), unset=unset)
         answers = await self.alter_settings_of_topics([change], validate_only=validate_only)
         return answers.outcomes.values_or_raise()[name]
 

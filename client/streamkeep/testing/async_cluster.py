@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from streamkeep.admin.settings import SettingsArgument
 from streamkeep.consumer.records import Record
 from streamkeep.testing.background import Background
 from streamkeep.testing.controls import Controls
@@ -43,7 +44,7 @@ class AsyncCluster:
         *,
         partitions: int = 1,
         replication_factor: int = 0,
-        settings: Mapping[str, str] | None = None,
+        settings: SettingsArgument | None = None,
     ) -> str:
         """See `Cluster.create_topic`."""
         return await self._running().answer(
@@ -58,7 +59,7 @@ class AsyncCluster:
         *,
         partitions: int = 1,
         replication_factor: int = 0,
-        settings: Mapping[str, str] | None = None,
+        settings: SettingsArgument | None = None,
     ) -> str:
         """See `Cluster.topic`."""
         return await self._running().answer(

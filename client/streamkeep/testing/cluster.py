@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from streamkeep.admin.settings import SettingsArgument
 from streamkeep.consumer.records import Record
 from streamkeep.testing.async_cluster import WAIT_S, AsyncCluster
 from streamkeep.testing.background import THREAD_NAME, Background
@@ -155,7 +156,7 @@ class Cluster:
         *,
         partitions: int = 1,
         replication_factor: int = 0,
-        settings: Mapping[str, str] | None = None,
+        settings: SettingsArgument | None = None,
     ) -> str:
         """Create a topic, which can be used at once, and return its name.
 
@@ -174,7 +175,7 @@ class Cluster:
         *,
         partitions: int = 1,
         replication_factor: int = 0,
-        settings: Mapping[str, str] | None = None,
+        settings: SettingsArgument | None = None,
     ) -> str:
         """As `create_topic`, under a name that this cluster has not had yet: `prefix` and a number."""
         return self._running().call(

@@ -6,10 +6,11 @@ The docstrings for users are those of `Cluster`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from streamkeep.admin.admin import Admin
+from streamkeep.admin.settings import SettingsArgument
 from streamkeep.client import Client
 from streamkeep.consumer.consumer import Consumer
 from streamkeep.consumer.records import Record
@@ -61,7 +62,7 @@ class Controls:
     # --- topics ---
 
     async def create_topic(
-        self, name: str, *, partitions: int, replication_factor: int, settings: Mapping[str, str] | None
+        self, name: str, *, partitions: int, replication_factor: int, settings: SettingsArgument | None
     ) -> str:
         async with self._newcomer() as client:
             await Admin(client).create_topic(
@@ -70,7 +71,7 @@ class Controls:
         return name
 
     async def topic(
-        self, prefix: str, *, partitions: int, replication_factor: int, settings: Mapping[str, str] | None
+        self, prefix: str, *, partitions: int, replication_factor: int, settings: SettingsArgument | None
     ) -> str:
         self._topics += 1
         return await self.create_topic(

@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 from streamkeep import Admin, Client, Consumer, Producer, blocking, metadata_cache
-from streamkeep.errors import InvalidSettingError, TopicExistsError, UnavailableError, UnknownTopicError
+from streamkeep.errors import (
+    InvalidSettingError,
+    TopicExistsError,
+    UnavailableError,
+    UnknownSettingError,
+    UnknownTopicError,
+)
 from streamkeep.testing import AsyncCluster, Cluster, ClusterError, MissingExtraError
 from streamkeep_common.retry import Backoff
 from streamkeep_common.seams.memory import network
@@ -298,3 +304,24 @@ def surface(kind: type) -> dict[str, Any]:
         for name, member in vars(kind).items()
         if not name.startswith("_")
     }
+
+
+# --- settings ---
+
+
+async def test_settings_of_topics_may_be_text_numbers_and_flags(cluster: Cluster) -> None:
+    topic = await cluster.aio.topic(settings={"retention_ms": 5_000, "segment_bytes": "1MiB"})
+    async with Admin(cluster.bootstrap) as admin:
+        await admin.alter_topic_settings(topic, set={"retention_ms": 6_000, "unclean_leader_election": True})
+        told = await admin.describe_topic_settings(topic)
+        names = ("retention_ms", "segment_bytes", "unclean_leader_election")
+        assert [told[name].value for name in names] == ["6000", "1048576", "on"]
+
+
+async def test_a_setting_that_there_is_not_or_that_cannot_be_so_is_told(cluster: Cluster) -> None:
+    async with Admin(cluster.bootstrap) as admin:
+        with pytest.raises(UnknownSettingError, match=r"'retention\.ms'; did you mean retention_ms\?"):
+            await admin.create_topic("never", settings={"retention.ms": 5})
+        wrong: Any = {"retention_ms": 5.5}
+        with pytest.raises(InvalidSettingError, match="retention_ms is given as text or .*, not 5.5"):
+            await admin.create_topic("never", settings=wrong)

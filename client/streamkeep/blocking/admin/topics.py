@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from streamkeep.admin.outcomes import Answers
+from streamkeep.admin.settings import SettingsArgument
 from streamkeep.blocking.admin.base import AdminBase
 from streamkeep_proto.v1.coordinator_pb2 import AlterTopicSettings, NewTopic, TopicOutcome
 
@@ -18,7 +19,7 @@ class TopicAdmin(AdminBase):
         *,
         partitions: int = 0,
         replication_factor: int = 0,
-        settings: Mapping[str, str] | None = None,
+        settings: SettingsArgument | None = None,
         validate_only: bool = False,
         wait: bool = True,
     ) -> TopicOutcome:
@@ -72,7 +73,7 @@ class TopicAdmin(AdminBase):
         self,
         name: str,
         *,
-        set: Mapping[str, str] | None = None,  # noqa: A002 - as the message has it
+        set: SettingsArgument | None = None,  # noqa: A002 - as the message has it
         unset: Iterable[str] = (),
         validate_only: bool = False,
     ) -> TopicOutcome:
