@@ -19,6 +19,7 @@ from streamkeep_common.coordinators import CoordinatorAddresses, Search, Verdict
 from streamkeep_common.errors import (
     ClusterMismatchError,
     NoQuorumError,
+    NotACoordinatorError,
     NotActiveError,
     NotInitializedError,
     RemovedError,
@@ -71,12 +72,6 @@ class Version(NamedTuple):
 
     cluster_epoch: int
     metadata_index: int
-
-
-class NotACoordinatorError(UnsupportedFeatureError):
-    """Somebody answers there who does not know what coordinators know: most often it is a broker."""
-
-    advice = "Give the address of a coordinator; brokers are found through it."
 
 
 class Coordinators:

@@ -30,6 +30,7 @@ from streamkeep_common.errors import (
     LeaderNotAvailableError,
     NoQuorumError,
     NoReassignmentInProgressError,
+    NotACoordinatorError,
     NotActiveError,
     NotEnoughReplicasAfterAppendError,
     NotEnoughReplicasError,
@@ -94,6 +95,7 @@ __all__ = [
     "LeaderNotAvailableError",
     "NoQuorumError",
     "NoReassignmentInProgressError",
+    "NotACoordinatorError",
     "NotActiveError",
     "NotEnoughReplicasAfterAppendError",
     "NotEnoughReplicasError",
@@ -127,3 +129,6 @@ __all__ = [
     "UnsupportedFeatureError",
     "WrongDirectoryError",
 ]
+
+for _name in __all__:  # tracebacks name them as `except` does
+    globals()[_name].__module__ = __name__

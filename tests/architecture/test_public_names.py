@@ -30,3 +30,13 @@ def test_a_package_exports_exactly_what_it_lists(name: str) -> None:
     assert len(set(listed)) == len(listed)
     assert [name for name in listed if not hasattr(package, name)] == []
     assert public_names(package) <= set(listed)
+
+
+def test_errors_are_named_in_tracebacks_as_they_are_imported() -> None:
+    kinds = vars(importlib.import_module("streamkeep_common.errors")).values()
+    told = importlib.import_module("streamkeep.errors")
+    named = {kind.__name__: kind for kind in kinds if isinstance(kind, type)}
+    assert {name: vars(told).get(name) for name in named} == named
+    assert {f"{kind.__module__}.{name}" for name, kind in named.items()} == {
+        f"streamkeep.errors.{name}" for name in told.__all__
+    }

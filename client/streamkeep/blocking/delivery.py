@@ -23,6 +23,12 @@ class Delivery:
         self._handover = handover
         self._index = index
 
+    def __repr__(self) -> str:
+        outcome = "on its way, its result() is its RecordMetadata"
+        if self.done():
+            outcome = repr(self.exception() or self._handover.result(self._index))
+        return f"<Delivery to {self._handover.topic}: {outcome}>"
+
     def done(self) -> bool:
         """The outcome is known."""
         return self._handover.done(self._index)

@@ -137,6 +137,13 @@ class Delivery:
         self._receipt = receipt
         self._index = index
 
+    def __repr__(self) -> str:
+        receipt = self._receipt
+        outcome = "on its way, await it for its RecordMetadata"
+        if self.done():
+            outcome = repr(self.exception() or self.result())
+        return f"<Delivery to {receipt.topic}-{receipt.partition}: {outcome}>"
+
     def done(self) -> bool:
         """The outcome is known."""
         return self._receipt.is_settled(self._index)

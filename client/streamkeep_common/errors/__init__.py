@@ -66,6 +66,7 @@ from streamkeep_common.errors.local import (
     ClosedError,
     CorruptDataError,
     DeliveryTimeoutError,
+    NotACoordinatorError,
     RecordDecodeError,
     RecordEncodeError,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "LeaderNotAvailableError",
     "NoQuorumError",
     "NoReassignmentInProgressError",
+    "NotACoordinatorError",
     "NotActiveError",
     "NotEnoughReplicasAfterAppendError",
     "NotEnoughReplicasError",

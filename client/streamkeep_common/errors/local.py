@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from streamkeep_common.errors.base import StreamkeepError
+from streamkeep_common.errors.cluster import UnsupportedFeatureError
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.errors_pb2 import LeaderHint
 
@@ -19,6 +20,12 @@ class DeliveryTimeoutError(StreamkeepError):
 class ClosedError(StreamkeepError):
     code = errors_pb2.CLOSED
     advice = "Make a new client; a closed one cannot be used again."
+
+
+class NotACoordinatorError(UnsupportedFeatureError):
+    """Somebody answers there who does not know what coordinators know: most often it is a broker."""
+
+    advice = "Give the address of a coordinator; brokers are found through it."
 
 
 class BufferFullError(StreamkeepError):

@@ -48,6 +48,16 @@ def values(cluster: Cluster, topic: str) -> list[bytes | None]:
     return [record.value for record in stored(cluster, topic)]
 
 
+def test_a_delivery_shows_what_is_known_of_its_record(cluster: Cluster) -> None:
+    topic = cluster.topic()
+    with Producer(cluster.bootstrap, linger_ms=60_000) as producer:
+        producer.partitions_for(topic)
+        delivery = producer.send(topic, b"v")
+        assert repr(delivery) == f"<Delivery to {topic}: on its way, its result() is its RecordMetadata>"
+        stored = delivery.result(timeout_ms=60_000)
+        assert repr(delivery) == f"<Delivery to {topic}: {stored!r}>"
+
+
 def test_a_record_arrives_whole_and_its_place_is_told(cluster: Cluster) -> None:
     topic = cluster.topic(partitions=3)
     with Producer(cluster.bootstrap) as producer:

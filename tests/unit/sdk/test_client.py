@@ -10,7 +10,7 @@ import pytest
 from streamkeep import Client, Consumer, Producer
 from streamkeep.client import parse_bootstrap
 from streamkeep.consumer.starts import Start
-from streamkeep.errors import ClosedError, TimedOutError, UnavailableError, UnsupportedFeatureError
+from streamkeep.errors import ClosedError, NotACoordinatorError, TimedOutError, UnavailableError
 from tests.unit.sdk.world import World, in_world
 
 
@@ -111,7 +111,7 @@ def test_the_address_of_a_broker_is_told_from_a_coordinators() -> None:
         world.cluster.create_topic("t")
         async with world.client("broker-1:7201") as client:
             began = client.clock.monotonic()
-            with pytest.raises(UnsupportedFeatureError, match="Give the address of a coordinator"):
+            with pytest.raises(NotACoordinatorError, match="Give the address of a coordinator"):
                 await client.metadata.topic("t", timeout_s=5)
             assert client.clock.monotonic() - began < 1
 

@@ -28,6 +28,16 @@ def test_a_duplicate_is_a_success_without_an_offset() -> None:
     assert Delivery(receipt, 1).exception() is None
 
 
+def test_a_handle_shows_what_is_known_of_its_record() -> None:
+    receipt = Receipt("t", 3, 1_000)
+    assert repr(Delivery(receipt, 0)) == "<Delivery to t-3: on its way, await it for its RecordMetadata>"
+    receipt.acknowledge(0, 1, 70)
+    stored = "RecordMetadata(topic='t', partition=3, offset=70, timestamp_ms=1000)"
+    assert repr(Delivery(receipt, 0)) == f"<Delivery to t-3: {stored}>"
+    receipt.fail(1, 1, DiskFullError("no room"))
+    assert repr(Delivery(receipt, 1)) == "<Delivery to t-3: DiskFullError('no room')>"
+
+
 async def test_the_parts_of_a_batch_are_settled_apart() -> None:
     receipt = Receipt("t", 0, 1_000)
     waits = [asyncio.ensure_future(_outcome(Delivery(receipt, index))) for index in range(4)]
