@@ -85,6 +85,13 @@ class SimDisk:
         if byte < len(node.durable):
             node.durable[byte] ^= 1 << bit
 
+    def cut_short(self, path: Path, *, lost_bytes: int) -> None:
+        """Take a file's last bytes away, as it is read now and after a power cut."""
+        file = self.open(path)
+        file.truncate(file.size() - lost_bytes)
+        file.sync()
+        file.close()
+
     def fail(self, operation: Operation, *, error: int = errno.EIO, under: Path = Path("/")) -> None:
         """From now on every such operation under a path raises OSError. Bytes of a failed sync are lost."""
         self._failures.append((operation, under, error))

@@ -102,10 +102,7 @@ class CoordinatorHost(SimHost):
         """At a byte within it, durably."""
         path = rng.choice(self.files())
         size = rng.randrange(self.disk.file_size(path))
-        file = self.disk.open(path)
-        file.truncate(size)
-        file.sync()
-        file.close()
+        self.disk.cut_short(path, lost_bytes=self.disk.file_size(path) - size)
         return f"{path.name} to {size} bytes"
 
     def _is_file(self, path: Path) -> bool:

@@ -26,6 +26,7 @@ T = TypeVar("T")
 PATH = Path("/data/flights-0")
 TOPIC_ID = bytes(range(16))
 NOW_MS = 1_700_000_000_000
+VALUES = [b"value %d " % number * 20 for number in range(40)]
 
 
 class InlineWorker:
@@ -180,6 +181,16 @@ def stop(disk: Disk, log: PartitionLog) -> Checkpoint:
     file_system = disk.file_system(PATH)
     file_system.sync()
     return Checkpoint(log.log_start_offset, log.flushed_end_offset, log.high_watermark)
+
+
+def stopped(values: list[bytes] = VALUES) -> tuple[SimDisk, Checkpoint]:
+    """A disk with a log that was stopped cleanly, each value in a batch of its own, and the checkpoint."""
+    disk = make_disk()
+    log = open_log(disk)
+    for number in range(0, len(values), 8):
+        append_values(log, values[number : number + 8])
+        publish(disk, log)
+    return disk, stop(disk, log)
 
 
 async def read_values(

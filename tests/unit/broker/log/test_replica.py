@@ -14,6 +14,7 @@ from streamkeep_common.errors import CorruptLogError, OffsetOutOfRangeError
 from streamkeep_common.records.frame import FRAME_HEADER_BYTES
 from tests.unit.broker.log.logs import (
     PATH,
+    VALUES,
     HeldWorker,
     append_values,
     flush,
@@ -23,8 +24,6 @@ from tests.unit.broker.log.logs import (
     read_values,
     segment_files,
 )
-
-VALUES = [b"value %d " % number * 20 for number in range(40)]
 
 
 async def test_an_epoch_without_a_record_is_not_the_last_one() -> None:

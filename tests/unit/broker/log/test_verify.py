@@ -8,39 +8,23 @@ import pytest
 
 from streamkeep_broker.log.verify import Finding, StoredBatch, read_segment, verify_path
 from streamkeep_common.records import decode_batch
-from tests.sim.disk import SimDisk
 from tests.unit.broker.log.logs import (
     PATH,
-    append_values,
-    make_disk,
-    open_log,
-    publish,
+    VALUES,
     segment_files,
-    stop,
+    stopped,
 )
-
-VALUES = [b"value %d " % number * 20 for number in range(40)]
-
-
-def stopped_disk() -> SimDisk:
-    disk = make_disk()
-    log = open_log(disk)
-    for number in range(0, len(VALUES), 8):
-        append_values(log, VALUES[number : number + 8])
-        publish(disk, log)
-    stop(disk, log)
-    return disk
 
 
 def test_a_good_log_has_no_findings_from_any_directory_above() -> None:
-    disk = stopped_disk()
+    disk, _ = stopped()
     assert list(verify_path(disk, PATH)) == []
     assert list(verify_path(disk, Path("/"))) == []
     assert list(verify_path(disk, segment_files(disk)[0])) == []
 
 
 def test_a_segment_is_read_batch_by_batch_with_positions() -> None:
-    disk = stopped_disk()
+    disk, _ = stopped()
     items = [item for path in segment_files(disk) for item in read_segment(disk, path)]
     assert all(isinstance(item, StoredBatch) for item in items)
     batches = [item.batch for item in items if isinstance(item, StoredBatch)]
@@ -49,23 +33,22 @@ def test_a_segment_is_read_batch_by_batch_with_positions() -> None:
 
 
 def test_a_file_that_is_no_segment_is_refused() -> None:
-    disk = stopped_disk()
+    disk, _ = stopped()
     with pytest.raises(ValueError, match="is not a segment"):
         list(verify_path(disk, PATH / "leader-epochs"))
 
 
 def test_a_torn_end_is_a_finding() -> None:
-    disk = stopped_disk()
+    disk, _ = stopped()
     path = segment_files(disk)[-1]
-    file = disk.open(path)
-    file.truncate(file.size() - 1)
+    disk.cut_short(path, lost_bytes=1)
     (finding,) = verify_path(disk, path)
     assert finding.offset == 39
     assert "1 bytes of the frame are missing" in str(finding)
 
 
 def test_a_missing_segment_is_a_finding() -> None:
-    disk = stopped_disk()
+    disk, _ = stopped()
     missing = segment_files(disk)[1]
     disk.remove_file(missing)
     findings = [finding for finding in verify_path(disk, PATH) if finding.offset is not None]
@@ -74,7 +57,7 @@ def test_a_missing_segment_is_a_finding() -> None:
 
 @pytest.mark.parametrize("suffix", [".index", ".timeindex", ".snapshot", "leader-epochs"])
 def test_damage_beside_the_segments_is_a_finding_about_no_record(suffix: str) -> None:
-    disk = stopped_disk()
+    disk, _ = stopped()
     path = next(PATH / name for name in disk.list_directory(PATH) if name.endswith(suffix))
     file = disk.open(path)
     file.append([b"\nmore\n"])

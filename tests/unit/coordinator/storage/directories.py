@@ -83,11 +83,3 @@ def receive_snapshot(disk: SimDisk, snapshot_id: SnapshotId, chunks: int = 2) ->
         received.add(chunk(number, snapshot_id).SerializeToString())
     received.finish()
     return received
-
-
-def cut(disk: SimDisk, path: Path, size: int) -> None:
-    """The file loses everything behind that size, as it is read now and after a power cut."""
-    file = disk.open(path)
-    file.truncate(size)
-    file.sync()
-    file.close()

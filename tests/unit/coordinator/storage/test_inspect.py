@@ -14,7 +14,6 @@ from tests.unit.coordinator.storage.directories import (
     DIRECTORY,
     MARKS,
     SEGMENT,
-    cut,
     entries,
     entry,
     new_disk,
@@ -100,7 +99,7 @@ def test_damage_to_identity_marks_and_snapshot_is_told() -> None:
     disk.flip_bit(DIRECTORY / "identity.json", 20, 1)
     disk.flip_bit(MARKS, 70, 1)
     snapshot = DIRECTORY / SnapshotId(2, 2).file_name
-    cut(disk, snapshot, disk.file_size(snapshot) - HEADER_BYTES)
+    disk.cut_short(snapshot, lost_bytes=HEADER_BYTES)
     damage = of_kind(list(inspect(disk, DIRECTORY)), Kind.DAMAGE)
     assert [(item.file, item.byte) for item in damage] == [
         ("identity.json", 0),

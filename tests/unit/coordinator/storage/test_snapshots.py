@@ -62,8 +62,7 @@ def test_a_snapshot_cut_short_is_named(lost: int) -> None:
     disk = new_disk()
     write_snapshot(disk, ID, 2)
     path = DIRECTORY / ID.file_name
-    file = disk.open(path)
-    file.truncate(file.size() - lost)
+    disk.cut_short(path, lost_bytes=lost)
     with pytest.raises(CorruptFileError, match="the file ends within"):
         list(read_snapshot(disk, DIRECTORY / ID.file_name, ID))
 

@@ -19,7 +19,6 @@ from tests.unit.coordinator.storage.directories import (
     MARKS,
     SEGMENT,
     chunk,
-    cut,
     entries,
     entry,
     new_disk,
@@ -42,7 +41,7 @@ def test_a_log_that_was_cut_off_between_two_entries_is_not_one_that_ended_there(
     disk = new_disk()
     written(disk, [entry(1)], [entry(2)])
     last = HEADER_BYTES + len(entry(2).data) + HEADER_BYTES
-    cut(disk, SEGMENT, disk.file_size(SEGMENT) - last)
+    disk.cut_short(SEGMENT, lost_bytes=last)
     with pytest.raises(CorruptFileError, match=r"log-0+1\.wal .* ends at entry 1, and entry 2 was safe"):
         recover(disk)
 
@@ -52,7 +51,7 @@ def test_a_vote_that_was_cut_off_is_missed() -> None:
     storage, _ = recover(disk)
     storage.write(hard_state=HardState(1, 1, 0))
     storage.write(hard_state=HardState(2, 3, 0))
-    cut(disk, SEGMENT, disk.file_size(SEGMENT) - 2 * HEADER_BYTES - HARD_STATE_BYTES)
+    disk.cut_short(SEGMENT, lost_bytes=2 * HEADER_BYTES + HARD_STATE_BYTES)
     with pytest.raises(CorruptFileError, match=r"HardState\(term=2, vote=3, .* was promised"):
         recover(disk)
 
@@ -69,7 +68,7 @@ def test_a_log_that_is_gone_is_missed() -> None:
 def test_marks_that_cannot_be_read_are_damage(left: int) -> None:
     disk = new_disk()
     written(disk, entries(1, 3))
-    cut(disk, MARKS, left)
+    disk.cut_short(MARKS, lost_bytes=disk.file_size(MARKS) - left)
     with pytest.raises(CorruptFileError, match=r"marks .* no mark in it can be read"):
         recover(disk)
 
@@ -88,7 +87,7 @@ def test_a_mark_that_a_power_cut_took_or_tore_is_no_damage() -> None:
     for lost in (7, MARK_BYTES, MARK_BYTES + 7, 2 * MARK_BYTES):
         disk = new_disk()
         written(disk, [entry(1)], [entry(2)])
-        cut(disk, MARKS, disk.file_size(MARKS) - lost)
+        disk.cut_short(MARKS, lost_bytes=lost)
         assert recovered(disk).entries == expected
 
 

@@ -153,8 +153,7 @@ def test_a_log_cut_short_in_an_earlier_segment_is_corrupt(monkeypatch: pytest.Mo
     monkeypatch.setattr(wal_module, "SEGMENT_BYTES", 200)
     disk = new_disk()
     written(disk, *([entry(index)] for index in range(1, 6)))
-    file = disk.open(SEGMENT)
-    file.truncate(file.size() - HEADER_BYTES - 3)
+    disk.cut_short(SEGMENT, lost_bytes=HEADER_BYTES + 3)
     with pytest.raises(CorruptFileError, match=r"log-0+1\.wal"):
         recover(disk)
 
