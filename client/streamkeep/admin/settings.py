@@ -64,7 +64,7 @@ def _text(name: str, value: str | int) -> str:
         return "on" if value else "off"
     if isinstance(value, str | int):
         return str(value)
-    raise InvalidSettingError(f"setting {name} is given as text or a whole number, not {value!r}")
+    raise InvalidSettingError(f"setting {name} is given as text or a number, not {value!r}")
 
 
 class SettingsAdmin(DescribingAdmin):

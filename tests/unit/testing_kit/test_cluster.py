@@ -323,5 +323,5 @@ async def test_a_setting_that_there_is_not_or_that_cannot_be_so_is_told(cluster:
         with pytest.raises(UnknownSettingError, match=r"'retention\.ms'; did you mean retention_ms\?"):
             await admin.create_topic("never", settings={"retention.ms": 5})
         wrong: Any = {"retention_ms": 5.5}
-        with pytest.raises(InvalidSettingError, match="retention_ms is given as text or .*, not 5.5"):
+        with pytest.raises(InvalidSettingError, match="retention_ms is given as text or a number"):
             await admin.create_topic("never", settings=wrong)
