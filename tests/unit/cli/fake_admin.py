@@ -32,6 +32,9 @@ from streamkeep_proto.v1.coordinator_pb2 import (
 
 T = TypeVar("T")
 
+T0 = TopicPartition("t", 0)
+"""What is asked about unless a test says otherwise."""
+
 
 def outcome(
     topic: str = "t",

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from streamctl.failures import CommandError
+from streamkeep_common.errors import UnavailableError
+from streamkeep_proto.v1.coordinator_pb2 import PartitionInfo
 from tests.unit.cli.fake_admin import FakeAdmin, fake_cluster, streamctl
 
 
@@ -38,8 +40,11 @@ def test_each_shell_gets_a_script_that_names_the_command(shell: str, says: str) 
 
 
 def test_names_are_live(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_cluster(FakeAdmin(topics={"flights": [], "fares": [], "weather": []}), monkeypatch)
+    topics = {"flights": [PartitionInfo()] * 2, "fares": [PartitionInfo()], "weather": []}
+    fake_cluster(FakeAdmin(topics=topics), monkeypatch)
     assert complete("topic", "describe", "f") == ["flights", "fares"]
+    assert complete("partition", "verify", "f") == ["flights", "fares"]
+    assert complete("partition", "cancel", "flights:") == ["flights:0", "flights:1"]
     assert complete("records", "co") == ["count"]
     assert complete("config", "describe", "topic", "retention") == ["retention_ms", "retention_bytes"]
 
@@ -50,9 +55,12 @@ def test_contexts_are_completed_after_the_option_too() -> None:
     assert complete("topic", "list", "--context", "p") == ["prod"]
 
 
-def test_whatever_goes_wrong_is_no_completion(monkeypatch: pytest.MonkeyPatch, config_home: Path) -> None:
+@pytest.mark.parametrize("error", [CommandError("no context"), UnavailableError("nobody answers")])
+def test_whatever_goes_wrong_is_no_completion(
+    monkeypatch: pytest.MonkeyPatch, config_home: Path, error: Exception
+) -> None:
     def fail(*_arguments: object) -> None:
-        raise CommandError("nobody answers")
+        raise error
 
     monkeypatch.setattr("streamctl.cluster.ask", fail)
     assert complete("topic", "describe", "f") == []
