@@ -6,9 +6,16 @@ import asyncio
 
 import pytest
 
-from streamkeep import Producer
+from streamkeep import Client, Producer
 from streamkeep.errors import ClosedError
 from tests.unit.sdk.world import World, in_world
+
+
+async def lose_leader(world: World, client: Client, producer: Producer[bytes, bytes]) -> None:
+    """The producer knows topic t, and that nobody leads its partition."""
+    await producer.partitions_for("t")
+    world.cluster.move_leader("t", 0, 0)
+    await client.metadata.refresh()
 
 
 def test_cancelling_the_wait_for_a_delivery_does_not_recall_the_record() -> None:
@@ -55,13 +62,31 @@ def test_close_with_a_time_limit_tells_what_it_could_not_deliver() -> None:
         async with world.client() as client:
             producer = Producer(client)
             await producer.start()
-            await producer.partitions_for("t")
-            world.cluster.move_leader("t", 0, 0)
-            await client.metadata.refresh()
+            await lose_leader(world, client, producer)
             delivery = await producer.send("t", b"x")
             await producer.close(timeout_ms=100)
             with pytest.raises(ClosedError):
                 await delivery
+
+    in_world(story)
+
+
+def test_a_flush_that_waits_while_the_producer_is_closed_ends_with_it() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client() as client:
+            producer = Producer(client)
+            await producer.start()
+            await lose_leader(world, client, producer)
+            delivery = await producer.send("t", b"v")
+            flushing = asyncio.ensure_future(producer.flush())
+            await world.sleep(0.5)
+            closing = asyncio.ensure_future(producer.close())
+            await world.sleep(0.5)
+            assert not closing.done()
+            world.cluster.move_leader("t", 0, 1)
+            await asyncio.gather(flushing, closing)
+            assert delivery.result().offset == 0
 
     in_world(story)
 
@@ -75,9 +100,7 @@ def test_a_cancelled_block_ends_soon_even_if_nothing_can_be_delivered() -> None:
             async def program() -> None:
                 nonlocal delivery
                 async with Producer(client) as producer:
-                    await producer.partitions_for("t")
-                    world.cluster.move_leader("t", 0, 0)
-                    await client.metadata.refresh()
+                    await lose_leader(world, client, producer)
                     delivery = await producer.send("t", b"x")
                     await world.sleep(1_000)
 

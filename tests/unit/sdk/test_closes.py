@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,16 @@ def left_running() -> list[str]:
     return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("streamkeep-")]
 
 
+async def cut_short(closes: Iterable[Coroutine[Any, Any, None]], steps: int) -> None:
+    """Begin them all, and cancel them after so many passes of the event loop."""
+    closing = [asyncio.ensure_future(each) for each in closes]
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    for task in closing:
+        task.cancel()
+    await asyncio.wait(closing)
+
+
 @pytest.mark.parametrize("steps", STEPS)
 def test_a_producers_close_that_is_cancelled_leaves_no_record_undecided(steps: int) -> None:
     async def story(world: World) -> None:
@@ -30,12 +42,7 @@ def test_a_producers_close_that_is_cancelled_leaves_no_record_undecided(steps: i
         world.kill_broker(1)
         deliveries = [await each.send("t", b"v") for each in (producer, own)]
         await world.sleep(0.5)
-        closing = [asyncio.ensure_future(each.close(timeout_ms=0)) for each in (producer, own)]
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        for task in closing:
-            task.cancel()
-        await asyncio.wait(closing)
+        await cut_short([each.close(timeout_ms=0) for each in (producer, own)], steps)
         assert [type(delivery.exception()) for delivery in deliveries] == [ClosedError] * 2
         await producer._client.close()
         await world.sleep(0.1)
@@ -52,11 +59,7 @@ def test_a_consumers_close_that_is_cancelled_leaves_nothing_running(steps: int) 
         await consumer.assign(await consumer.partitions_for("t"))
         await world.sleep(0.5)
         assert len(left_running()) >= 3
-        closing = asyncio.ensure_future(consumer.close())
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        closing.cancel()
-        await asyncio.wait([closing])
+        await cut_short([consumer.close()], steps)
         await world.sleep(0.1)
         assert left_running() == []
 
@@ -95,26 +98,5 @@ def test_whatever_is_closed_says_so_and_may_be_closed_again() -> None:
         for asked in (admin.describe_cluster(), admin.wait_for_brokers(1), admin.wait_until_ready("t")):
             with pytest.raises(ClosedError):
                 await asked
-
-    in_world(story)
-
-
-def test_a_flush_that_waits_while_the_producer_is_closed_ends_with_it() -> None:
-    async def story(world: World) -> None:
-        world.cluster.create_topic("t")
-        async with world.client() as client:
-            producer = Producer(client)
-            await producer.start()
-            await producer.partitions_for("t")
-            world.cluster.move_leader("t", 0, 0)
-            delivery = await producer.send("t", b"v")
-            flushing = asyncio.ensure_future(producer.flush())
-            await world.sleep(0.5)
-            closing = asyncio.ensure_future(producer.close())
-            await world.sleep(0.5)
-            assert not closing.done()
-            world.cluster.move_leader("t", 0, 1)
-            await asyncio.gather(flushing, closing)
-            assert delivery.result().offset == 0
 
     in_world(story)
