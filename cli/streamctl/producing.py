@@ -15,6 +15,7 @@ from streamctl.input import read_chunks
 from streamctl.output import note
 from streamctl.records.routes import Target, shipments
 from streamctl.records.rows import Rows, RowsReader
+from streamctl.retention import RetentionWatch
 from streamkeep import Deliveries, Producer, StreamkeepError
 from streamkeep.errors import BatchTooLargeError
 
@@ -41,8 +42,8 @@ class _Read(NamedTuple):
 class RecordSender:
     """Sends the records of one input; `acknowledged` and `skipped` count, also when that fails half-way.
 
-    `skip_bad` goes on where a line is no record that can be sent. `advance` hears how many bytes of the
-    input are done with.
+    `skip_bad` goes on where a line is no record that can be sent. `retention` knows which records will not
+    be kept. `advance` hears how many bytes of the input are done with.
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class RecordSender:
         destination: Destination,
         *,
         skip_bad: bool = False,
+        retention: RetentionWatch | None = None,
         advance: Callable[[int], None] | None = None,
     ) -> None:
         self._producer = producer
         self._reader = reader
         self._destination = destination
         self._skip_bad = skip_bad
+        self._retention = retention
         self._advance = advance
         self._unsettled: asyncio.Queue[_Sent | _Read | None] = asyncio.Queue(MAX_UNSETTLED)
         self._awaited: _Sent | None = None
@@ -120,6 +123,8 @@ class RecordSender:
             self._complain(self._named(rows.numbers[place], refusal.message), refusal.exit_code)
 
     async def _send(self, target: Target, rows: Rows) -> None:
+        if self._retention is not None and (warning := self._retention.warning(target.topic, rows)):
+            note(warning)
         deliveries = await self._producer.send_many(
             target.topic,
             rows.values,

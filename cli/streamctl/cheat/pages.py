@@ -39,6 +39,7 @@ PAGES = {
             "Twelve partitions, kept for a day",
             "streamctl topic create flights --partitions 12 --set retention_ms=1d",
         ),
+        ("One like another", "streamctl topic create copy --like flights"),
         ("Which there are", "streamctl topic list"),
         ("Those whose names begin with test-", "streamctl topic list 'test-*' -o name"),
         ("Partitions, offsets, settings, again every second", "streamctl topic describe flights --watch=1"),
@@ -58,9 +59,10 @@ PAGES = {
             "streamctl produce flights --file lines.txt -z zstd -H source=file",
         ),
         (
-            "Copy a topic with keys, headers and times",
-            "streamctl consume -e -o json flights | streamctl produce --json copy",
+            "Copy a topic: one of as many partitions that keeps records as long, then keys, headers, times",
+            "streamctl topic create copy --like flights",
         ),
+        ("", "streamctl consume -e -o json flights | streamctl produce --json copy"),
     ),
     "consume": _page(
         "Reading records",

@@ -64,6 +64,9 @@ must be there, as null for a tombstone. Bytes that are no text stand in key_base
 Without TOPIC each line goes to its own topic; with TOPIC that one is not looked at. What a line lacks is
 as ever: no key, now, a partition by the key.
 
+A record keeps the time that its line says, and a topic deletes records by their own time: a copy needs
+partitions and retention_ms like the original's, as `topic create --like` gives it.
+
 A line that is no record ends it: its number is said, and all lines before it are delivered.
 
 \b
@@ -72,6 +75,7 @@ printf 'UA:517\\nAA:542\\n' | streamctl produce -K : flights
 streamctl produce --file day.txt -z zstd log
 echo '{"key": "UA", "value": null}' |
   streamctl produce --json flights
+streamctl topic create copy --like flights
 streamctl consume -e -o json flights |
   streamctl produce --json copy
 """
@@ -186,20 +190,32 @@ async def _produce(invocation: Invocation, sending: Sending, descriptor: int) ->
     from streamctl.input import size_of
     from streamctl.producing import LEAVE_TIMEOUT_MS, RecordSender
     from streamctl.progress import bytes_bar
+    from streamctl.retention import RetentionWatch
     from streamkeep import Producer
+    from streamkeep_common.seams.real.clock import RealClock
 
     async with connected(invocation) as cluster:
+        retention = RetentionWatch(RealClock().now_ms)
+
+        async def find(topic: str) -> None:
+            retention.learn(await cluster.topic(topic))
+
         if sending.topic is not None:
-            await cluster.topic(sending.topic)
+            await find(sending.topic)
         timeout_ms = round(invocation.stall_timeout_s * 1_000)
         producer = Producer(cluster.client, compression=sending.compression, delivery_timeout_ms=timeout_ms)
         destination = Destination(
-            cluster.topic, topic=sending.topic, partition=sending.partition, headers=sending.headers
+            find, topic=sending.topic, partition=sending.partition, headers=sending.headers
         )
         await producer.start()
         with bytes_bar(size_of(descriptor)) as advance:
             sender = RecordSender(
-                producer, _reader(sending), destination, skip_bad=sending.skip_bad, advance=advance
+                producer,
+                _reader(sending),
+                destination,
+                skip_bad=sending.skip_bad,
+                retention=retention,
+                advance=advance,
             )
             try:
                 await sender.send_all(descriptor)

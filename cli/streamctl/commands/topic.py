@@ -45,6 +45,12 @@ def topic() -> None:
 @topic.command()
 @_new_topic
 @click.option(
+    "--like",
+    metavar="TOPIC",
+    shell_complete=complete_topic,
+    help="Partitions, replicas and the settings that are set are those of this topic, unless said otherwise.",
+)
+@click.option(
     "--partitions",
     type=click.IntRange(1, MAX_ID),
     help="Number of partitions.  [default: the cluster's default_partitions]",
@@ -70,27 +76,30 @@ def create(
     /,
     *,
     name: str,
+    like: str | None,
     partitions: int | None,
     replication_factor: int | None,
     settings: Mapping[str, str],
     dry_run: bool,
 ) -> None:
-    """Create TOPIC and wait until it can be used."""
-    from streamctl.cluster import ask
+    """Create TOPIC and wait until it can be used.
 
+    \b
+    streamctl topic create flights --partitions 12
+    streamctl topic create copy --like flights
+    """
+    from streamctl.cluster import ask
+    from streamctl.topic_creation import NewTopic, create_topic
+
+    wanted = NewTopic(partitions, replication_factor, settings)
     outcome = ask(
         invocation,
-        lambda cluster: cluster.admin.create_topic(
-            name,
-            partitions=partitions or 0,
-            replication_factor=replication_factor or 0,
-            settings=settings,
-            validate_only=dry_run,
-        ),
+        lambda cluster: create_topic(cluster, name, wanted, like=like, validate_only=dry_run),
     )
     done = "Would create" if dry_run else "Created"
+    as_which = f" like '{like}'" if like is not None else ""
     note(
-        f"{done} topic '{name}': {counted(outcome.partitions, 'partition')}, "
+        f"{done} topic '{name}'{as_which}: {counted(outcome.partitions, 'partition')}, "
         f"RF {outcome.replication_factor}, min ISR {outcome.min_insync_replicas}."
     )
     if invocation.is_data:

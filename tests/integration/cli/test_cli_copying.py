@@ -45,8 +45,8 @@ def records_in(streamctl: Streamctl, topic: str) -> list[dict[str, Any]]:
 
 
 def test_a_topic_is_copied_exactly_record_by_record(streamctl: Streamctl) -> None:
-    streamctl("topic", "create", "exact", "--partitions", "3")
-    streamctl("topic", "create", "copy", "--partitions", "3")
+    streamctl("topic", "create", "exact", "--partitions", "3", "--set", "retention_ms=-1")
+    streamctl("topic", "create", "copy", "--like", "exact")
     streamctl.produce(
         "exact",
         lines_of([*RECORDS, *({"value": f"{n}", "key": f"k{n % 7}"} for n in range(5_000))]),
@@ -59,6 +59,25 @@ def test_a_topic_is_copied_exactly_record_by_record(streamctl: Streamctl) -> Non
     for record in RECORDS:
         expected = {"headers": [], **record}
         assert any(expected.items() <= found.items() for found in copy), expected
+
+
+def test_a_copy_that_would_not_be_kept_is_warned_of_and_one_like_the_original_is_kept(
+    streamctl: Streamctl,
+) -> None:
+    streamctl("topic", "create", "of-2013", "--partitions", "2", "--set", "retention_ms=-1")
+    settings = ("--set", "retention_ms=2d", "--set", "segment_ms=1h")
+    created = streamctl("topic", "create", "like-it", "--like", "of-2013", *settings, "-o", "json").json
+    assert (created["partitions"], created["replication_factor"]) == (2, 3)
+    told = streamctl.produce("like-it", lines_of([{"value": "new"}, *RECORDS[2:3]]), "--json").err
+    assert "line 2 is of 1970-01-01T00:00:00Z, and topic 'like-it' keeps records for 2d" in told
+    assert "`streamctl topic alter like-it --set retention_ms=-1` keeps them" in told
+    streamctl("topic", "create", "kept", "--like", "of-2013")
+    kept = streamctl("topic", "describe", "kept", "-o", "json").json["settings"]
+    assert (kept["retention_ms"], kept["segment_ms"]) == ("-1", "604800000")
+    assert streamctl.produce("kept", lines_of(RECORDS[:1]), "--json", "-p", "0").err == (
+        "1 records acknowledged\n"
+    )
+    assert "did you mean 'kept'?" in streamctl("topic", "create", "x", "--like", "kpet", expect=3).err
 
 
 def test_frames_copy_keys_and_values_exactly(streamctl: Streamctl) -> None:
