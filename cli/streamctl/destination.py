@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from streamctl.failures import CommandError, ExitCode, as_command_error
 from streamctl.records.routes import Target, targets_of
@@ -12,6 +13,19 @@ from streamkeep.errors import InvalidTopicNameError, UnknownTopicError
 
 MAX_REFUSALS = 1_000
 """Places remembered as not there, so that each is looked for once."""
+
+
+REPARTITION = "--repartition lets the key of each record decide, -p sends all to one"
+"""To who copies to a topic of fewer partitions: no line of it is bad."""
+
+
+class Refusal(NamedTuple):
+    """Why a record cannot go where it is to go, what helps (if anything but another line does), and with
+    which exit code that ends."""
+
+    text: str
+    hint: str | None = None
+    code: int = ExitCode.FAILED
 
 
 class Destination:
@@ -32,7 +46,7 @@ class Destination:
         self._partition = partition
         self._headers = headers
         self._known: set[str] = set() if topic is None else {topic}
-        self._refusals: dict[Target, CommandError] = {}
+        self._refusals: dict[Target, Refusal] = {}
 
     def sole_target(self, rows: Rows) -> Target | None:
         """Where all of them go, if no record has a say."""
@@ -51,7 +65,7 @@ class Destination:
             return [self._headers] * len(rows)
         return [[*headers, *self._headers] for headers in rows.headers]
 
-    async def refusals(self, producer: Producer, targets: Sequence[Target]) -> Mapping[Target, CommandError]:
+    async def refusals(self, producer: Producer, targets: Sequence[Target]) -> Mapping[Target, Refusal]:
         """Those that are not there, and why."""
         if len(self._refusals) > MAX_REFUSALS:
             self._refusals.clear()
@@ -62,19 +76,20 @@ class Destination:
                 refused[target] = self._refusals[target] = refusal
         return refused
 
-    async def _refusal(self, producer: Producer, target: Target) -> CommandError | None:
+    async def _refusal(self, producer: Producer, target: Target) -> Refusal | None:
         if not target.topic:
-            return CommandError("the field 'topic' is missing, and the command names no TOPIC")
+            return Refusal("the field 'topic' is missing, and the command names no TOPIC")
         try:
             if target.topic not in self._known:
                 await self._find(target.topic)
                 self._known.add(target.topic)
             count = await producer.partitions_for(target.topic)
         except CommandError as error:
-            return error
+            return Refusal(error.message, "", error.exit_code)
         except (UnknownTopicError, InvalidTopicNameError) as error:
-            return as_command_error(error)
+            return Refusal(str(error), "", as_command_error(error).exit_code)
         if target.partition is None or target.partition < count:
             return None
         there = f"topic '{target.topic}' has partitions 0 to {count - 1}, not {target.partition}"
-        return CommandError(there, ExitCode.NOT_FOUND)
+        hint = "" if target.partition == self._partition else REPARTITION
+        return Refusal(there, hint, ExitCode.NOT_FOUND)

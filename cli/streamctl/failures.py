@@ -92,6 +92,12 @@ def _os_error_text(error: OSError) -> str:
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
+def joined(text: str, hint: str) -> str:
+    """A sentence and what helps, which may be nothing; a question ends what is before it."""
+    separator = " " if text.endswith("?") else "; "
+    return f"{text}{separator}{hint}" if hint else text
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'flights'?`, or nothing if no name is near."""
     from difflib import get_close_matches

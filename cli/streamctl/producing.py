@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from streamctl.destination import Destination
-from streamctl.failures import CommandError, ExitCode
+from streamctl.failures import CommandError, ExitCode, joined
 from streamctl.input import read_chunks
 from streamctl.output import note
 from streamctl.records.routes import Target, shipments
@@ -22,6 +22,7 @@ from streamkeep.errors import BatchTooLargeError
 # Pieces of input whose outcome is not known yet; the producer's own buffer bounds their bytes.
 MAX_UNSETTLED = 64
 LEAVE_TIMEOUT_MS = 500
+SKIP = "--skip-bad-lines goes on without it"
 MAX_TOLD = 10
 """Bad lines that are named when they are skipped; the rest is counted."""
 
@@ -119,8 +120,8 @@ class RecordSender:
             if target not in refusals:
                 await self._send(target, rows.pick(indexes))
         for place in strays:
-            refusal = refusals[targets[place]]
-            self._complain(self._named(rows.numbers[place], refusal.message), refusal.exit_code)
+            text, hint, code = refusals[targets[place]]
+            self._complain(self._named(rows.numbers[place], text), hint, code)
 
     async def _send(self, target: Target, rows: Rows) -> None:
         if self._retention is not None and (warning := self._retention.warning(target.topic, rows)):
@@ -178,13 +179,14 @@ class RecordSender:
     def _named(self, number: int, text: str) -> str:
         return f"{self._reader.noun} {number}: {text}"
 
-    def _complain(self, text: str, code: int = ExitCode.FAILED) -> None:
-        """Of one line. Raises CommandError unless bad lines are skipped."""
+    def _complain(self, text: str, hint: str | None = None, code: int = ExitCode.FAILED) -> None:
+        """Of one line. Raises CommandError, with what helps, unless bad lines are skipped."""
         if not self._skip_bad:
-            hint = "; --skip-bad-lines goes on without it" if self._reader.noun == "line" else ""
-            raise CommandError(text + hint, ExitCode(code))
+            if hint is None:
+                hint = SKIP if self._reader.noun == "line" else ""
+            raise CommandError(joined(text, hint), ExitCode(code))
         self.skipped += 1
         if self.skipped <= MAX_TOLD:
-            note(f"{text}; skipped")
+            note(joined(text, "skipped"))
         elif self.skipped == MAX_TOLD + 1:
             note("more bad lines are skipped without a word")

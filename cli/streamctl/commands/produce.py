@@ -34,6 +34,7 @@ class Sending:
     framing: str
     skip_bad: bool
     partition: int | None
+    repartition: bool
     headers: tuple[tuple[str, bytes], ...]
     compression: Compression
 
@@ -60,9 +61,9 @@ is the key; equal keys go to one partition. Says on stderr how many records were
 means that they are on disk.
 
 With --json a line has the fields key, value, headers, partition, timestamp_ms and topic; only the value
-must be there, as null for a tombstone. Bytes that are no text stand in key_base64 and value_base64.
-Without TOPIC each line goes to its own topic; with TOPIC that one is not looked at. What a line lacks is
-as ever: no key, now, a partition by the key.
+must be there, as null for a tombstone. Headers are a list of {"name": "from", "value": "EWR"}. Bytes that
+are no text stand in key_base64 and value_base64. Without TOPIC each line goes to its own topic; with TOPIC
+that one is not looked at. What a line lacks is as ever: no key, now, a partition by the key.
 
 A record keeps the time that its line says, and a topic deletes records by their own time: a copy needs
 partitions and retention_ms like the original's, as `topic create --like` gives it.
@@ -122,6 +123,11 @@ streamctl consume -e -o json flights |
     help="Send everything to this partition, whatever lines say.",
 )
 @click.option(
+    "--repartition",
+    is_flag=True,
+    help="With --json: let the key of each record decide, whatever partition its line says.",
+)
+@click.option(
     "-H",
     "--header",
     "headers",
@@ -152,13 +158,16 @@ def produce(
     framing: str,
     skip_bad: bool,
     partition: int | None,
+    repartition: bool,
     headers: tuple[tuple[str, bytes], ...],
     compression: Compression,
 ) -> None:
     """See HELP."""
     from streamctl.interrupts import run
 
-    sending = Sending(topic, key_separator, is_json, framing, skip_bad, partition, headers, compression)
+    sending = Sending(
+        topic, key_separator, is_json, framing, skip_bad, partition, repartition, headers, compression
+    )
     _check(sending)
     with nullcontext(sys.stdin.buffer) if file is None else file.open("rb") as source:
         sender = run(_produce(invocation, sending, source.fileno()))
@@ -176,6 +185,10 @@ def _check(sending: Sending) -> None:
         raise click.UsageError(
             "with --json the fields of a line are its key and value: leave out -K, --framing"
         )
+    if sending.repartition and not sending.is_json:
+        raise click.UsageError("--repartition goes with --json: only there do lines say their partition")
+    if sending.repartition and sending.partition is not None:
+        raise click.UsageError("-p and --repartition both say which partition: give one")
     if is_framed and sending.key_separator is not None:
         raise click.UsageError("-K cuts lines; --framing keyed-length has keys of its own")
     if is_framed and sending.skip_bad:
@@ -240,7 +253,12 @@ def _reader(sending: Sending) -> RowsReader:
 
     room = _record_room(sending)
     if sending.is_json:
-        return JsonRows(RealClock().now_ms, max_record_bytes=room, skip_bad=sending.skip_bad)
+        return JsonRows(
+            RealClock().now_ms,
+            max_record_bytes=room,
+            skip_bad=sending.skip_bad,
+            repartition=sending.repartition,
+        )
     if sending.framing != "lines":
         return FramedRows(keyed=sending.framing == "keyed-length", max_bytes=room)
     return LineRows(separator=sending.key_separator, max_record_bytes=room, skip_bad=sending.skip_bad)

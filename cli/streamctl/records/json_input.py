@@ -34,6 +34,7 @@ _FIELDS = (
     "headers",
 )
 _KNOWN = frozenset(_FIELDS)
+_HEADER = '{"name": .., "value": ..}'
 _HEADER_FIELDS = ("name", "value", "value_base64")
 _ENCODED = {"key": "key_base64", "value": "value_base64"}
 _MAX_PARTITION = 2**31 - 1
@@ -58,6 +59,7 @@ class JsonRows:
     """Each line is a record; empty lines are passed over. A RowsReader.
 
     `now_ms` is asked for records without a time. `max_record_bytes` is what a record may take in a batch.
+    `repartition` leaves out which partition they say.
     """
 
     noun = "line"
@@ -69,10 +71,12 @@ class JsonRows:
         max_record_bytes: int,
         max_line_bytes: int = MAX_LINE_BYTES,
         skip_bad: bool = False,
+        repartition: bool = False,
     ) -> None:
         self._now_ms = now_ms
         self._max_record_bytes = max_record_bytes
         self._skip_bad = skip_bad
+        self._repartition = repartition
         self._reader = LineReader(max_line_bytes, reason="the most that a line of JSON can have")
 
     def feed(self, chunk: bytes) -> Rows:
@@ -106,7 +110,8 @@ class JsonRows:
         if None in times_ms:
             now_ms = self._now_ms()
             times_ms = tuple(now_ms if time_ms is None else time_ms for time_ms in times_ms)
-        return Rows(numbers, values, keys, headers, times_ms, partitions, topics, bad)
+        said = None if self._repartition else partitions
+        return Rows(numbers, values, keys, headers, times_ms, said, topics, bad)
 
 
 def parse_record(line: bytes, *, max_bytes: int) -> JsonRecord:
@@ -140,7 +145,7 @@ def _record(fields: Mapping[str, Any]) -> JsonRecord:
         raise LineError("the field 'value' is missing; a tombstone says null")
     topic = fields.get("topic")
     if topic is not None and not isinstance(topic, str):
-        raise LineError(f"the topic is {_kind(topic)}, not text")
+        raise _wrong("topic", "text", topic)
     return JsonRecord(
         topic,
         _whole(fields, "partition", _MAX_PARTITION),
@@ -164,8 +169,9 @@ def _whole(fields: Mapping[str, Any], name: str, largest: int) -> int | None:
     if number is None:
         return None
     if type(number) is not int or not 0 <= number <= largest:
-        shown = number if isinstance(number, int | float) and number is not True else _kind(number)
-        raise LineError(f"{name} is {shown}, not a whole number from 0 to {largest}")
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        shown = number if is_number else _kind(number)
+        raise LineError(f"{name} must be a whole number from 0 to {largest}, this line has {shown}")
     return number
 
 
@@ -180,13 +186,13 @@ def _bytes(fields: Mapping[str, Any], name: str) -> bytes | None:
     if text is None:
         return None
     if not isinstance(text, str):
-        raise LineError(f"the {name} is {_kind(text)}, not text or null: write it as text, within quotes")
+        raise LineError(f"{_wrong(name, 'text or null', text)}: write it as text, within quotes")
     return _encoded(name, text)
 
 
 def _decoded(name: str, text: object) -> bytes:
     if not isinstance(text, str):
-        raise LineError(f"{name} is {_kind(text)}, not text")
+        raise _wrong(name, "text", text)
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
@@ -204,7 +210,7 @@ def _headers(items: object) -> Sequence[tuple[str, bytes]]:
     if items is None or items == []:
         return ()
     if not isinstance(items, list):
-        raise LineError(f'headers are {_kind(items)}, not a list of {{"name": .., "value": ..}}')
+        raise _wrong("headers", f"a list of {_HEADER}", items)
     if len(items) > MAX_HEADERS_PER_RECORD:
         raise LineError(f"it has {len(items)} headers, the most are {MAX_HEADERS_PER_RECORD}")
     return [_header(item) for item in items]
@@ -212,7 +218,7 @@ def _headers(items: object) -> Sequence[tuple[str, bytes]]:
 
 def _header(item: object) -> tuple[str, bytes]:
     if not isinstance(item, dict):
-        raise LineError(f'a header is {_kind(item)}, not {{"name": .., "value": ..}}')
+        raise _wrong("each of headers", _HEADER, item)
     _check_names(item, _HEADER_FIELDS)
     name, value = item.get("name"), _bytes(item, "value")
     if not isinstance(name, str):
@@ -221,6 +227,11 @@ def _header(item: object) -> tuple[str, bytes]:
         raise LineError(f"the header '{name}' has no value; an empty one is \"\"")
     _encoded("name of a header", name)
     return name, value
+
+
+def _wrong(name: str, expected: str, found: object) -> LineError:
+    """What must be comes first: who reads only half a sentence reads the rule."""
+    return LineError(f"{name} must be {expected}, this line has {_kind(found)}")
 
 
 def _kind(value: object) -> str:

@@ -26,8 +26,8 @@ async def find(name: str) -> None:
         raise CommandError(f"topic '{name}' does not exist", ExitCode.NOT_FOUND)
 
 
-def json_reader(*, skip_bad: bool = False) -> JsonRows:
-    return JsonRows(lambda: 0, max_record_bytes=MIB, skip_bad=skip_bad)
+def json_reader(*, skip_bad: bool = False, repartition: bool = False) -> JsonRows:
+    return JsonRows(lambda: 0, max_record_bytes=MIB, skip_bad=skip_bad, repartition=repartition)
 
 
 def line_reader(*, skip_bad: bool = False) -> LineRows:
@@ -141,8 +141,38 @@ def test_a_place_that_is_not_there_is_named_with_its_line_after_all_before_it_wa
     feed(monkeypatch, b'{"topic":"u","value":"1"}\n' + line + b'\n{"topic":"u","value":"3"}\n')
     logs, _, complaint = sent(json_reader(), topic=None)
     assert complaint is not None and complaint.exit_code == ExitCode.NOT_FOUND
-    assert complaint.message.startswith(expected) and "--skip-bad-lines" in complaint.message
+    assert complaint.message.startswith(expected)
+    assert "--skip-bad-lines" not in complaint.message, "it would lose what is good"
     assert logs[3] == [b"1"]
+
+
+def test_what_helps_where_a_partition_is_not_there_is_to_let_the_keys_decide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = b'{"partition": 5, "key": "k", "value": "v"}\n'
+    feed(monkeypatch, line)
+    _, _, complaint = sent(json_reader())
+    assert complaint is not None and complaint.message == (
+        "line 1: topic 't' has partitions 0 to 2, not 5;"
+        " --repartition lets the key of each record decide, -p sends all to one"
+    )
+    feed(monkeypatch, line * 3)
+    logs, sender, complaint = sent(json_reader(repartition=True))
+    assert complaint is None and sender.acknowledged == 3
+    assert [b"v"] * 3 in logs, "one key, one partition"
+
+
+def test_a_line_that_is_no_record_can_be_skipped_and_a_question_ends_its_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed(monkeypatch, b"{}\n")
+    _, _, complaint = sent(json_reader())
+    assert complaint is not None
+    assert complaint.message.endswith("a tombstone says null; --skip-bad-lines goes on without it")
+    feed(monkeypatch, b'{"vlaue": ""}\n')
+    _, _, complaint = sent(json_reader())
+    assert complaint is not None
+    assert complaint.message.endswith("did you mean 'value'? --skip-bad-lines goes on without it")
 
 
 def test_bad_lines_are_skipped_counted_and_the_first_of_them_named(

@@ -25,6 +25,8 @@ def test_help_fits_into_40_columns_but_for_its_examples(command: str) -> None:
         (["produce", "t", "--json", "--framing", "length"], "with --json the fields of a line"),
         (["produce", "t", "--framing", "length", "-K", ":"], "-K cuts lines"),
         (["produce", "t", "--framing", "length", "--skip-bad-lines"], "--skip-bad-lines needs lines"),
+        (["produce", "t", "--repartition"], "--repartition goes with --json"),
+        (["produce", "t", "--json", "--repartition", "-p", "1"], "-p and --repartition both say"),
         (["consume", "t", "-o", "json", "-f", "%s"], "-o json and -f both say how records look"),
         (["consume", "t", "--framing", "length", "-f", "%s"], "-f and --framing both say how records look"),
         (["consume", "t", "-O", "1:2", "--until", "3"], "so does --until"),
