@@ -16,9 +16,10 @@ from streamkeep_common.settings import BrokerSettings
 from streamkeep_proto.v1 import errors_pb2
 from streamkeep_proto.v1.broker_pb2 import DeletedRecords, DeleteRecordsPartition, DeleteRecordsRequest
 from tests.sim.disk import SimDisk
-from tests.sim.simulation import Machine, Simulation, run_simulation
+from tests.sim.simulation import Machine, Simulation
 from tests.unit.broker.clients import Fetcher, Producer, item, make_batch
 from tests.unit.broker.replicated_coordinator import ReplicatedCoordinator
+from tests.unit.broker.simulated import as_test
 
 COORDINATOR = "coordinator:7101"
 TOPIC = b"flights-id-16byt"
@@ -212,15 +213,9 @@ class Cluster:
 def replicated(scenario: Scenario) -> Callable[[], None]:
     """Make a test of a scenario: it runs in virtual time, from one seed."""
 
-    def test() -> None:
-        async def run(simulation: Simulation) -> None:
-            cluster = Cluster(simulation)
-            await scenario(cluster)
-            assert cluster.failures == []
+    async def run(simulation: Simulation) -> None:
+        cluster = Cluster(simulation)
+        await scenario(cluster)
+        assert cluster.failures == []
 
-        run_simulation(1, run, max_time_s=600)
-
-    test.__name__ = test.__qualname__ = scenario.__name__
-    test.__doc__ = scenario.__doc__
-    test.__module__ = scenario.__module__
-    return test
+    return as_test(scenario, run)

@@ -11,9 +11,10 @@ from streamkeep_common.seams import Channel
 from streamkeep_common.server.metrics import Metrics
 from streamkeep_common.settings import BrokerSettings
 from tests.sim.disk import SimDisk
-from tests.sim.simulation import Machine, Simulation, run_simulation
+from tests.sim.simulation import Machine, Simulation
 from tests.unit.broker.clients import Fetcher, Producer
 from tests.unit.broker.coordinator import FakeCoordinator
+from tests.unit.broker.simulated import as_test
 
 COORDINATOR = "coordinator:7101"
 DATA = Path("/data")
@@ -118,11 +119,4 @@ class World:
 
 def simulated(scenario: Scenario) -> Callable[[], None]:
     """Make a test of a scenario: it runs in virtual time, from one seed."""
-
-    def test() -> None:
-        run_simulation(1, lambda simulation: scenario(World(simulation)), max_time_s=600)
-
-    test.__name__ = test.__qualname__ = scenario.__name__
-    test.__doc__ = scenario.__doc__
-    test.__module__ = scenario.__module__
-    return test
+    return as_test(scenario, lambda simulation: scenario(World(simulation)))

@@ -5,9 +5,9 @@ What the image would say the test says: who leads, in which epoch, who is in syn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from streamkeep_broker.log.manager import LogManager
 from streamkeep_broker.log.partition_log import PartitionLog
@@ -27,7 +27,7 @@ from streamkeep_proto.v1.metadata_pb2 import BrokerRecord
 from streamkeep_proto.v1.records_pb2 import RecordBatch
 from streamkeep_proto.v1.replication_pb2 import FollowerHello
 from tests.sim.disk import SimDisk
-from tests.sim.simulation import Machine, Simulation, run_simulation
+from tests.sim.simulation import Machine, Simulation
 from tests.unit.broker.clients import make_batch
 
 CLUSTER_ID = "c" * 22
@@ -258,6 +258,15 @@ class Stacks:
         for number in range(self.partitions):
             self.elect(leader, isr=isr, partition=number)
 
+    @classmethod
+    async def sharing(cls, simulation: Simulation, *, leader: int = 1) -> Stacks:
+        """Started, and `SHARED` is on each of them."""
+        stacks = cls(simulation)
+        await stacks.start(leader=leader)
+        stacks[leader].produce(*SHARED)
+        await stacks.until_equal()
+        return stacks
+
     async def restart(self, broker_id: int) -> None:
         """Another incarnation, and the image says so; what it led is led in a new epoch."""
         await self[broker_id].start()
@@ -349,18 +358,3 @@ class Stacks:
 
 def _has_all(log: PartitionLog, leader: PartitionLog) -> bool:
     return log.log_end_offset == log.flushed_end_offset == log.high_watermark == leader.log_end_offset
-
-
-Scenario = Callable[[Simulation], Coroutine[Any, Any, None]]
-
-
-def simulated(scenario: Scenario) -> Callable[[], None]:
-    """Make a test of a scenario: it runs in virtual time, from one seed."""
-
-    def test() -> None:
-        run_simulation(1, scenario, max_time_s=600)
-
-    test.__name__ = test.__qualname__ = scenario.__name__
-    test.__doc__ = scenario.__doc__
-    test.__module__ = scenario.__module__
-    return test

@@ -5,16 +5,14 @@ from __future__ import annotations
 from streamkeep_common.methods import REPLICATE
 from streamkeep_proto.v1.replication_pb2 import FollowerHello, FollowStart, ReplicateRequest
 from tests.sim.simulation import Simulation
-from tests.unit.broker.following.stacks import CLUSTER_ID, SHARED, TOPIC_ID, Stacks, simulated
+from tests.unit.broker.following.stacks import CLUSTER_ID, SHARED, TOPIC_ID, Stacks
+from tests.unit.broker.simulated import simulated
 
 
 @simulated
 async def test_a_leader_learns_from_its_follower_that_it_leads_no_more(sim: Simulation) -> None:
     """It is cut off from the coordinators, and not from its followers."""
-    brokers = Stacks(sim)
-    await brokers.start()
-    brokers[1].produce(*SHARED)
-    await brokers.until_equal()
+    brokers = await Stacks.sharing(sim)
     brokers.elect(2, to=(2, 3))
     pending = brokers[1].produce(b"too late")
     await brokers.until(lambda: pending.is_done, within_s=0.5)
@@ -37,10 +35,7 @@ async def test_a_follower_that_knows_a_leader_before_the_leader_does_asks_again(
 
 @simulated
 async def test_a_new_leader_is_followed_within_some_milliseconds(sim: Simulation) -> None:
-    brokers = Stacks(sim)
-    await brokers.start()
-    brokers[1].produce(*SHARED)
-    await brokers.until_equal()
+    brokers = await Stacks.sharing(sim)
     brokers[1].kill()
     brokers.elect(2, isr=(2, 3))
     pending = brokers[2].produce(b"a")
@@ -59,10 +54,7 @@ async def test_a_broken_connection_is_made_again_at_once(sim: Simulation) -> Non
 
 @simulated
 async def test_a_leader_that_stands_still_is_left_and_taken_up_again(sim: Simulation) -> None:
-    brokers = Stacks(sim)
-    await brokers.start()
-    brokers[1].produce(*SHARED)
-    await brokers.until_equal()
+    brokers = await Stacks.sharing(sim)
     brokers[1].machine.process.pause()
     await brokers.client.clock.sleep(3.0)
     brokers[1].machine.process.resume()
@@ -76,10 +68,7 @@ async def test_a_start_from_an_older_stream_that_is_heard_late_does_not_silence_
     sim: Simulation,
 ) -> None:
     """A leader that stood still finds what was said on several connections, in any order."""
-    brokers = Stacks(sim)
-    await brokers.start()
-    brokers[1].produce(*SHARED)
-    await brokers.until_equal()
+    brokers = await Stacks.sharing(sim)
     older = brokers[3].machine.network.dial(brokers[1].address).open(REPLICATE)
     hello = FollowerHello(broker_id=3, broker_epoch=brokers[3].epoch, cluster_id=CLUSTER_ID, leader_id=1)
     await older.send(ReplicateRequest(hello=hello))
@@ -113,10 +102,7 @@ async def test_nobody_follows_before_it_is_registered(sim: Simulation) -> None:
 @simulated
 async def test_a_follower_that_registered_anew_counts_under_its_new_epoch(sim: Simulation) -> None:
     """The same process, a new registration: its streams say who it was."""
-    brokers = Stacks(sim)
-    await brokers.start()
-    brokers[1].produce(*SHARED)
-    await brokers.until_equal()
+    brokers = await Stacks.sharing(sim)
     brokers[3].epoch += 1
     brokers.tell()
     pending = brokers[1].produce(b"a")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from streamkeep_common.methods import REPLICATE
 from streamkeep_proto.v1.replication_pb2 import FollowStart, ReplicateRequest
 from tests.sim.simulation import Simulation
-from tests.unit.broker.following.stacks import MIB, SHARED, TOPIC_ID, Stacks, simulated
+from tests.unit.broker.following.stacks import MIB, SHARED, TOPIC_ID, Stacks
+from tests.unit.broker.simulated import simulated
 
 
 @simulated
@@ -43,10 +44,7 @@ async def test_an_empty_follower_gets_all_that_its_leader_has(sim: Simulation) -
 
 @simulated
 async def test_a_follower_that_was_away_goes_on_where_it_was(sim: Simulation) -> None:
-    brokers = Stacks(sim)
-    await brokers.start()
-    brokers[1].produce(*SHARED)
-    await brokers.until_equal()
+    brokers = await Stacks.sharing(sim)
     brokers[3].kill()
     brokers.elect(1, isr=(1, 2))
     brokers[1].produce(b"while it was away")
@@ -57,10 +55,7 @@ async def test_a_follower_that_was_away_goes_on_where_it_was(sim: Simulation) ->
 
 @simulated
 async def test_a_follower_that_lost_what_was_not_flushed_goes_on_where_it_is(sim: Simulation) -> None:
-    brokers = Stacks(sim)
-    await brokers.start()
-    brokers[1].produce(*SHARED)
-    await brokers.until_equal()
+    brokers = await Stacks.sharing(sim)
     brokers[1].produce(b"on its way")
     brokers[3].kill(power_cut=True)
     await brokers.restart(3)
@@ -70,10 +65,7 @@ async def test_a_follower_that_lost_what_was_not_flushed_goes_on_where_it_is(sim
 @simulated
 async def test_a_follower_never_keeps_what_its_leader_lacks(sim: Simulation) -> None:
     """The leader of the past has records that nobody else got, and others were written in their place."""
-    brokers = Stacks(sim)
-    await brokers.start()
-    brokers[1].produce(*SHARED)
-    await brokers.until_equal()
+    brokers = await Stacks.sharing(sim)
     brokers.simulation.fabric.cut_both("broker1", "broker2")
     brokers.simulation.fabric.cut_both("broker1", "broker3")
     lost = brokers[1].produce(b"never acknowledged")
@@ -90,10 +82,7 @@ async def test_a_follower_never_keeps_what_its_leader_lacks(sim: Simulation) -> 
 
 @simulated
 async def test_a_leader_that_comes_back_with_a_longer_log_is_cut_back(sim: Simulation) -> None:
-    brokers = Stacks(sim)
-    await brokers.start()
-    brokers[1].produce(*SHARED)
-    await brokers.until_equal()
+    brokers = await Stacks.sharing(sim)
     for other in ("broker2", "broker3"):
         brokers.simulation.fabric.cut_both("broker1", other)
     for number in range(10):
@@ -130,10 +119,7 @@ async def test_logs_that_parted_more_than_once_are_joined_epoch_by_epoch(sim: Si
 
 @simulated
 async def test_an_emptied_disk_is_filled_again(sim: Simulation) -> None:
-    brokers = Stacks(sim)
-    await brokers.start()
-    brokers[1].produce(*SHARED)
-    await brokers.until_equal()
+    brokers = await Stacks.sharing(sim)
     brokers[2].kill()
     brokers.elect(1, isr=(1, 3))
     brokers[2].disk.remove_tree(brokers[2].logs.directories[0].path)
@@ -161,10 +147,7 @@ async def test_a_follower_below_its_leaders_start_begins_anew_there(sim: Simulat
 @simulated
 async def test_who_has_all_that_was_not_deleted_loses_no_offset_on_the_way(sim: Simulation) -> None:
     """The leader knows none of its epochs any more. It may be in sync: its end must never go back."""
-    brokers = Stacks(sim)
-    await brokers.start()
-    brokers[1].produce(*SHARED)
-    await brokers.until_equal()
+    brokers = await Stacks.sharing(sim)
     brokers[3].kill()
     brokers.elect(2, isr=(1, 2))
     brokers[2].produce(b"more")

@@ -24,7 +24,8 @@ from streamkeep_proto.v1.replication_pb2 import (
     ReplicateRequest,
     ReplicateResponse,
 )
-from tests.sim.simulation import Simulation, run_simulation
+from tests.sim.simulation import Simulation
+from tests.unit.broker.simulated import as_test
 
 ADDRESS = "leader:7201"
 
@@ -163,13 +164,7 @@ def scene(play: Callable[[Scene], Coroutine[Any, Any, None]]) -> Callable[[], No
         await play(one)
         assert not one.failures
 
-    def test() -> None:
-        run_simulation(1, run, max_time_s=300)
-
-    test.__name__ = test.__qualname__ = play.__name__
-    test.__doc__ = play.__doc__
-    test.__module__ = play.__module__
-    return test
+    return as_test(play, run)
 
 
 @scene

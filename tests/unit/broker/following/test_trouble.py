@@ -10,9 +10,8 @@ import pytest
 from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_common.errors import DiskFullError
 from tests.sim.simulation import Simulation
-from tests.unit.broker.following.stacks import TOPIC_ID, Stack, Stacks, simulated
-
-SHARED = [b"shared %d" % number for number in range(5)]
+from tests.unit.broker.following.stacks import SHARED, TOPIC_ID, Stack, Stacks
+from tests.unit.broker.simulated import simulated
 
 
 def spoil_pushes(stack: Stack, times: int) -> None:
@@ -30,19 +29,30 @@ def spoil_pushes(stack: Stack, times: int) -> None:
     stack.logs.append_frames = spoilt  # type: ignore[method-assign]
 
 
-async def part(brokers: Stacks, broker_id: int) -> None:
-    """The broker, leading, writes what nobody else gets; then another leads, cut off from it."""
-    others = [each for each in (1, 2, 3) if each != broker_id]
-    for other in others:
-        brokers.simulation.fabric.cut_both(f"broker{broker_id}", f"broker{other}")
+async def parted(sim: Simulation) -> Stacks:
+    """Broker 3 has led, and written what nobody else has; it will hear of the next leader when it is told."""
+    brokers = await Stacks.sharing(sim, leader=3)
+    for other in (1, 2):
+        sim.fabric.cut_both("broker3", f"broker{other}")
     for _ in range(4):
-        brokers[broker_id].produce(b"nobody else has this")
-    log = brokers[broker_id].log
+        brokers[3].produce(b"nobody else has this")
+    log = brokers[3].log
     await brokers.until(lambda: log.flushed_end_offset == log.log_end_offset)
-    brokers.elect(others[0], to=others)
-    brokers.elect(others[0], isr=others, to=others)
-    pending = brokers[others[0]].produce(b"in its place")
+    brokers.elect(1, to=(1, 2))
+    brokers.elect(1, isr=(1, 2), to=(1, 2))
+    pending = brokers[1].produce(b"in its place")
     await brokers.until(lambda: pending.is_acknowledged)
+    sim.fabric.heal()
+    return brokers
+
+
+async def cutting(sim: Simulation) -> Stacks:
+    """Broker 3 cuts its log, and does not get on with it before its workers resume."""
+    brokers = await parted(sim)
+    brokers[3].machine.workers.stall()
+    brokers.tell()
+    await brokers.until(lambda: brokers[3].log.is_suspended)
+    return brokers
 
 
 @simulated
@@ -108,10 +118,7 @@ def test_a_trouble_that_goes_on_is_said_once_and_again_when_it_comes_back(
 @simulated
 async def test_a_follower_with_a_full_disk_still_says_what_it_has(sim: Simulation) -> None:
     """A leader of a new epoch may count it, as long as nothing new is written."""
-    brokers = Stacks(sim)
-    await brokers.start()
-    brokers[1].produce(*SHARED)
-    await brokers.until_equal()
+    brokers = await Stacks.sharing(sim)
     disk = brokers[3].disk
     disk.set_capacity(disk.used())
     brokers[1].produce(b"no room for this on broker 3")
@@ -152,15 +159,7 @@ async def test_a_damaged_replica_is_told_once_and_copied_when_it_was_put_aside(s
 async def test_a_replica_that_is_elected_while_its_log_is_cut_leads_when_that_is_done(
     sim: Simulation,
 ) -> None:
-    brokers = Stacks(sim)
-    await brokers.start(leader=3)
-    brokers[3].produce(*SHARED)
-    await brokers.until_equal()
-    await part(brokers, 3)
-    sim.fabric.heal()
-    brokers[3].machine.workers.stall()
-    brokers.tell()
-    await brokers.until(lambda: brokers[3].log.is_suspended)
+    brokers = await cutting(sim)
     brokers.elect(3, isr=(3,))
     await brokers.client.clock.sleep(1.0)
     assert not brokers[3].partition.leads
@@ -174,15 +173,7 @@ async def test_a_replica_that_is_elected_while_its_log_is_cut_leads_when_that_is
 
 @simulated
 async def test_a_new_leader_is_followed_when_the_cut_for_the_last_one_is_done(sim: Simulation) -> None:
-    brokers = Stacks(sim)
-    await brokers.start(leader=3)
-    brokers[3].produce(*SHARED)
-    await brokers.until_equal()
-    await part(brokers, 3)
-    sim.fabric.heal()
-    brokers[3].machine.workers.stall()
-    brokers.tell()
-    await brokers.until(lambda: brokers[3].log.is_suspended)
+    brokers = await cutting(sim)
     brokers.elect(2, isr=(1, 2))
     await brokers.client.clock.sleep(1.0)
     brokers[3].machine.workers.resume()
@@ -191,12 +182,7 @@ async def test_a_new_leader_is_followed_when_the_cut_for_the_last_one_is_done(si
 
 @simulated
 async def test_a_log_is_not_led_before_there_is_room_to_end_its_cut(sim: Simulation) -> None:
-    brokers = Stacks(sim)
-    await brokers.start(leader=3)
-    brokers[3].produce(*SHARED)
-    await brokers.until_equal()
-    await part(brokers, 3)
-    sim.fabric.heal()
+    brokers = await parted(sim)
     log = brokers[3].log
     brokers[3].disk.fail("sync", error=errno.ENOSPC, under=log.path)
     brokers.tell()
@@ -214,14 +200,8 @@ async def test_a_log_is_not_led_before_there_is_room_to_end_its_cut(sim: Simulat
 
 @simulated
 async def test_a_broker_that_stops_brings_a_cut_to_its_end(sim: Simulation) -> None:
-    brokers = Stacks(sim)
-    await brokers.start(leader=3)
-    brokers[3].produce(*SHARED)
-    await brokers.until_equal()
-    await part(brokers, 3)
-    sim.fabric.heal()
-    brokers.tell()
-    await brokers.until(lambda: brokers[3].log.is_suspended)
+    brokers = await cutting(sim)
+    brokers[3].machine.workers.resume()
     await brokers[3].stop()
     await brokers.restart(3)
     await brokers.until_equal()
@@ -229,29 +209,19 @@ async def test_a_broker_that_stops_brings_a_cut_to_its_end(sim: Simulation) -> N
 
 @simulated
 async def test_a_log_that_is_deleted_while_it_is_cut_is_left_alone(sim: Simulation) -> None:
-    brokers = Stacks(sim)
-    await brokers.start(leader=3)
-    brokers[3].produce(*SHARED)
-    await brokers.until_equal()
-    await part(brokers, 3)
-    sim.fabric.heal()
+    brokers = await cutting(sim)
     stack = brokers[3]
-    brokers.tell()
-    await brokers.until(lambda: stack.partition.is_being_cut)
+    assert stack.partition.is_being_cut
     stack.machine.process.call(stack.following.leave, stack.partition, None)
     stack.machine.process.call(stack.logs.delete, TOPIC_ID, 0)
+    stack.machine.workers.resume()
     await brokers.until(lambda: len(stack.following) == 0)
     assert not stack.failures
 
 
 @simulated
 async def test_a_disk_that_fails_for_ever_while_a_log_is_cut_is_nobody_elses_trouble(sim: Simulation) -> None:
-    brokers = Stacks(sim)
-    await brokers.start(leader=3)
-    brokers[3].produce(*SHARED)
-    await brokers.until_equal()
-    await part(brokers, 3)
-    sim.fabric.heal()
+    brokers = await parted(sim)
     stack = brokers[3]
     stack.disk.fail("sync", under=stack.log.path)
     brokers.tell()

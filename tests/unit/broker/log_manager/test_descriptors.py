@@ -18,7 +18,7 @@ from tests.unit.broker.log_manager.host import (
     create,
     until_flushed,
 )
-from tests.unit.broker.log_manager.simulated import simulated
+from tests.unit.broker.simulated import simulated
 
 
 @simulated

@@ -20,7 +20,7 @@ from tests.unit.broker.log_manager.host import (
     create,
     until_flushed,
 )
-from tests.unit.broker.log_manager.simulated import simulated
+from tests.unit.broker.simulated import simulated
 
 
 async def die_with_a_log_on_each_disk(host: Host) -> PartitionLog:

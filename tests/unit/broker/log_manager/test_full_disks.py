@@ -21,7 +21,7 @@ from tests.unit.broker.log_manager.host import (
     create,
     read_all,
 )
-from tests.unit.broker.log_manager.simulated import simulated
+from tests.unit.broker.simulated import simulated
 
 
 @simulated

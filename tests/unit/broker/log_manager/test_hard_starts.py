@@ -10,7 +10,7 @@ import pytest
 from streamkeep_common.errors import StorageFailedError
 from tests.sim.simulation import Simulation
 from tests.unit.broker.log_manager.host import TOPIC_ID, Host, acknowledge, append, create, read_all
-from tests.unit.broker.log_manager.simulated import simulated
+from tests.unit.broker.simulated import simulated
 
 CLUSTER = ("cluster", 1)
 

@@ -21,7 +21,7 @@ from tests.unit.broker.log_manager.host import (
     read_all,
     until_flushed,
 )
-from tests.unit.broker.log_manager.simulated import simulated
+from tests.unit.broker.simulated import simulated
 
 
 @simulated

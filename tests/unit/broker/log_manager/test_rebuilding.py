@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +19,7 @@ from streamkeep_common.errors import (
 )
 from streamkeep_proto.v1 import broker_pb2
 from streamkeep_proto.v1.records_pb2 import LogSegment
-from tests.sim.simulation import Simulation, run_simulation
+from tests.sim.simulation import Simulation
 from tests.unit.broker.log_manager.hand_worker import passes
 from tests.unit.broker.log_manager.host import (
     MIB,
@@ -35,18 +33,7 @@ from tests.unit.broker.log_manager.host import (
     read_all,
     until_flushed,
 )
-
-Scenario = Callable[[Simulation], Coroutine[Any, Any, None]]
-
-
-def simulated(scenario: Scenario) -> Callable[[], None]:
-    """Run a test in virtual time on simulated disks."""
-
-    def run() -> None:
-        run_simulation(1, scenario)
-
-    run.__doc__ = scenario.__doc__
-    return run
+from tests.unit.broker.simulated import simulated
 
 
 async def filled(manager: LogManager, count: int = 40, *, partition: int = 0) -> PartitionLog:

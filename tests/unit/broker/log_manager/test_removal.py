@@ -14,7 +14,7 @@ from streamkeep_proto.v1 import broker_pb2
 from tests.sim.simulation import Simulation
 from tests.unit.broker.log_manager.hand_worker import passes
 from tests.unit.broker.log_manager.host import MIB, ONE, TOPIC_ID, Host, acknowledge, append, create
-from tests.unit.broker.log_manager.simulated import simulated
+from tests.unit.broker.simulated import simulated
 
 
 @simulated

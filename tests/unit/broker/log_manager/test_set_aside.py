@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.sim.simulation import Simulation
 from tests.unit.broker.log_manager.host import ONE, TOPIC_ID, TWO, Host, acknowledge, create, read_all
-from tests.unit.broker.log_manager.simulated import simulated
+from tests.unit.broker.simulated import simulated
 
 
 def logs_in(host: Host, directory: Path) -> list[str]:

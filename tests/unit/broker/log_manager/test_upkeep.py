@@ -9,7 +9,7 @@ from streamkeep_broker.log.open_directory import OpenDirectory
 from streamkeep_broker.log.upkeep import Upkeep
 from tests.sim.simulation import Simulation
 from tests.unit.broker.log_manager.host import ONE, TWO, Host
-from tests.unit.broker.log_manager.simulated import simulated
+from tests.unit.broker.simulated import simulated
 
 
 class Home:

@@ -30,10 +30,11 @@ from streamkeep_proto.v1.replication_pb2 import (
     ReplicateRequest,
     ReplicateResponse,
 )
-from tests.sim.simulation import Simulation, run_simulation
+from tests.sim.simulation import Simulation
 from tests.unit.broker.clients import make_batch
 from tests.unit.broker.log_manager.host import TOPIC_ID, Host, create
 from tests.unit.broker.replication.led import Pending, image
+from tests.unit.broker.simulated import as_test
 
 ADDRESS = "broker:7201"
 CLUSTER_ID = "C" * 22
@@ -241,11 +242,4 @@ class FollowerClient:
 
 def simulated(scenario: Scenario) -> Callable[[], None]:
     """Make a test of a scenario: it runs in virtual time, from one seed."""
-
-    def test() -> None:
-        run_simulation(1, lambda simulation: scenario(Pushing(simulation)), max_time_s=600)
-
-    test.__name__ = test.__qualname__ = scenario.__name__
-    test.__doc__ = scenario.__doc__
-    test.__module__ = scenario.__module__
-    return test
+    return as_test(scenario, lambda simulation: scenario(Pushing(simulation)))
