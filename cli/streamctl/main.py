@@ -65,6 +65,7 @@ click.Context.formatter_class = HelpFormatter
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @list_options
+@click.version_option(package_name="streamkeep", prog_name="streamctl", message="%(prog)s %(version)s")
 def cli() -> None:
     """Streamkeep's command line: noun, then verb.
 

@@ -70,7 +70,8 @@ PAGES = {
         ("All there is, then stop", "streamctl consume flights --exit-at-end"),
         ("From now on", "streamctl consume flights -O end"),
         ("Partition, offset, key and value", "streamctl consume flights -O -10 -e -f '%p %o %k %s\\n'"),
-        ("The last hour of one partition", "streamctl consume flights -p 0 -O @-1h:end"),
+        ("The last hour, and what comes; of one partition", "streamctl consume flights --since 1h"),
+        ("", "streamctl consume flights -p 0 -O @-1h:end"),
         ("As JSON, for jq", "streamctl consume flights -c 1 -o json | jq ."),
     ),
     "offset": _page(

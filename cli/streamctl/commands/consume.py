@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,9 +54,9 @@ Print the records of a topic.
 
 Starts at the beginning, and then waits for more; -O end prints only what comes from now on, -e stops at
 what is the end now. Records of one partition come in order. A time is ms since 1970, 2013-01-31,
-2013-01-31T08:00:00Z, or before now: @-90s, @-1h30m. A range stops by itself. With -o json each record is
-a line of JSON; with -o yaml each is an item of a list. What cannot be text is exact there, too: `produce
---json` makes the same records of it.
+2013-01-31T08:00:00Z, or before now: @-90s, @-1h30m; it is UTC unless it says otherwise. A range stops by
+itself. With -o json each record is a line of JSON; with -o yaml each is an item of a list. What cannot be
+text is exact there, too: `produce --json` makes the same records of it.
 
 Several may be named; one with *, ? or [...] is a pattern, as in a shell. While it waits it also reads
 partitions that are added, and new topics that a pattern matches, from their beginning.
@@ -63,6 +64,7 @@ partitions that are added, and new topics that a pattern matches, from their beg
 \b
 streamctl consume flights --exit-at-end -f '%p %o %k %s\\n'
 streamctl consume flights -O end
+streamctl consume flights --since 1h
 streamctl consume flights -O @-1h:end
 streamctl consume flights -O -10 -e -p 0
 streamctl consume 'log-*' -O -10
@@ -87,7 +89,14 @@ streamctl consume flights -e --grep-key '^UA$'
     metavar="WHERE",
     help="start, end, N, -N (the last N of each partition), @TIME, @-1h, or a range A:B.  [default: start]",
 )
-@click.option("--until", metavar="WHERE", help="Stop before this place of each partition, said as with -O.")
+@click.option(
+    "--since", metavar="TIME", help="Start at the first record at or after: 1h (ago), 2013-01-31, or ms."
+)
+@click.option(
+    "--until",
+    metavar="WHERE",
+    help="Stop before this place of each partition, said as with -O; times also as 1h, 2013-01-31.",
+)
 @click.option(
     "-e", "--exit-at-end", is_flag=True, help="Stop at what is the end now, instead of waiting for more."
 )
@@ -146,6 +155,7 @@ def consume(
     is_regex: bool,
     from_beginning: bool,
     offset: str | None,
+    since: str | None,
     until: str | None,
     exit_at_end: bool,
     count: int | None,
@@ -163,10 +173,9 @@ def consume(
     from streamctl.records.matching import Matcher
     from streamctl.topic_choice import TopicChoice
 
-    if from_beginning and offset is not None:
-        raise click.UsageError("--from-beginning and --offset both say where to start: give one")
+    _refuse_two({"--from-beginning": from_beginning, "--offset": offset, "--since": since}, "where to start")
     choice = TopicChoice(topics, is_regex=is_regex, partitions=partitions)
-    wanted = _parse_offsets(DEFAULT_START if offset is None else offset, until)
+    wanted = _parse_offsets(DEFAULT_START if offset is None else offset, since, until)
     reading = Reading(choice, wanted, exit_at_end, rack)
     matcher = Matcher(key_pattern, value_pattern, header_pattern)
     sink = Sink(_formatter(invocation, form, framing), _write, count=count, matcher=matcher)
@@ -178,15 +187,23 @@ def consume(
     note(sink.summary())
 
 
-def _parse_offsets(start: str, until: str | None) -> OffsetRange:
-    from streamctl.records.offset_grammar import OffsetSyntaxError, parse_span
+def _refuse_two(options: Mapping[str, object], what: str) -> None:
+    """UsageError if more than one of them was given."""
+    said = [name for name, value in options.items() if value not in (None, False)]
+    if len(said) > 1:
+        raise click.UsageError(f"{' and '.join(said)} both say {what}: give one")
+
+
+def _parse_offsets(offset: str, since: str | None, until: str | None) -> OffsetRange:
+    from streamctl.records import offset_grammar as grammar
     from streamkeep_common.seams.real.clock import RealClock
 
     try:
-        return parse_span(start, until, now_ms=RealClock().now_ms())
-    except OffsetSyntaxError as error:
-        hint = "--offset" if until is None else "--offset, --until"
-        raise click.BadParameter(str(error), param_hint=hint) from error
+        start = offset if since is None else grammar.since(since)
+        return grammar.parse_span(start, until, now_ms=RealClock().now_ms())
+    except grammar.OffsetSyntaxError as error:
+        options = ["--offset" if since is None else "--since", *([] if until is None else ["--until"])]
+        raise click.BadParameter(str(error), param_hint=", ".join(options)) from error
 
 
 def _formatter(invocation: Invocation, form: str | None, framing: str | None) -> Formatter:
@@ -194,10 +211,8 @@ def _formatter(invocation: Invocation, form: str | None, framing: str | None) ->
     from streamctl.records.framed import framed
     from streamctl.records.json_text import json_lines, yaml_items
 
-    output = f"-o {invocation.output}" if invocation.is_data else None
-    said = [name for name in (output, form and "-f", framing and "--framing") if name]
-    if len(said) > 1:
-        raise click.UsageError(f"{' and '.join(said)} both say how records look: give one")
+    forms = {f"-o {invocation.output}": invocation.is_data, "-f": form, "--framing": framing}
+    _refuse_two(forms, "how records look")
     if framing is not None:
         return framed(keyed=framing == "keyed-length")
     if invocation.is_data:

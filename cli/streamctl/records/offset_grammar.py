@@ -4,7 +4,7 @@
     N                  an offset
     -N                 the last N records of each partition
     @TIME              the first record at or after a time: ms since 1970, 2013-01-31, 2013-01-31T08:00:00Z,
-                       or before now: @-90s, @-1h30m, @-2d
+                       or before now: @-90s, @-1h30m, @-2d. A date or duration may stand alone: 1h30m
     A:B                from A up to, not including, B; either may be left out (start, end)
 
 Pure: the time comes in, positions come out; finding a position's offset is the caller's.
@@ -21,6 +21,7 @@ _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "
 _DURATION = re.compile(r"(\d+)(ms|[smhdw])")
 _CLOCK_BEFORE = re.compile(r"T\d\d(:\d\d)?$|T[\d:.]+[+-]\d\d$")
 _CLOCK_AFTER = re.compile(r"\d\d(?!\d)")
+_PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d.*|(\d+(ms|[smhdw]))+")
 _NAMES = {"start": "start", "beginning": "start", "earliest": "start", "end": "end", "latest": "end"}
 MAX_OFFSET = 2**63 - 1
 
@@ -74,6 +75,12 @@ def parse_span(start: str, until: str | None, *, now_ms: int) -> OffsetRange:
     return _range(wanted.start, stop.start, f"{start}:{until}")
 
 
+def since(text: str) -> str:
+    """What `--since` says, in this grammar: nothing but a time, so that a number is one, too."""
+    text = text.strip()
+    return text if _PLAIN_TIME.fullmatch(text) or text.startswith("@") else f"@{text}"
+
+
 def _range(start: Position, stop: Position, text: str) -> OffsetRange:
     if start.kind is stop.kind and start.kind in (Kind.OFFSET, Kind.TIME) and start.value > stop.value:
         raise OffsetSyntaxError(f"the range '{text}' ends before it starts")
@@ -94,6 +101,8 @@ def _position(text: str, now_ms: int) -> Position:
         return Position(Kind(_NAMES[text]))
     if text.startswith("@"):
         return Position(Kind.TIME, _time_ms(text[1:], now_ms))
+    if _PLAIN_TIME.fullmatch(text):
+        return Position(Kind.TIME, _time_ms(f"-{text}" if _is_duration(text) else text, now_ms))
     if re.fullmatch(r"-?\d{1,19}", text) and abs(int(text)) <= MAX_OFFSET:
         return Position(Kind.LAST, -int(text)) if text.startswith("-") else Position(Kind.OFFSET, int(text))
     raise OffsetSyntaxError(
@@ -116,9 +125,13 @@ def _time_ms(text: str, now_ms: int) -> int:
     return int(moment.timestamp() * 1_000)
 
 
+def _is_duration(text: str) -> bool:
+    return bool(text) and not _DURATION.sub("", text)
+
+
 def duration_ms(text: str) -> int:
     """Milliseconds of `90s`, `1h30m`, `250ms`, `2d`. Raises OffsetSyntaxError."""
-    if not text or _DURATION.sub("", text):
+    if not _is_duration(text):
         raise OffsetSyntaxError(
             f"'{text}' is not a duration: use a number with ms, s, m, h, d or w, as in 1h30m"
         )

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 
 import click
 import pytest
@@ -58,6 +59,11 @@ def test_help_loads_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout
     assert loaded.strip() == "[]"
+
+
+def test_the_version_is_said_where_fingers_look_for_it() -> None:
+    result = CliRunner().invoke(cli, ["--version"])
+    assert result.stdout == f"streamctl {metadata.version('streamkeep')}\n"
 
 
 @pytest.mark.parametrize("arguments", [["tpic"], ["dev", "stpo"], ["topic", "creat"]])

@@ -13,6 +13,7 @@ from streamctl.records.offset_grammar import (
     parse_offsets,
     parse_span,
     resolve,
+    since,
 )
 
 NOW_MS = 1_700_000_000_000
@@ -35,6 +36,8 @@ START, END = Position(Kind.START), Position(Kind.END)
         ("@-1h", Position(Kind.TIME, NOW_MS - 3_600_000)),
         ("@-1h30m", Position(Kind.TIME, NOW_MS - 5_400_000)),
         ("@-250ms", Position(Kind.TIME, NOW_MS - 250)),
+        ("1h30m", Position(Kind.TIME, NOW_MS - 5_400_000)),
+        ("2013-01-01", Position(Kind.TIME, 1_356_998_400_000)),
     ],
 )
 def test_a_single_position_says_where_to_start(text: str, expected: Position) -> None:
@@ -103,6 +106,27 @@ def test_positions_become_offsets_of_one_partition(position: Position, expected:
 
 def test_a_time_after_the_last_record_means_the_end() -> None:
     assert resolve(Position(Kind.TIME, 1), log_start=10, end=50, time_offset=None) == 50
+
+
+@pytest.mark.parametrize(
+    ("text", "time_ms"),
+    [
+        ("1h", NOW_MS - 3_600_000),
+        ("-1h", NOW_MS - 3_600_000),
+        ("@-1h", NOW_MS - 3_600_000),
+        ("2013-01-01T10:00:00Z", 1_357_034_400_000),
+        ("1357034400000", 1_357_034_400_000),
+    ],
+)
+def test_since_takes_times_as_they_are_typed(text: str, time_ms: int) -> None:
+    assert parse_offsets(since(text), now_ms=NOW_MS) == OffsetRange(Position(Kind.TIME, time_ms))
+    assert parse_span(since(text), "end", now_ms=NOW_MS).stop == END
+
+
+@pytest.mark.parametrize("text", ["", "end", "soon", "2013-99-01", "1y"])
+def test_since_takes_nothing_but_times(text: str) -> None:
+    with pytest.raises(OffsetSyntaxError, match="is not a time"):
+        parse_offsets(since(text), now_ms=NOW_MS)
 
 
 def test_a_span_is_a_start_and_where_to_stop_said_apart() -> None:
