@@ -38,6 +38,11 @@ class Handover:
         """The producer on the loop has them, or an error says why not."""
         self._wanted = wanted
 
+    @property
+    def count(self) -> int:
+        """Records that the producer has not taken, and whose sender is not there any more to be told so."""
+        return 0
+
     async def give(self, producer: Producer) -> None:
         """Give the records to the producer on the loop. Raises why it does not take them."""
         self.deliveries = await self._give(producer)
@@ -106,9 +111,14 @@ class PlainHandover(Handover):
         super().__init__(topic, wanted)
         self.values: list[bytes | None] = []
 
+    @property
+    def count(self) -> int:
+        return len(self.values)
+
     async def _give(self, producer: Producer) -> Sequence[Delivery]:
-        values, self.values = self.values, []
-        return await producer.send_many(self.topic, values)
+        deliveries = await producer.send_many(self.topic, self.values)
+        self.values = []
+        return deliveries
 
 
 class RowHandover(Handover):
@@ -120,13 +130,21 @@ class RowHandover(Handover):
         super().__init__(topic, wanted)
         self.rows: list[Row] = []
 
+    @property
+    def count(self) -> int:
+        return len(self.rows)
+
     async def _give(self, producer: Producer) -> Sequence[Delivery]:
+        deliveries = await self._give_rows(producer, self.rows)
+        self.rows = []
+        return deliveries
+
+    async def _give_rows(self, producer: Producer, rows: Sequence[Row]) -> Sequence[Delivery]:
         """As columns where one call does for all, which is much faster; else one by one.
 
         The order within a partition must stay: only records that all have a key, or all have none, may go as
         columns without a partition.
         """
-        rows, self.rows = self.rows, []
         if not rows:  # Ctrl-C struck just before the first was added
             return ()
         values, keys, headers, timestamps_ms, partitions = zip(*rows, strict=True)

@@ -99,7 +99,8 @@ class Pump:
             self.staging.close(_CLOSED)
             self._take()
             for handover in self._taken:
-                handover.refuse(ClosedError(_PERHAPS_TAKEN if handover is self._giving else _NOT_TAKEN))
+                error = ClosedError(_PERHAPS_TAKEN if handover is self._giving else _NOT_TAKEN)
+                self._refuse(handover, error)
 
     def _take(self) -> bool:
         self._taken.extend(self.staging.take())
@@ -111,11 +112,17 @@ class Pump:
             try:
                 await handover.give(self.producer)
             except StreamkeepError as error:
-                _logger.warning("records for topic '%s' failed: %s", handover.topic, error)
-                handover.refuse(error)
+                self._refuse(handover, error)
                 self.staging.partitions.pop(handover.topic, None)
             self._taken.popleft()
             self._giving = None
+
+    @staticmethod
+    def _refuse(handover: Handover, error: StreamkeepError) -> None:
+        """Told to whoever waits for an outcome, and to the log for those who do not."""
+        if handover.count:
+            _logger.warning("%d records for topic '%s' failed: %s", handover.count, handover.topic, error)
+        handover.refuse(error)
 
     async def _pause(self) -> None:
         """A moment, or until somebody waits for what was staged."""

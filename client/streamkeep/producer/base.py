@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import warnings
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ from streamkeep.producer.sender import Sender
 from streamkeep_common.errors import BufferFullError, ClosedError
 from streamkeep_common.seams.clock import Clock
 from streamkeep_common.seams.network import Network
+
+_logger = logging.getLogger(__name__)
 
 _CANCELLED_CLOSE_MS = 1_000
 """How long a block that is left by cancellation (Ctrl-C) still delivers."""
@@ -89,6 +92,9 @@ class ProducerBase:
 
     def __del__(self) -> None:
         if self._sender is not None and not self._closed:
+            undelivered = self._sender.count_unsettled()
+            if undelivered:  # too much to lose for a ResourceWarning, which nobody sees by default
+                _logger.warning("%d records may be lost: their producer was not closed", undelivered)
             complaint = f"{self!r} was not closed; its last records may be lost"
             warnings.warn(complaint, ResourceWarning, stacklevel=2, source=self)
 

@@ -119,6 +119,12 @@ class Sender:
         for receipt, index in waiting:
             await receipt.wait(index)
 
+    def count_unsettled(self) -> int:
+        """Records that are buffered, or on their way."""
+        queues = [queue for buffer in self.buffers.values() for queue in buffer.queues]
+        pending = sum(batch.record_count for queue in queues for batch in queue.sequencer.pending)
+        return pending + sum(len(queue.open.values) for queue in queues if queue.open is not None)
+
     async def close(self) -> None:
         """Stop at once; what is not settled fails with ClosedError, also if the wait is cancelled."""
         self._closed = True

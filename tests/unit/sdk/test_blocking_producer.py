@@ -385,3 +385,22 @@ def test_a_forgotten_close_is_said_and_delivers_all_the_same(cluster: Cluster) -
         del producer
         gc.collect()
     assert [record.value for record in cluster.wait_for_records(topic, 1)] == [b"v"]
+
+
+def test_records_that_were_not_even_taken_over_before_the_end_are_counted_in_the_log(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = cluster.topic()
+    producer = Producer(cluster.bootstrap, batch_bytes=1_000, buffer_bytes=1_000)
+    producer.start()
+    producer.partitions_for(topic)
+    cluster.stop_broker(1)
+    try:
+        sent = [producer.send(topic, b"x" * 900) for _ in range(3)]  # buffered, being taken over, staged
+        producer.close(timeout_ms=1)
+    finally:
+        cluster.start_broker(1)
+    assert all(isinstance(delivery.exception(), ClosedError) for delivery in sent)
+    told = [record.getMessage().partition(": ")[0] for record in caplog.records]
+    assert told.count(f"1 records for topic '{topic}' failed") == 2
+    assert told.count(f"1 records for {topic}-0 failed") == 1

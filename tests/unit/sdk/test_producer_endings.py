@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -148,5 +149,31 @@ def test_what_a_closed_shared_client_left_undelivered_is_told_at_once() -> None:
                     await waiting
             with pytest.raises(ClosedError):
                 await (await producer.send("t", b"too late"))
+
+    in_world(story)
+
+
+def test_a_forgotten_producer_tells_how_many_records_it_had_not_delivered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t", partitions=2)
+        async with world.client() as client:
+            producer = Producer(client)
+            await producer.start()
+            await (await producer.send("t", b"stored", partition=0))
+            world.cluster.move_leader("t", 1, 0)
+            await client.metadata.refresh()
+            for _ in range(3):
+                await producer.send("t", b"x", partition=1)
+            sender = producer._sender
+            assert sender is not None
+            with pytest.warns(ResourceWarning, match="was not closed"):
+                del producer
+                await world.sleep(0.1)
+                gc.collect()
+            told = [record.getMessage() for record in caplog.records]
+            assert told == ["3 records may be lost: their producer was not closed"]
+            await sender.close()
 
     in_world(story)
