@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from streamkeep_coordinator.storage.snapshots import ReceivedSnapshot, SnapshotId, SnapshotWriter
@@ -83,3 +85,24 @@ def receive_snapshot(disk: SimDisk, snapshot_id: SnapshotId, chunks: int = 2) ->
         received.add(chunk(number, snapshot_id).SerializeToString())
     received.finish()
     return received
+
+
+class CrashError(Exception):
+    pass
+
+
+def crash_at_sync(disk: SimDisk, moment: int, work: Callable[[], object]) -> None:
+    """Cut the power at that flush of the work, or after it."""
+    left = moment
+
+    def before_sync(path: Path) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise CrashError
+
+    disk.before_sync = before_sync
+    with suppress(CrashError):
+        work()
+    disk.before_sync = lambda path: None
+    disk.power_cut()

@@ -3,8 +3,6 @@ from __future__ import annotations
 import errno
 import json
 import random
-from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from streamkeep_coordinator.storage.frame import pack_frame
 from streamkeep_coordinator.storage.hard_state import HardState
 from streamkeep_coordinator.storage.storage import Storage
 from tests.sim.disk import SimDisk
-from tests.unit.coordinator.storage.directories import entries, entry
+from tests.unit.coordinator.storage.directories import crash_at_sync, entries, entry
 
 DIRECTORY = Path("/var/lib/streamkeep")
 CLUSTER = "c" * 22
@@ -206,27 +204,6 @@ def test_no_crash_within_a_quarantine_leaves_the_old_name_with_part_of_what_it_p
             assert found.cluster_id == ""
             names = disk.list_directory(DIRECTORY)
             assert not [name for name in names if name.startswith(("log-", "snapshot-", "marks"))]
-
-
-class CrashError(Exception):
-    pass
-
-
-def crash_at_sync(disk: SimDisk, moment: int, work: Callable[[], object]) -> None:
-    """Cut the power at that flush of the work, or after it."""
-    left = moment
-
-    def before_sync(path: Path) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise CrashError
-
-    disk.before_sync = before_sync
-    with suppress(CrashError):
-        work()
-    disk.before_sync = lambda path: None
-    disk.power_cut()
 
 
 # --- the format before ---

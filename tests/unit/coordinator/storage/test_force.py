@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import random
-from contextlib import suppress
-from pathlib import Path
+from functools import partial
 
 import pytest
 
@@ -13,7 +12,7 @@ from streamkeep_coordinator.storage.hard_state import HardState
 from streamkeep_coordinator.storage.storage import Recovered, Storage
 from streamkeep_proto.v1.metadata_pb2 import MetadataEntry, QuorumMember, QuorumRecord
 from tests.sim.disk import SimDisk
-from tests.unit.coordinator.storage.directories import DIRECTORY, SEGMENT, entry, new_disk
+from tests.unit.coordinator.storage.directories import DIRECTORY, SEGMENT, crash_at_sync, entry, new_disk
 
 CLUSTER = "c" * 22
 
@@ -106,25 +105,10 @@ def test_it_can_be_done_again() -> None:
 
 @pytest.mark.parametrize("moment", range(12))
 def test_a_crash_on_the_way_is_made_good_by_doing_it_again(moment: int) -> None:
-    class CrashError(Exception):
-        pass
-
     for seed in range(8):
         disk = new_disk(seed)
         lost_quorum(disk)
-        left = moment
-
-        def before_sync(path: Path) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise CrashError
-
-        disk.before_sync = before_sync
-        with suppress(CrashError):
-            force(disk)
-        disk.before_sync = lambda path: None
-        disk.power_cut()
+        crash_at_sync(disk, moment, partial(force, disk))
         epoch, found = opened(disk)
         newest = max(each.quorum.cluster_epoch for each in found.entries)
         assert newest <= epoch, "a quorum of a new epoch in a directory that greets with the old one"

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from contextlib import suppress
-from pathlib import Path
+from functools import partial
 
 import pytest
 
@@ -19,6 +18,7 @@ from tests.unit.coordinator.storage.directories import (
     MARKS,
     SEGMENT,
     chunk,
+    crash_at_sync,
     entries,
     entry,
     new_disk,
@@ -153,29 +153,18 @@ def test_an_installed_snapshot_takes_the_place_of_the_whole_log_and_the_vote_sta
     assert len(disk.list_directory(DIRECTORY)) == 3
 
 
-def test_an_install_happens_or_does_not_whatever_the_moment_of_the_power_cut() -> None:
-    class CrashError(Exception):
-        pass
+def receive_and_install(disk: SimDisk, storage: Storage) -> None:
+    storage.install(receive_snapshot(disk, SnapshotId(9, 4)))
 
+
+def test_an_install_happens_or_does_not_whatever_the_moment_of_the_power_cut() -> None:
     outcomes = set()
     for moment in range(12):
         for seed in range(8):
             disk = new_disk(seed)
             storage, _ = recover(disk)
             storage.write(hard_state=HardState(5, 2, 0), entries=entries(1, 4))
-            left = moment
-
-            def before_sync(path: Path) -> None:
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    raise CrashError
-
-            disk.before_sync = before_sync
-            with suppress(CrashError):
-                storage.install(receive_snapshot(disk, SnapshotId(9, 4)))
-            disk.before_sync = lambda path: None
-            disk.power_cut()
+            crash_at_sync(disk, moment, partial(receive_and_install, disk, storage))
             found = recovered(disk)
             assert found.hard_state == HardState(5, 2, 0)
             if found.snapshot is None:

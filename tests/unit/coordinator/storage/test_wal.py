@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import random
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from tests.sim.disk import SimDisk
 from tests.unit.coordinator.storage.directories import (
     DIRECTORY,
     SEGMENT,
+    crash_at_sync,
     entries,
     entry,
     new_disk,
@@ -271,29 +272,15 @@ def test_a_vote_behind_the_suffix_that_is_taken_back_is_kept_at_any_moment() -> 
             storage, _ = recover(disk)
             storage.write(hard_state=HardState(1, 1, 0), entries=entries(1, 5))
             storage.write(hard_state=HardState(2, 3, 2))
-            fail_at_sync(disk, moment)
-            with suppress(PowerCutError):
-                storage.write(hard_state=HardState(3, 0, 2), truncate_from=3, entries=[entry(3, 3)])
-            disk.before_sync = sync
-            disk.power_cut()
+            vote = HardState(3, 0, 2)
+            write = partial(storage.write, hard_state=vote, truncate_from=3, entries=[entry(3, 3)])
+            crash_at_sync(disk, moment, write)
             found = recovered(disk)
             assert found.hard_state.keeps(HardState(2, 3, 2)), (moment, seed)
             assert found.entries in (entries(1, 5), entries(1, 2), [*entries(1, 2), entry(3, 3)]), (
                 moment,
                 seed,
             )
-
-
-def fail_at_sync(disk: SimDisk, moment: int) -> None:
-    left = moment
-
-    def before_sync(path: Path) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise PowerCutError
-
-    disk.before_sync = before_sync
 
 
 @pytest.mark.parametrize("seed_group", range(10))
