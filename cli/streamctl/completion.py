@@ -1,4 +1,4 @@
-"""Live names for the shell's completion: topics, partitions and brokers of the cluster that answers.
+"""Names for the shell's completion: topics, partitions and brokers of the cluster that answers, and settings.
 
 A shell that completes waits for it, so whatever goes wrong or takes long is no completion.
 """
@@ -15,6 +15,7 @@ from streamctl.invocation import Invocation
 
 if TYPE_CHECKING:
     from streamctl.cluster import Cluster
+    from streamkeep_common.settings.types import SettingType
 
 ANSWER_S = 0.3
 """For an answer of the cluster; whoever types does not wait longer for names."""
@@ -33,6 +34,32 @@ def partitions(context: click.Context, _parameter: click.Parameter, incomplete: 
 def brokers(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Ids of brokers."""
     return _matching(context, incomplete, _broker_ids)
+
+
+def settings(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """NAME= of a topic's settings; behind that, the values that can be listed."""
+    from streamkeep_common.settings import TOPIC_SETTINGS
+
+    name, equals, value = incomplete.partition("=")
+    if not equals:
+        return [f"{each}=" for each in setting_names(context, parameter, name)]
+    words = _words(TOPIC_SETTINGS[name].type) if name in TOPIC_SETTINGS else []
+    return [f"{name}={word}" for word in words if word.startswith(value)]
+
+
+def setting_names(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of a topic's settings."""
+    from streamkeep_common.settings import TOPIC_SETTINGS
+
+    return [setting.name for setting in TOPIC_SETTINGS if setting.name.startswith(incomplete)]
+
+
+def _words(kind: SettingType) -> list[str]:
+    from streamkeep_common.settings.types import Choice, Integer
+
+    if isinstance(kind, Choice):
+        return list(kind.words)
+    return [str(value) for value, _ in kind.special] if isinstance(kind, Integer) else []
 
 
 def _matching(

@@ -6,6 +6,7 @@ more than click itself.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -19,6 +20,10 @@ from streamctl.output import close_stdout_quietly
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+
+COMPLETION_VARIABLE = "_STREAMCTL_COMPLETE"
+"""Set when a shell asks for completions, by the script that `completion` prints."""
 
 
 class LazyCommand(NamedTuple):
@@ -71,6 +76,13 @@ class RootGroup(NounGroup):
         items = [CompletionItem(name, help=command.summary) for name, command in self.lazy.items()]
         named = [item for item in items if str(item.value).startswith(incomplete)]
         return named + click.Command.shell_complete(self, ctx, incomplete)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        if COMPLETION_VARIABLE in os.environ:
+            from streamctl.shells import register
+
+            register()
+        return super().main(*args, **extra)
 
     def make_context(
         self,

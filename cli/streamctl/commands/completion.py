@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
+from streamctl.groups import COMPLETION_VARIABLE
 from streamctl.invocation import debug_option
 
 SHELLS = ("bash", "zsh", "fish")
-VARIABLE = "_STREAMCTL_COMPLETE"
-"""Set by the script when the shell asks for completions."""
 
 
 @click.command()
@@ -27,7 +26,10 @@ def completion(context: click.Context, /, *, shell: str) -> None:
     """
     from click.shell_completion import ShellComplete, get_completion_class
 
+    from streamctl.shells import register
+
+    register()
     kind = get_completion_class(shell)
     assert kind is not None
     # Not kind.source(): it runs a bash to see how old it is, and the script may be for another machine.
-    click.echo(ShellComplete.source(kind(context.find_root().command, {}, "streamctl", VARIABLE)))
+    click.echo(ShellComplete.source(kind(context.find_root().command, {}, "streamctl", COMPLETION_VARIABLE)))

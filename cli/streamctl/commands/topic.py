@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streamctl.completion import setting_names
+from streamctl.completion import settings as complete_setting
 from streamctl.completion import topics as complete_topic
 from streamctl.contexts.danger import confirm_change
 from streamctl.groups import NounGroup
@@ -66,6 +68,7 @@ def topic() -> None:
     multiple=True,
     callback=_settings,
     metavar="NAME=VALUE",
+    shell_complete=complete_setting,
     help="A setting other than its default, as in retention_ms=1d; may repeat.",
 )
 @dry_run_option
@@ -180,9 +183,16 @@ def _show_described(
     multiple=True,
     callback=_settings,
     metavar="NAME=VALUE",
+    shell_complete=complete_setting,
     help="Change it; may repeat.",
 )
-@click.option("--unset", multiple=True, metavar="NAME", help="Return it to its default; may repeat.")
+@click.option(
+    "--unset",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=setting_names,
+    help="Return it to its default; may repeat.",
+)
 @click.option("--partitions", type=click.IntRange(1, MAX_ID), help="Add partitions up to this number.")
 @click.option(
     "--replication-factor",

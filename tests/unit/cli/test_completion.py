@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamctl.failures import CommandError
+from streamctl.shells import typed
 from streamkeep_common.errors import UnavailableError
 from streamkeep_proto.v1.coordinator_pb2 import PartitionInfo
 from tests.unit.cli.fake_admin import FakeAdmin, fake_cluster, streamctl
 
 
 def complete(*words: str) -> list[str]:
-    """What bash is told for the last word."""
+    """What bash is told for the last word, which it cuts at each sign."""
     from click.testing import CliRunner
 
     from streamctl.main import cli
 
+    cut = [piece for word in words for piece in re.split("([=:])", word) if piece]
     environment = {
         "_STREAMCTL_COMPLETE": "bash_complete",
-        "COMP_WORDS": " ".join(("streamctl", *words)),
-        "COMP_CWORD": str(len(words)),
+        "COMP_WORDS": " ".join(("streamctl", *cut)),
+        "COMP_CWORD": str(len(cut)),
     }
     result = CliRunner().invoke(cli, env=environment, prog_name="streamctl")
     return [line.partition(",")[2] for line in result.stdout.splitlines() if line]
@@ -44,9 +49,45 @@ def test_names_are_live(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_cluster(FakeAdmin(topics=topics), monkeypatch)
     assert complete("topic", "describe", "f") == ["flights", "fares"]
     assert complete("partition", "verify", "f") == ["flights", "fares"]
-    assert complete("partition", "cancel", "flights:") == ["flights:0", "flights:1"]
+    assert complete("partition", "cancel", "flights:") == ["0", "1"], "behind the cut"
     assert complete("records", "co") == ["count"]
     assert complete("config", "describe", "topic", "retention") == ["retention_ms", "retention_bytes"]
+
+
+def test_settings_and_their_words_are_completed() -> None:
+    assert complete("topic", "alter", "t", "--set", "min_") == ["min_insync_replicas=", "min_free_bytes="]
+    assert complete("topic", "create", "t", "--set", "durability=") == ["fsync", "os"]
+    assert complete("topic", "create", "t", "--set=unclean_leader_election=o") == ["off", "on"]
+    assert complete("topic", "alter", "t", "--set", "retention_ms=-") == ["-1"]
+    assert complete("topic", "alter", "t", "--set", "nothing=") == []
+    assert complete("topic", "alter", "t", "--unset", "segment_b") == ["segment_bytes"]
+
+
+def test_bash_cuts_words_at_signs_and_they_are_put_together_again() -> None:
+    assert typed(["streamctl", "--set", "a", "=", "b"], 4) == (["streamctl", "--set"], "a=b", "a=")
+    assert typed(["streamctl", "--set", "a", "="], 3) == (["streamctl", "--set"], "a=", "a=")
+    assert typed(["streamctl", "--set", "a", "=", "b"], 5) == (["streamctl", "--set", "a=b"], "", "")
+    assert typed(["streamctl", "a", "b", "c"], 1) == (["streamctl"], "a", "")
+    assert typed(["streamctl", "cancel", "t", ":", "0"], 4) == (["streamctl", "cancel"], "t:0", "t:")
+
+
+@given(st.lists(st.sampled_from(["a", "=", ":", "--set", "b=c"]), min_size=1), st.integers(0, 12))
+def test_no_line_of_bash_loses_a_sign(words: list[str], current: int) -> None:
+    line = typed(words, current)
+    assert "".join([*line.complete, line.incomplete]) == "".join(words[: current + 1])
+    assert line.incomplete.startswith(line.kept)
+
+
+def test_bash_itself_reads_the_script_and_gets_what_stands_behind_the_sign() -> None:
+    program = Path(sys.executable).parent / "streamctl"
+    script = f"""
+        source <({program} completion bash)
+        COMP_WORDS=(streamctl topic alter t --set durability = f) COMP_CWORD=7
+        _streamctl_completion {program}
+        echo "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("fsync\n", "")
 
 
 def test_contexts_are_completed_after_the_option_too() -> None:
