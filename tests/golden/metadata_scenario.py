@@ -1,13 +1,12 @@
 """Runs a scenario script of the metadata machine and writes down all that it does.
 
-A script is a list of steps: a comment or none, a command line, `----`, and the expected trace up to a blank
-line: the records that the command commits, and its answer. See `_COMMANDS` and `placement_commands` for
-the commands.
+A trace is the records that the command commits, and its answer. See `_COMMANDS` and `placement_commands` for
+the commands, and `scripts` for what a script looks like.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from streamkeep_common.errors import StreamkeepError
 from streamkeep_common.image import ClusterImage, PartitionImage, apply
@@ -54,6 +53,7 @@ from tests.golden.scenario_text import (
     short,
     value_text,
 )
+from tests.golden.scripts import traced
 from tests.unit.common.image.records import first_entry_at_level_1
 
 Options = dict[str, str]
@@ -61,26 +61,7 @@ Options = dict[str, str]
 
 def run_script(script: str) -> str:
     """The script with the trace that it has now."""
-    scenario = Scenario()
-    return "".join(
-        f"{comment}{command}\n----\n{scenario.run(command)}\n" for comment, command in _steps(script)
-    )
-
-
-def _steps(script: str) -> Iterator[tuple[str, str]]:
-    comment = ""
-    expected = False
-    for line in script.splitlines():
-        if not line.strip():
-            expected = False
-            comment += "\n" if comment else ""
-        elif line == "----":
-            expected = True
-        elif line.startswith("#"):
-            comment += f"{line}\n"
-        elif not expected:
-            yield comment, line
-            comment = ""
+    return traced(script, Scenario().run)
 
 
 def _split(texts: str) -> list[bytes]:

@@ -1,7 +1,6 @@
 """Runs a scenario script over one to five RaftNodes and writes down all that they do.
 
-A script is a list of steps: a comment or none, a command line, `----`, and the expected trace up to a blank
-line.
+See `scripts` for what a script looks like.
 
 The trace: `1 sends 2: ...` when a message leaves, `2 hears 1: ...` when it arrives, what a node writes,
 becomes, commits and reads. An entry is `index/term`, with its data in quotes; `{1 2 (3)}` is a quorum with
@@ -13,34 +12,17 @@ leaves only the outcome. See `_COMMANDS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 
 from streamkeep_coordinator.raft import RaftError
 from tests.golden.raft_scenario import Options, Scenario
+from tests.golden.scripts import traced
 
 
 def run_script(script: str) -> str:
     """The script with the trace that it has now."""
-    scenario = Scenario()
-    return "".join(
-        f"{comment}{command}\n----\n{_run(scenario, command)}\n" for comment, command in _steps(script)
-    )
-
-
-def _steps(script: str) -> Iterator[tuple[str, str]]:
-    comment = ""
-    expected = False
-    for line in script.splitlines():
-        if not line.strip():
-            expected = False
-            comment += "\n" if comment else ""
-        elif line == "----":
-            expected = True
-        elif line.startswith("#"):
-            comment += f"{line}\n"
-        elif not expected:
-            yield comment, line
-            comment = ""
+    return traced(script, partial(_run, Scenario()))
 
 
 def _run(scenario: Scenario, line: str) -> str:
