@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from streamkeep import ConsumedBatch, Consumer, TopicPartition
 from streamkeep.errors import OffsetOutOfRangeError
 
 Offsets = Mapping[TopicPartition, int]
-Write = Callable[[bytes], None]
+Write = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,14 @@ class Sink:
     def is_full(self) -> bool:
         return self.written == self._count
 
-    def take(self, batch: ConsumedBatch) -> None:
+    async def take(self, batch: ConsumedBatch) -> None:
         places = self._matcher.places(batch)
         if self._count is not None:
             places = places[: self._count - self.written]
         wanted = pick(batch, places)
         self.looked_at += len(batch)
         if wanted.values:
-            self._write(self._form(wanted))
+            await self._write(self._form(wanted))
             self.written += len(wanted.values)
 
     def summary(self) -> str:
@@ -120,7 +120,7 @@ async def read_spans(
     await consumer.assign(starts)
     async with aclosing(consumer.batches(until=stops)) as batches:
         while not sink.is_full and (batch := await _next(batches, stall_timeout_s)) is not None:
-            sink.take(batch)
+            await sink.take(batch)
 
 
 async def _next(batches: AsyncIterator[ConsumedBatch], timeout_s: float) -> ConsumedBatch | None:

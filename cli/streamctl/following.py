@@ -119,7 +119,7 @@ async def _read(consumer: Consumer, sink: Sink, interruption: asyncio.Event) -> 
     try:
         async with aclosing(consumer.batches()) as batches:
             while not sink.is_full and (batch := await _next(batches, interrupted)) is not None:
-                sink.take(batch)
+                await sink.take(batch)
     finally:
         interrupted.cancel()
 

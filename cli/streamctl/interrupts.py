@@ -45,6 +45,8 @@ class _Interruption:
                 task.cancel()
 
         for number in SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # as nohup wants it
             loop.add_signal_handler(number, stop, KeyboardInterrupt())
         pipe = _stdout_pipe() if for_reader else None
         if pipe is not None:

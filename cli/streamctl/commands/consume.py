@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -170,6 +169,7 @@ def consume(
     """See HELP."""
     from streamctl.consuming import Sink
     from streamctl.interrupts import run
+    from streamctl.raw_output import write_out
     from streamctl.records.matching import Matcher
     from streamctl.topic_choice import TopicChoice
 
@@ -178,7 +178,7 @@ def consume(
     wanted = _parse_offsets(DEFAULT_START if offset is None else offset, since, until)
     reading = Reading(choice, wanted, exit_at_end, rack)
     matcher = Matcher(key_pattern, value_pattern, header_pattern)
-    sink = Sink(_formatter(invocation, form, framing), _write, count=count, matcher=matcher)
+    sink = Sink(_formatter(invocation, form, framing), write_out, count=count, matcher=matcher)
     try:
         run(_consume(invocation, reading, sink), for_reader=True)
     except KeyboardInterrupt:
@@ -268,9 +268,3 @@ def _tell_what_is_waited_for(choice: TopicChoice, spans: Spans) -> None:
         note(f"no topic matches {choice.text} yet: waiting for one")
     elif spans.are_empty:
         note("waiting for new records")
-
-
-def _write(data: bytes) -> None:
-    """Straight to stdout: what was read is seen at once, and a closed pipe is noticed."""
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import select
 import signal
 import subprocess
+import termios
+import time
+from array import array
+from typing import IO
 
 import pytest
 
@@ -88,6 +94,30 @@ def test_ctrl_c_ends_a_waiting_consumer(streamctl: Streamctl) -> None:
     consumer.send_signal(signal.SIGINT)
     _, errors = consumer.communicate(timeout=TIMEOUT_S)
     assert consumer.returncode == 130 and b"Traceback" not in errors
+
+
+def is_full(pipe: IO[bytes]) -> bool:
+    """But for less than what is written at a time."""
+    held = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, held)
+    return held[0] > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) - select.PIPE_BUF
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_consumer_whose_reader_has_stopped_reading(
+    streamctl: Streamctl, number: signal.Signals
+) -> None:
+    topic = f"unread-{number.name.lower()}"
+    streamctl("topic", "create", topic, "--partitions", "1")
+    streamctl.produce(topic, b"a line that is long enough\n" * 10_000)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with streamctl.start("consume", topic, "-e", **pipes) as consumer:
+        assert consumer.stdout is not None
+        while not is_full(consumer.stdout):
+            assert consumer.poll() is None
+            time.sleep(0.01)
+        consumer.send_signal(number)
+        assert consumer.wait(TIMEOUT_S) == 130
 
 
 def test_a_line_that_no_batch_can_hold_is_named_and_the_rest_was_sent(streamctl: Streamctl) -> None:

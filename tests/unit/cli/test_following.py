@@ -28,7 +28,7 @@ class Reader:
         self.failures = 0
         self.done: asyncio.Task[None] | None = None
 
-    def write(self, data: bytes) -> None:
+    async def write(self, data: bytes) -> None:
         self.lines += data.splitlines()
 
     async def look(self) -> dict[str, int]:

@@ -28,6 +28,22 @@ def test_a_signal_cancels_and_cleaning_up_is_not_cut_short(number: signal.Signal
     assert steps == ["cleaned up"]
 
 
+def test_a_hangup_that_was_ignored_at_the_start_stays_so() -> None:
+    """As nohup starts a command that is to go on when its terminal closes."""
+
+    async def work() -> str:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.01)
+        return "done"
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run(work()) == "done"
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_work_that_takes_a_signal_for_its_end_returns() -> None:
     async def work() -> str:
         os.kill(os.getpid(), signal.SIGTERM)
