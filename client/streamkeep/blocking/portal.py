@@ -13,8 +13,6 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
-from streamkeep.blocking.shared_poller import keep_quiet
-
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -102,7 +100,6 @@ class Portal:
     def _start(self) -> asyncio.AbstractEventLoop:
         with self._starting:
             if self._loop is None:
-                keep_quiet()
                 loop = asyncio.new_event_loop()
                 thread = threading.Thread(target=loop.run_forever, name=THREAD_NAME, daemon=True)
                 thread.start()

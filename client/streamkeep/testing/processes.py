@@ -25,7 +25,6 @@ from streamctl.dev.processes import Handle, reap, state_of
 from streamctl.dev.store import ClusterStore
 from streamctl.dev.supervisor import Supervisor
 from streamctl.failures import CommandError
-from streamkeep.blocking.shared_poller import keep_quiet
 from streamkeep.testing import guardian
 from streamkeep.testing.failures import ClusterError
 
@@ -142,7 +141,6 @@ def _tuned(server: ServerPlan, settings: Mapping[str, str]) -> ServerPlan:
 
 def make_loop() -> asyncio.AbstractEventLoop:
     """One on which this cluster is spoken to by gRPC, beside the loops of the program under test."""
-    keep_quiet()
     return asyncio.SelectorEventLoop()
 
 

@@ -17,6 +17,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from streamkeep_common.seams.network import Channel, Listener, Service
 from streamkeep_common.seams.real.network_client import GrpcChannel
+from streamkeep_common.seams.real.shared_poller import keep_quiet
 
 
 class GrpcNetwork:
@@ -33,6 +34,7 @@ class GrpcNetwork:
     def dial(self, address: str) -> Channel:
         self._check_process()
         GrpcNetwork._user_id = self._process_id
+        keep_quiet()
         return GrpcChannel(address, self._check_process)
 
     async def serve(self, address: str, services: Sequence[Service]) -> Listener:
