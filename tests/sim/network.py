@@ -16,10 +16,11 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from streamkeep_common.seams.messages import parse
 from streamkeep_common.seams.network import RpcError, Service, Status, StreamMethod, UnaryMethod
 from tests.sim.network_connection import Connection
 from tests.sim.network_server import SimListener
-from tests.sim.network_stream import SimClientStream, parse
+from tests.sim.network_stream import SimClientStream
 from tests.sim.network_weather import Tap, Weather
 from tests.sim.processes import SimProcess
 from tests.sim.trace import Trace

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from streamkeep_common.seams.messages import parse
 from streamkeep_common.seams.network import RpcError, Service, Status, UnaryHandler, UnaryMethod
-from tests.sim.network_stream import SimServerStream, parse
+from tests.sim.network_stream import SimServerStream
 from tests.sim.processes import SimProcess
 
 if TYPE_CHECKING:

@@ -7,34 +7,19 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
-from streamkeep_common.limits import MAX_MESSAGE_BYTES
+from streamkeep_common.seams.messages import parse, serialize
 from streamkeep_common.seams.network import CallInfo, RpcError, Status, StreamMethod, UnaryMethod
 
 if TYPE_CHECKING:
     from tests.sim.network_connection import Connection
 
-M = TypeVar("M", bound=Message)
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
 
 WINDOW_BYTES = 256 * 1024
 """What may be under way or unread in one direction before a sender waits; its last message may overdraw."""
-
-
-def serialize(message: Message | bytes) -> bytes:
-    data = message if isinstance(message, bytes) else message.SerializeToString()
-    if len(data) > MAX_MESSAGE_BYTES:
-        raise RpcError(Status.RESOURCE_EXHAUSTED, f"a message of {len(data)} bytes is over the limit")
-    return data
-
-
-def parse(message_type: type[M], data: bytes, fault: Status) -> M:
-    try:
-        return message_type.FromString(data)
-    except DecodeError as error:
-        raise RpcError(fault, f"not a {message_type.DESCRIPTOR.full_name}: {error}") from error
 
 
 class _End(ABC):

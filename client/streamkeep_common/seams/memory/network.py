@@ -14,9 +14,9 @@ from typing import Any, Final, TypeVar
 from google.protobuf.message import Message
 
 from streamkeep_common.seams.memory.addresses import is_in_process
-from streamkeep_common.seams.memory.messages import parse
 from streamkeep_common.seams.memory.network_server import MemoryListener
 from streamkeep_common.seams.memory.network_stream import MemoryClientStream, connected
+from streamkeep_common.seams.messages import parse
 from streamkeep_common.seams.network import RpcError, Service, Status, StreamMethod, UnaryMethod
 
 Q = TypeVar("Q", bound=Message)

@@ -9,8 +9,8 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from streamkeep_common.seams.memory.messages import parse
 from streamkeep_common.seams.memory.network_stream import MemoryServerStream
+from streamkeep_common.seams.messages import parse
 from streamkeep_common.seams.network import RpcError, Service, Status, UnaryHandler, UnaryMethod
 
 Handler = Callable[[MemoryServerStream[Any, Any]], Awaitable[None]]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from streamkeep_common.seams.memory.messages import parse, serialize
+from streamkeep_common.seams.messages import parse, serialize
 from streamkeep_common.seams.network import CallInfo, RpcError, Status, StreamMethod, UnaryMethod
 
 if TYPE_CHECKING:

@@ -10,14 +10,10 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from streamkeep_common.seams.messages import parse, serialize
 from streamkeep_common.seams.network import RpcError, Status, StreamMethod, UnaryMethod
 from streamkeep_common.seams.real.network_read import End, Reader
-from streamkeep_common.seams.real.network_wire import (
-    CLIENT_OPTIONS,
-    from_bytes,
-    status_of,
-    to_bytes,
-)
+from streamkeep_common.seams.real.network_wire import CLIENT_OPTIONS, status_of
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
@@ -40,14 +36,14 @@ class GrpcChannel:
         if callable_ is None:
             callable_ = self._unary[method.path] = self._channel.unary_unary(method.path)
         try:
-            data = await callable_(to_bytes(request), timeout=timeout_s)
+            data = await callable_(serialize(request), timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             raise _rpc_error(error) from None
         except asyncio.CancelledError:
             if _task_is_cancelled():
                 raise
             raise RpcError(Status.CANCELLED, _CLOSED) from None
-        return from_bytes(method.response_type, data, Status.INTERNAL)
+        return parse(method.response_type, data, Status.INTERNAL)
 
     def open(self, method: StreamMethod[Q, R]) -> GrpcClientStream[Q, R]:
         self._check_usable()
@@ -78,7 +74,7 @@ class GrpcClientStream(Generic[Q, R]):
     async def send(self, message: Q | bytes) -> None:
         if self._half_closed:
             raise RuntimeError("send after half_close")
-        data = to_bytes(message)
+        data = serialize(message)
         try:
             if not self._connected:
                 await self._call.wait_for_connection()
@@ -96,7 +92,7 @@ class GrpcClientStream(Generic[Q, R]):
         outcome = await self._reader.next()
         if isinstance(outcome, RpcError):
             raise outcome
-        return None if outcome is None else from_bytes(self._response_type, outcome, Status.INTERNAL)
+        return None if outcome is None else parse(self._response_type, outcome, Status.INTERNAL)
 
     async def half_close(self) -> None:
         self._half_closed = True

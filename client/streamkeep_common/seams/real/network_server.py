@@ -18,6 +18,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from streamkeep_common.seams.messages import parse, serialize
 from streamkeep_common.seams.network import (
     CallInfo,
     RpcError,
@@ -30,12 +31,7 @@ from streamkeep_common.seams.network import (
 )
 from streamkeep_common.seams.real.network_read import End, Reader
 from streamkeep_common.seams.real.network_tools import Reflection, add_health
-from streamkeep_common.seams.real.network_wire import (
-    SERVER_OPTIONS,
-    code_of,
-    from_bytes,
-    to_bytes,
-)
+from streamkeep_common.seams.real.network_wire import SERVER_OPTIONS, code_of
 from streamkeep_common.seams.real.network_write import Writing
 
 if TYPE_CHECKING:
@@ -154,10 +150,10 @@ class GrpcServerStream(Generic[Q, R]):
         outcome = await self._reader.next()
         if isinstance(outcome, RpcError):
             raise outcome
-        return None if outcome is None else from_bytes(self._request_type, outcome, Status.INVALID_ARGUMENT)
+        return None if outcome is None else parse(self._request_type, outcome, Status.INVALID_ARGUMENT)
 
     async def send(self, message: R | bytes) -> None:
-        data = to_bytes(message)
+        data = serialize(message)
         if self._broken:
             raise RpcError(Status.CANCELLED, "an earlier send was cancelled")
         self._writing = Writing(self._context.write(data))
@@ -209,8 +205,8 @@ def _unary(
     method: UnaryMethod[Any, Any], handler: UnaryHandler, calls: _RunningCalls
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     async def answer(data: bytes, context: Context) -> bytes:
-        request = from_bytes(method.request_type, data, Status.INVALID_ARGUMENT)
-        return to_bytes(await handler(request, CallInfo(context.peer())))
+        request = parse(method.request_type, data, Status.INVALID_ARGUMENT)
+        return serialize(await handler(request, CallInfo(context.peer())))
 
     async def serve(data: bytes, context: Context) -> bytes:
         response: bytes = await calls.run(answer(data, context), context)

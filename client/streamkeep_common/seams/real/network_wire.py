@@ -1,20 +1,18 @@
-"""What both sides of the gRPC network share: options, status codes, and messages as bytes.
+"""What both sides of the gRPC network share: options and status codes.
 
 Importing this imports grpc. Only `network*.py` beside it may do so.
 """
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Final
 
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError, Message
 
 from streamkeep_common.limits import MAX_MESSAGE_BYTES
-from streamkeep_common.seams.network import RpcError, Status
+from streamkeep_common.seams.network import Status
 
-M = TypeVar("M", bound=Message)
 Options = tuple[tuple[str, int], ...]
 
 KEEPALIVE_MS: Final = 10_000
@@ -75,22 +73,3 @@ def status_of(code: grpc.StatusCode) -> Status:
 
 def code_of(status: Status) -> grpc.StatusCode:
     return _CODES[status.value]
-
-
-def to_bytes(message: Message | bytes) -> bytes:
-    """Serialize, unless that was done. RpcError(RESOURCE_EXHAUSTED) above MAX_MESSAGE_BYTES."""
-    data = message if isinstance(message, bytes) else message.SerializeToString()
-    if len(data) > MAX_MESSAGE_BYTES:
-        raise RpcError(
-            Status.RESOURCE_EXHAUSTED,
-            f"a message of {len(data)} bytes is over the limit of {MAX_MESSAGE_BYTES}",
-        )
-    return data
-
-
-def from_bytes(message_type: type[M], data: bytes, fault: Status) -> M:
-    """Parse. RpcError(`fault`) if the bytes are no such message."""
-    try:
-        return message_type.FromString(data)
-    except DecodeError as error:
-        raise RpcError(fault, f"not a {message_type.DESCRIPTOR.full_name}: {error}") from error

@@ -1,4 +1,4 @@
-"""Messages as bytes, as they would travel: bounded, and parsed by whoever receives them."""
+"""Messages as bytes, as they travel: bounded, and parsed by whoever receives them."""
 
 from __future__ import annotations
 
