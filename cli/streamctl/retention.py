@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from streamctl.durations import duration_text
+from streamctl.units import duration_text
 
 if TYPE_CHECKING:
     from streamctl.records.rows import Rows

@@ -127,6 +127,7 @@ SHAPES: Mapping[str, Shape] = {
         "name": "text",
         "id": "text",
         "settings": {"<setting>": "text"},
+        "settings_set": ["text"],
         "partitions": [
             {
                 "partition": "number",

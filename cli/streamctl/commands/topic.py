@@ -163,6 +163,7 @@ def _show_described(
         "name": found.name,
         "id": id_text(found.topic_id),
         "settings": {setting.name: setting.value for setting in found.settings},
+        "settings_set": [setting.name for setting in found.settings if not setting.is_default],
         "partitions": partitions,
     }
     settings = [(s.name, s.value, "default" if s.is_default else "set") for s in found.settings]
@@ -231,15 +232,25 @@ def alter(
         raise click.UsageError("nothing to change: give --set, --unset, --partitions or --replication-factor")
     if wait and replication_factor is None:
         raise click.UsageError("nothing to wait for: --wait goes with --replication-factor")
-    outcome, moves = ask(
+    outcome, moves, differences = ask(
         invocation, lambda cluster: change_topic(cluster, name, changes, validate_only=dry_run)
     )
     if outcome is not None or any(move.error is None for move in moves or ()):
-        note(f"{'Would change' if dry_run else 'Changed'} topic '{name}'.")
+        note(_changed_text(name, differences, moves=moves, dry_run=dry_run))
     if moves is not None:
         _follow(invocation, moves, wait=wait, dry_run=dry_run)
     elif invocation.is_data and outcome is not None:
         emit(invocation, _outcome_fields(outcome))
+
+
+def _changed_text(
+    name: str, differences: Sequence[str], *, moves: Sequence[PlannedMove] | None, dry_run: bool
+) -> str:
+    """Moves of replicas are shown in a table."""
+    if not differences and moves is None:
+        return f"Topic '{name}' has all that already."
+    what = f": {', '.join(differences)}" if differences else ""
+    return f"{'Would change' if dry_run else 'Changed'} topic '{name}'{what}."
 
 
 def _follow(invocation: Invocation, moves: Sequence[PlannedMove], *, wait: bool, dry_run: bool) -> None:
@@ -268,7 +279,9 @@ def add_partitions(invocation: Invocation, /, *, name: str, partitions: int, dry
     from streamctl.topic_changes import TopicChanges, change_topic
 
     changes = TopicChanges({}, (), partitions, None)
-    outcome, _ = ask(invocation, lambda cluster: change_topic(cluster, name, changes, validate_only=dry_run))
+    outcome = ask(
+        invocation, lambda cluster: change_topic(cluster, name, changes, validate_only=dry_run)
+    ).outcome
     note(f"Topic '{name}' {'would have' if dry_run else 'has'} {counted(partitions, 'partition')}.")
     if invocation.is_data and outcome is not None:
         emit(invocation, _outcome_fields(outcome))

@@ -66,7 +66,7 @@ class InvalidTopicNameError(StreamkeepError):
 
 class InvalidPartitionCountError(StreamkeepError):
     code = errors_pb2.INVALID_PARTITION_COUNT
-    advice = "Ask for at least 1 partition; the partitions of a topic can grow, never shrink."
+    advice = "A topic has 1 partition or more; their number can grow, never shrink."
 
 
 class InvalidReplicationFactorError(StreamkeepError):

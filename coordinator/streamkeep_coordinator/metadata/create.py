@@ -103,7 +103,10 @@ def _add_partitions(draft: Draft, item: PartitionCount) -> TopicOutcome:
     topic = find_topic(draft.image, item.name)
     missing = item.partitions - len(topic.partitions)
     if missing < 0:
-        raise InvalidPartitionCountError(f"topic {topic.name} has {len(topic.partitions)} partitions already")
+        count = len(topic.partitions)
+        raise InvalidPartitionCountError(
+            f"topic {topic.name} has {count} partitions, more than {item.partitions}"
+        )
     _check_partitions(draft, item.partitions, missing)
     replicas = topic.replication_factor
     draft.write(*_new_partitions(draft.image, topic, missing, replicas))

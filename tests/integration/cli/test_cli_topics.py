@@ -30,8 +30,9 @@ def test_describe_has_the_documented_shape(streamctl: Streamctl) -> None:
     streamctl("topic", "create", "shape", "--partitions", "2", "--set", "retention_ms=1d")
     streamctl.produce("shape", b"a\nb\n", "-p", "1")
     topic = streamctl("topic", "describe", "shape", "-o", "json").json
-    assert list(topic) == ["name", "id", "settings", "partitions"]
+    assert list(topic) == ["name", "id", "settings", "settings_set", "partitions"]
     assert topic["name"] == "shape" and topic["settings"]["retention_ms"] == "86400000"
+    assert topic["settings_set"] == ["retention_ms"]
     assert [list(partition) for partition in topic["partitions"]] == [PARTITION_FIELDS] * 2
     first, second = topic["partitions"]
     assert first["leader"] in first["replicas"] == first["isr"] and first["leader_epoch"] == 1
@@ -44,12 +45,17 @@ def test_a_topic_is_created_altered_listed_and_deleted(streamctl: Streamctl) -> 
     assert (dry["id"], dry["partitions"]) == (None, 6)
     assert "life" not in streamctl("topic", "list").out.decode()
     created = streamctl("topic", "create", "life", "--partitions", "1", "-o", "json").json
-    streamctl("topic", "alter", "life", "--set", "segment_bytes=1MiB", "--partitions", "2")
+    altered = streamctl("topic", "alter", "life", "--set", "segment_bytes=1MiB", "--partitions", "2")
+    assert altered.err == "Changed topic 'life': segment_bytes 1GiB -> 1MiB, partitions 1 -> 2.\n"
+    again = streamctl("topic", "alter", "life", "--set", "segment_bytes=1024KiB")
+    assert again.err == "Topic 'life' has all that already.\n"
     topic = streamctl("topic", "describe", "life", "-o", "json").json
     assert topic["id"] == created["id"] and len(topic["partitions"]) == 2
     assert topic["settings"]["segment_bytes"] == "1048576"
     streamctl("topic", "alter", "life", "--unset", "segment_bytes")
-    streamctl("topic", "alter", "life", "--set", "segment_bytes=2MiB", "--partitions", "1", expect=2)
+    fewer = ("--set", "segment_bytes=2MiB", "--partitions", "1")
+    refused = streamctl("topic", "alter", "life", *fewer, expect=2).err
+    assert "topic life has 2 partitions, more than 1. A topic has 1 partition or more; their" in refused
     unchanged = streamctl("topic", "describe", "life", "-o", "json").json
     assert unchanged["settings"]["segment_bytes"] == str(2**30)
     streamctl("topic", "delete", "life", "--dry-run")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from streamctl.durations import duration_text
 from streamctl.records.rows import Rows
 from streamctl.retention import FOR_EVER, RetentionWatch, first_before, retention_ms
 from streamkeep_proto.v1.coordinator_pb2 import TopicInfo, TopicSetting
@@ -63,11 +62,3 @@ def test_the_first_before_a_bound() -> None:
     assert first_before([], 5) is None
     assert first_before([5, 6], 5) is None
     assert first_before([5, 4, 3], 5) == 1
-
-
-@pytest.mark.parametrize(
-    ("duration_ms", "text"),
-    [(7 * DAY_MS, "7d"), (36 * 3_600_000, "36h"), (90_000, "90s"), (1_500, "1500ms"), (0, "0ms")],
-)
-def test_a_duration_is_said_in_the_largest_unit_that_fits(duration_ms: int, text: str) -> None:
-    assert duration_text(duration_ms) == text
