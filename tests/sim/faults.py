@@ -11,30 +11,9 @@ import random
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from tests.sim.disk import SimDisk
 from tests.sim.network import Fabric
-from tests.sim.simulation import Machine, Simulation
-
-ROOM_BYTES = 1 << 40
-
-
-class Victim(Protocol):
-    """A host with one server."""
-
-    name: str
-    disk: SimDisk
-    machine: Machine | None
-    flush_s: tuple[float, float]
-    clock_rate: float
-
-    @property
-    def is_up(self) -> bool: ...
-
-    def start(self) -> None: ...
-
-    def kill(self) -> None: ...
-
-    def cut_power(self) -> None: ...
+from tests.sim.simulation import Simulation
+from tests.sim.victim import Victim
 
 
 class FaultyWorld(Protocol):

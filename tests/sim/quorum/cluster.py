@@ -10,13 +10,14 @@ from streamkeep_common.server.metrics import Metrics
 from streamkeep_common.settings import CoordinatorSettings
 from streamkeep_coordinator.coordinator import Coordinator
 from tests.sim.simulation import Machine, Simulation
-from tests.sim.whole_cluster import DATA, SimHost
+from tests.sim.victim import Victim
+from tests.sim.whole_cluster import DATA
 
 FLUSHES_S = ((20e-6, 500e-6), (20e-6, 500e-6), (500e-6, 5e-3), (2e-3, 40e-3))
 """Disks differ; that of whoever leads may be the slowest."""
 
 
-class CoordinatorHost(SimHost):
+class CoordinatorHost(Victim):
     """Where one coordinator lives. `on_end` hears of a process that ended by itself, and why."""
 
     def __init__(
@@ -26,26 +27,16 @@ class CoordinatorHost(SimHost):
         settings: Mapping[str, str],
         on_end: Callable[[CoordinatorHost, Exception], None],
     ) -> None:
-        super().__init__(simulation, f"coordinator-{number}")
+        super().__init__(simulation, f"coordinator-{number}", FLUSHES_S)
         self.number = number
         self.address = address_of(number)
         self.coordinator: Coordinator | None = None
-        self.clock_rate = 1.0
-        self.flush_s = simulation.rng(f"{self.name}/flush").choice(FLUSHES_S)
-        """How long work on the disk takes as a rule, bounds in seconds."""
         texts = {"id": str(number), "listen": self.address, "data_dir": DATA, **settings}
         self._settings = CoordinatorSettings.of(texts)
         self._on_end = on_end
 
-    @property
-    def is_up(self) -> bool:
-        return self.machine is not None
-
     def start(self) -> None:
-        """Start the process; it serves when it is ready."""
         machine = self.boot()
-        machine.clock.run_at(self.clock_rate)
-        machine.workers.delay_s = self.flush_s
         self.coordinator = machine.process.call(self._make, machine)
         machine.spawn(self._run(self.coordinator))
 

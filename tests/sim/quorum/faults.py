@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 
 from streamkeep_common.methods import EXCHANGE
 from tests.sim.faults import (
-    ROOM_BYTES,
     break_connections,
     change_clock_rate,
     cut,
@@ -26,6 +25,7 @@ from tests.sim.faults import (
 from tests.sim.network_weather import MessageWeather
 from tests.sim.quorum.cluster import CoordinatorHost
 from tests.sim.quorum.world import World
+from tests.sim.victim import ROOM_BYTES
 
 Fault = Callable[[World, random.Random], Awaitable[None]]
 

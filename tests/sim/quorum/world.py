@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from streamkeep_common.methods import EXCHANGE, INSTALL_SNAPSHOT
-from tests.sim.faults import ROOM_BYTES, shuffled_sides
+from tests.sim.faults import shuffled_sides
 from tests.sim.linearizability import Operation
 from tests.sim.network_weather import MessageWeather
 from tests.sim.quorum.brokers import LightBroker
@@ -18,6 +18,7 @@ from tests.sim.quorum.operators import Operator
 from tests.sim.quorum.sessions import Troubles
 from tests.sim.seed_run import until
 from tests.sim.simulation import Simulation
+from tests.sim.victim import wake
 
 BROKERS = 3
 CLIENTS = 4
@@ -136,21 +137,12 @@ class World:
         self.fabric.weather.of_messages.clear()
         self.busy.clear()
         for host in self.hosts.values():
-            host.disk.heal()
-            host.disk.set_capacity(ROOM_BYTES)
-            if host.machine is None:
-                host.start()
-            assert host.machine is not None
-            if host.machine.process.paused:
-                host.machine.process.resume()
-            host.machine.workers.resume()
-            host.machine.workers.delay_s = host.flush_s
+            host.mend()
         for broker in self.brokers.values():
             if broker.machine is None:
                 broker.start()
             assert broker.machine is not None
-            if broker.machine.process.paused:
-                broker.machine.process.resume()
+            wake(broker.machine)
 
     # --- victims ---
 

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 
 from streamkeep_common.methods import EXCHANGE
 from tests.sim import faults
-from tests.sim.faults import ROOM_BYTES, cut, down_for, note
+from tests.sim.faults import cut, down_for, note
 from tests.sim.network_weather import MessageWeather
 from tests.sim.replication.hosts import BrokerHost
 from tests.sim.replication.world import World
+from tests.sim.victim import ROOM_BYTES
 
 Fault = Callable[[World, random.Random], Awaitable[None]]
 

@@ -13,7 +13,8 @@ from streamkeep_common.server.metrics import Metrics
 from streamkeep_common.settings import BrokerSettings
 from tests.sim.disk import SimDisk
 from tests.sim.simulation import Machine, Simulation
-from tests.sim.whole_cluster import DATA, SimHost
+from tests.sim.victim import Victim
+from tests.sim.whole_cluster import DATA
 
 FLUSHES_S = ((20e-6, 500e-6), (20e-6, 500e-6), (500e-6, 5e-3), (2e-3, 20e-3))
 """Disks differ."""
@@ -25,7 +26,7 @@ class OnDown(Protocol):
     def __call__(self, host: BrokerHost, *, power_lost: bool) -> None: ...
 
 
-class BrokerHost(SimHost):
+class BrokerHost(Victim):
     """Where one broker lives. `on_end` hears of a process that ended by itself, and why."""
 
     def __init__(
@@ -36,29 +37,19 @@ class BrokerHost(SimHost):
         on_end: Callable[[BrokerHost, Exception], None],
         on_down: OnDown,
     ) -> None:
-        super().__init__(simulation, f"broker-{number}")
+        super().__init__(simulation, f"broker-{number}", FLUSHES_S)
         self.number = number
         self.address = f"{self.name}:7201"
         self.broker: Broker | None = None
         self.is_ready = False
         """A coordinator counts on it."""
-        self.clock_rate = 1.0
-        self.flush_s = simulation.rng(f"{self.name}/flush").choice(FLUSHES_S)
-        """How long work on the disk takes as a rule, bounds in seconds."""
         texts = {"id": str(number), "listen": self.address, "data_dirs": DATA, "min_free_bytes": "0"}
         self._settings = BrokerSettings.of({**texts, **settings})
         self._on_end = on_end
         self._on_down = on_down
 
-    @property
-    def is_up(self) -> bool:
-        return self.machine is not None
-
     def start(self) -> None:
-        """Start the process; it serves when it is ready."""
         machine = self.boot()
-        machine.clock.run_at(self.clock_rate)
-        machine.workers.delay_s = self.flush_s
         self.broker = machine.process.call(self._make, machine)
         machine.spawn(self._run(self.broker))
 

@@ -14,7 +14,7 @@ from streamkeep_broker.log.identity import DirectoryRefusedError
 from streamkeep_common.errors import StorageFailedError
 from streamkeep_common.image import PartitionImage
 from streamkeep_common.methods import EXCHANGE
-from tests.sim.faults import ROOM_BYTES, Victim, shuffled_sides
+from tests.sim.faults import shuffled_sides
 from tests.sim.network_weather import MessageWeather
 from tests.sim.quorum.cluster import CoordinatorHost, address_of
 from tests.sim.quorum.judge import Judge
@@ -27,6 +27,7 @@ from tests.sim.replication.ledger import PartitionLedger
 from tests.sim.replication.watching import Watch
 from tests.sim.seed_run import until
 from tests.sim.simulation import Simulation
+from tests.sim.victim import Victim
 
 COORDINATORS = 3
 WRITERS = 2
@@ -213,15 +214,7 @@ class World:
         self.fabric.weather.of_messages.clear()
         self.busy.clear()
         for host in self.hosts:
-            host.disk.heal()
-            host.disk.set_capacity(ROOM_BYTES)
-            if host.machine is None:
-                host.start()
-            assert host.machine is not None
-            if host.machine.process.paused:
-                host.machine.process.resume()
-            host.machine.workers.resume()
-            host.machine.workers.delay_s = host.flush_s
+            host.mend()
 
     # --- clients ---
 
