@@ -14,7 +14,6 @@ from streamkeep_broker.log.partition_log import PartitionLog
 from streamkeep_broker.replication.following.following_replicas import FollowingReplicas
 from streamkeep_broker.replication.partition import Partition
 from streamkeep_broker.replication.partitions import Partitions
-from streamkeep_broker.replication.waiters import PendingAppend
 from streamkeep_broker.services.replicate import ReplicateService
 from streamkeep_common.errors import UnknownTopicError
 from streamkeep_common.image import BrokerImage, PartitionImage
@@ -29,27 +28,13 @@ from streamkeep_proto.v1.replication_pb2 import FollowerHello
 from tests.sim.disk import SimDisk
 from tests.sim.simulation import Machine, Simulation
 from tests.unit.broker.clients import make_batch
+from tests.unit.broker.replication.led import Pending
 
 CLUSTER_ID = "c" * 22
 TOPIC_ID = b"flights-id-16byt"
 DATA = Path("/data")
 MIB = 1 << 20
 SHARED = [b"shared %d" % number for number in range(5)]
-
-
-class Pending(PendingAppend):
-    """One batch, until it is answered."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_done = False
-
-    @property
-    def is_acknowledged(self) -> bool:
-        return self.is_done and self.error is None
-
-    def done(self) -> None:
-        self.is_done = True
 
 
 class Hosted:
