@@ -79,14 +79,3 @@ def test_close_finishes_what_was_given_and_refuses_more(run: RunScenario) -> Non
             worker.run(lambda: None)
 
     run(scenario)
-
-
-def test_workers_do_not_wait_for_each_other(run: RunScenario) -> None:
-    async def scenario(world: World) -> None:
-        workers = [world.workers.start(f"worker-{number}") for number in range(4)]
-        futures = [worker.run(lambda: None) for worker in workers for _ in range(5)]
-        await asyncio.gather(*futures)
-        for worker in workers:
-            await worker.close()
-
-    run(scenario)

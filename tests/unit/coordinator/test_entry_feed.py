@@ -54,8 +54,10 @@ async def test_an_installed_snapshot_wakes_who_waits() -> None:
     feed = filled(1, 1)
     waiter = asyncio.create_task(feed.wait_past(1, timeout_s=60))
     await asyncio.sleep(0)
+    assert not waiter.done()
     feed.restart(5)
-    await waiter
+    async with asyncio.timeout(10):
+        await waiter
 
 
 def test_it_keeps_a_bounded_number_of_entries_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,8 +87,9 @@ async def test_who_waits_is_woken_by_the_next_entry() -> None:
     await asyncio.sleep(0)
     assert not waiter.done()
     feed.append(MetadataEntry(index=2), 10)
-    await waiter
-    await feed.wait_past(1, timeout_s=60)
+    async with asyncio.timeout(10):
+        await waiter
+        await feed.wait_past(1, timeout_s=60)
 
 
 async def test_who_waits_in_vain_is_told_nothing_after_the_timeout() -> None:

@@ -25,6 +25,17 @@ async def test_work_runs_on_a_thread_of_its_name_that_ends_when_it_is_closed() -
     assert not thread.is_alive()
 
 
+async def test_a_worker_that_is_busy_holds_up_no_other() -> None:
+    workers = RealWorkers()
+    busy, free = workers.start("busy"), workers.start("free")
+    release = threading.Event()
+    held = busy.run(lambda: release.wait(timeout=5))
+    await free.run(release.set)
+    assert await held, "the other one's work came too late"
+    for worker in (busy, free):
+        await worker.close()
+
+
 async def test_a_thread_has_ended_however_late_it_is_when_its_worker_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
