@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from types import TracebackType
@@ -51,6 +52,8 @@ class Client:
         self.connections = Connections(network or _network_of(addresses))
         self.coordinators = Coordinators(addresses, self.connections, self.clock, self.rng)
         self.metadata = MetadataCache(self.coordinators, self.clock, self.rng)
+        self._closed = False
+        self._ended = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,11 +64,19 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections. What still uses them fails with ClosedError or UnavailableError."""
+        """Close all connections. What still uses them fails with ClosedError or UnavailableError. Who closes
+        it meanwhile waits for the same end."""
+        if self._closed:
+            await self._ended.wait()
+            return
+        self._closed = True
         try:
             await self.metadata.close()
         finally:
-            await self.connections.close()
+            try:
+                await self.connections.close()
+            finally:
+                self._ended.set()
 
     async def call_broker(
         self, address: str, method: UnaryMethod[Q, R], request: Q, *, timeout_s: float = BROKER_TIMEOUT_S
@@ -86,9 +97,13 @@ def parse_bootstrap(bootstrap: str | Sequence[str]) -> list[str]:
         raise ValueError("no coordinator was named: give bootstrap as 'host:port' or 'host:port,host:port'")
     for address in addresses:
         host, _, port = address.rpartition(":")
-        if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        if not host or "/" in host or not address.isprintable() or not _is_port(port):
             raise ValueError(f"'{address}' is not an address: give a coordinator's as 'host:port'")
     return addresses
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65_536
 
 
 def _real_clock() -> Clock:

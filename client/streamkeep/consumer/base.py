@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,6 +60,7 @@ class ConsumerBase:
             else Client(bootstrap, network=network, clock=clock, rng=rng)
         )
         self._counts = ConsumerCounts()
+        self._ended = asyncio.Event()
         self._batch: ConsumedBatch[Any, Any] | None = None
         """The batch whose records are being handed out one by one, by this iterator."""
         self._records: Iterator[Record[Any, Any]] = iter(())
@@ -76,8 +78,10 @@ class ConsumerBase:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, stacklevel=2, source=self)
 
     async def close(self) -> None:
-        """Let go of everything. A waiting iteration ends with ClosedError."""
+        """Let go of everything. A waiting iteration ends with ClosedError. Who closes it meanwhile waits for
+        the same end."""
         if self._closed:
+            await self._ended.wait()
             return
         self._closed = True
         self._drop_records()
@@ -85,8 +89,11 @@ class ConsumerBase:
             if self._fetcher is not None:
                 await self._fetcher.close()
         finally:
-            if self._owns_client:
-                await self._client.close()
+            try:
+                if self._owns_client:
+                    await self._client.close()
+            finally:
+                self._ended.set()
 
     # --- what is read, and from where ---
 

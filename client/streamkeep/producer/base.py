@@ -9,9 +9,10 @@ import asyncio
 import logging
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from streamkeep.client import Client
 from streamkeep.producer.accumulator import TopicBuffer
@@ -34,6 +35,8 @@ from streamkeep.producer.sender import Sender
 from streamkeep_common.errors import BufferFullError, ClosedError
 from streamkeep_common.seams.clock import Clock
 from streamkeep_common.seams.network import Network
+
+T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
@@ -79,6 +82,9 @@ class ProducerBase:
         self._plain: dict[str, Batch] = {}
         """By topic, the open batch that takes records with nothing but a value; the short way for those."""
         self._now_ms = _STALE
+        self._patience: asyncio.Timeout | None = None
+        """For what is delivered while it is being closed."""
+        self._ended = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -111,26 +117,29 @@ class ProducerBase:
         """Deliver what is buffered, then let go of everything.
 
         Waits at most `timeout_ms` (default: as long as deliveries may take); what is not delivered by then
-        fails with ClosedError. So it does if the wait is cancelled.
+        fails with ClosedError. So it does if the wait is cancelled. Who closes it meanwhile waits for the
+        same end; the shortest time counts.
         """
         if self._closed:
+            self._hurry(timeout_ms)
+            await self._ended.wait()
             return
         self._closed = True
         self._buffers, self._keyed, self._plain = {}, {}, {}
-        self._pool.wake_all()
+        self._pool.wake()
         try:
             if self._sender is not None:
-                async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1_000):
+                async with asyncio.timeout(None) as self._patience:
+                    self._hurry(timeout_ms)
                     await self._sender.flush()
         except TimeoutError:
             pass  # what is left is told below, to each record's delivery
         finally:
+            self._patience = None
             try:
-                if self._sender is not None:
-                    await self._sender.close()
+                await self._let_go()
             finally:
-                if self._owns_client:
-                    await self._client.close()
+                self._ended.set()
 
     async def flush(self) -> None:
         """Send what is buffered now and wait until each of those records is acknowledged or has failed.
@@ -156,6 +165,21 @@ class ProducerBase:
 
     # --- inside ---
 
+    def _hurry(self, timeout_ms: int | None) -> None:
+        """Let the end take no longer than that from now."""
+        if timeout_ms is None or self._patience is None or self._patience.expired():
+            return
+        end_s = asyncio.get_running_loop().time() + timeout_ms / 1_000
+        self._patience.reschedule(min(end_s, self._patience.when() or end_s))
+
+    async def _let_go(self) -> None:
+        try:
+            if self._sender is not None:
+                await self._sender.close()
+        finally:
+            if self._owns_client:
+                await self._client.close()
+
     def _running(self) -> Sender:
         if self._closed:
             raise ClosedError("the producer is closed")
@@ -164,8 +188,7 @@ class ProducerBase:
         return self._sender
 
     async def _open(self, topic: str) -> TopicBuffer:
-        """The topic's queues. Whoever waited for room and finds the topic gone lets the next one go first."""
-        self._pool.pass_on()
+        """The topic's queues."""
         return await self._running().open_topic(topic)
 
     def _append_fast(self, topic: str, value: Any, key: Any) -> Delivery | None:
@@ -244,6 +267,8 @@ class ProducerBase:
         if buffer is None:
             self._running()
             raise BufferFullError(f"the partitions of topic '{topic}' are not known yet")
+        if self._pool.line.locked():
+            raise BufferFullError("others wait for room already")
         delivery = self._append(
             buffer, value, key, headers=headers, timestamp_ms=timestamp_ms, partition=partition
         )
@@ -262,15 +287,33 @@ class ProducerBase:
         partition: int | None,
     ) -> Delivery:
         """As `_append`, as soon as there is room."""
+        append = partial(
+            self._append,
+            value=value,
+            key=key,
+            headers=headers,
+            timestamp_ms=timestamp_ms,
+            partition=partition,
+        )
+        return await self._in_turn(topic, append)
+
+    async def _in_turn(self, topic: str, append: Callable[[TopicBuffer], T | None]) -> T:
+        """What `append` gives as soon as it finds room: first come, first served.
+
+        Whoever finds the topic gone does not look it up at the head of the line.
+        """
         while True:
             buffer = self._buffers.get(topic) or await self._open(topic)
-            delivery = self._append(
-                buffer, value, key, headers=headers, timestamp_ms=timestamp_ms, partition=partition
-            )
-            if delivery is not None:
-                self._pool.pass_on()
-                return delivery
-            await self._pool.wait()
+            if not self._pool.line.locked():
+                appended = append(buffer)
+                if appended is not None:
+                    return appended
+            async with self._pool.line:
+                while topic in self._buffers:
+                    appended = append(self._buffers[topic])
+                    if appended is not None:
+                        return appended
+                    await self._pool.freed()
 
     async def _append_keyed(
         self, topic: str, columns: Columns, partition: int | None, spans: list[Span]
@@ -285,14 +328,13 @@ class ProducerBase:
         self, topic: str, columns: Columns, partition: int | None, spans: list[Span]
     ) -> None:
         start = 0
-        while start < len(columns):
-            buffer = self._buffers.get(topic) or await self._open(topic)
+
+        def extend(buffer: TopicBuffer) -> Span | None:
             queue = buffer.queue_for(None, partition)
-            span = queue.extend(columns, start, self._read_clock(), self._clock.monotonic())
-            if span is None:
-                await self._pool.wait()
-                continue
-            self._pool.pass_on()
+            return queue.extend(columns, start, self._read_clock(), self._clock.monotonic())
+
+        while start < len(columns):
+            span = await self._in_turn(topic, extend)
             spans.append(span)
             start += len(span.inputs)
 

@@ -1,9 +1,8 @@
-"""The bytes that records may take between `send` and their acknowledgement, and who waits for some."""
+"""The bytes that records may take between `send` and their acknowledgement, and the line for them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 
 from streamkeep_common.limits import KIB
 
@@ -13,19 +12,24 @@ _LEAST_ORDINARY_RECORDS = 4
 
 
 class BufferPool:
-    """Counts bytes; nothing is allocated. Waiters are woken first come, first served, one at a time: each
-    takes what it needs and wakes the next."""
+    """Counts bytes; nothing is allocated.
+
+    `line` is held by whoever is the next to take what is freed, however much that needs: it waits by `freed`.
+    The others wait for the line, first come, first served, so that a large record does not wait for ever
+    among small ones. While it is held nobody else may `take`.
+    """
 
     def __init__(self, capacity_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
         self.used_bytes = 0
+        self.line = asyncio.Lock()
         self._ordinary_bytes = min(_ORDINARY_BYTES, capacity_bytes // _LEAST_ORDINARY_RECORDS)
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiter: asyncio.Future[None] | None = None
 
     @property
     def has_room(self) -> bool:
-        """There is room for an ordinary record."""
-        return self.used_bytes + self._ordinary_bytes <= self.capacity_bytes
+        """There is room for an ordinary record, and nobody waits for it."""
+        return not self.line.locked() and self.used_bytes + self._ordinary_bytes <= self.capacity_bytes
 
     def take(self, size: int) -> bool:
         """Reserve `size` bytes if they are free. A lone reservation above the capacity would never be."""
@@ -38,31 +42,15 @@ class BufferPool:
         """Free `size` bytes."""
         self.used_bytes -= size
         assert self.used_bytes >= 0, "more bytes were given back than taken"
-        self.wake_next()
+        self.wake()
 
-    async def wait(self) -> None:
-        """Until bytes were freed; they may be too few, so look and wait again."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                self.wake_next()  # the turn that this one was given goes to the next
-            raise
+    async def freed(self) -> None:
+        """Until bytes were freed; they may be too few, so look and wait again. For who holds the line."""
+        assert self.line.locked(), "one at a time"
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
 
-    def pass_on(self) -> None:
-        """Who was woken has taken what it needed: the next may find room too."""
-        if self.has_room:
-            self.wake_next()
-
-    def wake_next(self) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
-
-    def wake_all(self) -> None:
-        while self._waiters:
-            self.wake_next()
+    def wake(self) -> None:
+        """Have who waits look again."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

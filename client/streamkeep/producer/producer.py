@@ -144,12 +144,11 @@ class Producer(LongWay, Generic[K, V]):
             pairs = header_tuple(headers)
             return await self._send_long(ProducerRecord(topic, value, key, pairs, timestamp_ms, partition))
         buffer = self._buffers.get(topic)
-        if buffer is not None:
+        if buffer is not None and not self._pool.line.locked():
             delivery = self._append(
                 buffer, value, key, headers=headers, timestamp_ms=timestamp_ms, partition=partition
             )
             if delivery is not None:
-                self._pool.pass_on()
                 return delivery
         return await self._append_or_wait(
             topic, value, key, headers=headers, timestamp_ms=timestamp_ms, partition=partition

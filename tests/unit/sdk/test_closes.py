@@ -100,3 +100,46 @@ def test_whatever_is_closed_says_so_and_may_be_closed_again() -> None:
                 await asked
 
     in_world(story)
+
+
+def test_who_closes_what_is_being_closed_waits_for_the_same_end() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t", partitions=3)
+        client, network = world.client(), world.machines["client"].network
+        consumer = Consumer("coordinator:7101", network=network, clock=world.clock)
+        producer = Producer("coordinator:7101", network=network, clock=world.clock)
+        await producer.start()
+        await (await producer.send("t", b"v"))
+        await client.metadata.topic("t", timeout_s=5)
+        await consumer.assign(await consumer.partitions_for("t"))
+        await world.sleep(0.5)
+        for each in (consumer, producer, client):
+            first, second = asyncio.ensure_future(each.close()), asyncio.ensure_future(each.close())
+            await second
+            assert first.done(), type(each).__name__
+        assert left_running() == []
+
+    in_world(story, brokers=3)
+
+
+def test_the_shortest_time_that_a_producer_is_given_to_close_counts() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client() as client:
+            producer = Producer(client)
+            await producer.start()
+            await producer.partitions_for("t")
+            world.cluster.move_leader("t", 0, 0)
+            await client.metadata.refresh()
+            delivery = await producer.send("t", b"x")
+            patient = asyncio.ensure_future(producer.close())
+            await world.sleep(1)
+            hasty = asyncio.ensure_future(producer.close(timeout_ms=500))
+            patient_too = asyncio.ensure_future(producer.close(timeout_ms=60_000))
+            await world.sleep(0.4)
+            assert not (patient.done() or hasty.done() or patient_too.done())
+            await world.sleep(0.2)
+            assert patient.done() and hasty.done() and patient_too.done()
+            assert isinstance(delivery.exception(), ClosedError)
+
+    in_world(story)

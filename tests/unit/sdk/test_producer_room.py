@@ -82,3 +82,31 @@ def test_a_small_buffer_has_room_when_it_is_empty() -> None:
             assert producer.buffer_has_room()
 
     in_world(story)
+
+
+def test_a_large_record_comes_to_its_turn_among_small_ones() -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with (
+            world.client() as client,
+            Producer(client, batch_bytes=16 * KIB, buffer_bytes=64 * KIB) as producer,
+        ):
+            await producer.partitions_for("t")
+            over = False
+
+            async def send_small() -> None:
+                while not over:
+                    await producer.send("t", b"s" * KIB)
+
+            small = [asyncio.ensure_future(send_small()) for _ in range(80)]
+            await world.sleep(0.1)
+            large = asyncio.ensure_future(producer.send("t", b"L" * 60 * KIB))
+            await world.sleep(0)
+            with pytest.raises(BufferFullError):
+                producer.send_nowait("t", b"n" * KIB)
+            assert not producer.buffer_has_room()
+            await world.until(large.done, within_s=2)
+            over = True
+            await asyncio.gather(*small)
+
+    in_world(story)
