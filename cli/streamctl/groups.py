@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
+WHOLE = 1_000
+"""Characters of a command's first sentence; none has as many."""
 COMPLETION_VARIABLE = "_STREAMCTL_COMPLETE"
 """Set when a shell asks for completions, by the script that `completion` prints."""
 
@@ -47,8 +49,18 @@ class NounGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
-            ctx.fail(f"there is no command '{name}'{nearest(name, self.list_commands(ctx))}")
+            known = self.list_commands(ctx)
+            offer = nearest(name, known) or f"; `{ctx.command_path}` has {', '.join(known)}"
+            ctx.fail(f"there is no command '{name}'{offer}")
         return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """With whole sentences: click cuts them where the terminal ends."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(WHOLE)) for name, command in commands if command]
+            )
 
 
 class RootGroup(NounGroup):
@@ -93,6 +105,8 @@ class RootGroup(NounGroup):
     ) -> click.Context:
         try:
             return super().make_context(info_name, args, parent, **extra)
+        except click.NoSuchOption as error:
+            raise _unknown_option(error) from None
         except KeyboardInterrupt:
             raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
 
@@ -101,6 +115,8 @@ class RootGroup(NounGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
+        except click.NoSuchOption as error:
+            raise _unknown_option(error) from None
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except BrokenPipeError:
@@ -112,3 +128,11 @@ class RootGroup(NounGroup):
             if ctx.ensure_object(Invocation).debug:
                 raise
             raise as_command_error(error) from error
+
+
+def _unknown_option(error: click.NoSuchOption) -> click.UsageError:
+    """With the option that is nearest, where click offers all that are near by the alphabet."""
+    name = error.option_name
+    return click.UsageError(
+        f"there is no option '{name}'{nearest(name, error.possibilities or ())}", error.ctx
+    )

@@ -1,4 +1,5 @@
-"""Help on narrow terminals: the meaning of an option stands below it, not in a column a few letters wide."""
+"""Help on narrow terminals: what is explained stands above what it means, unless all of it is short; no
+column is a few letters wide."""
 
 from __future__ import annotations
 
@@ -21,4 +22,7 @@ class HelpFormatter(click.HelpFormatter):
         super().__init__(indent_increment, max(columns - 2, LEAST) if width is None else width, max_width)
 
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
-        super().write_dl(rows, 4 if self.width < NARROW else col_max, col_spacing)
+        rows = list(rows)
+        if self.width < NARROW and any(len(term) > self.width // 3 for term, _ in rows):
+            col_max = 0
+        super().write_dl(rows, col_max, col_spacing)

@@ -6,7 +6,9 @@ import inspect
 
 import click
 import pytest
+from click.testing import CliRunner
 
+from streamctl.main import cli
 from tests.unit.cli.command_tree import commands
 
 WIDTH = 40
@@ -16,6 +18,14 @@ def examples(command: click.Command) -> set[str]:
     """Lines of its help that are shown as they are written,."""
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
     return {line for text in paragraphs if text.startswith("\b\n") for line in text.splitlines()}
+
+
+def test_groups_do_not_cut_sentences_and_short_names_have_a_column_of_their_own() -> None:
+    shown = CliRunner().invoke(cli, ["bench", "--help"], env={"COLUMNS": "60"}).stdout
+    assert "..." not in shown.partition("Commands:")[2] and "how long is each on its way?" in " ".join(
+        shown.split()
+    )
+    assert "  latency  Write one record after" in shown
 
 
 @pytest.mark.parametrize(("path", "command"), list(commands()), ids=[path for path, _ in commands()])

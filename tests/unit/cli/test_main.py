@@ -73,6 +73,22 @@ def test_an_unknown_command_offers_the_nearest(arguments: list[str]) -> None:
     assert "did you mean" in result.stderr and not result.stdout
 
 
+def test_a_group_names_its_commands_where_none_is_near() -> None:
+    result = CliRunner().invoke(cli, ["context", "create"], prog_name="streamctl")
+    assert "there is no command 'create'; `streamctl context` has add, list," in result.stderr
+
+
+def test_an_unknown_option_offers_the_nearest_alone() -> None:
+    for arguments in (["consume", "t", "--from-begining"], ["consume", "--from-begining", "t"]):
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == ExitCode.USAGE
+        assert "there is no option '--from-begining'; did you mean '--from-beginning'?" in result.stderr
+    assert (
+        "there is no option '--verison'; did you mean '--version'?"
+        in CliRunner().invoke(cli, ["--verison"]).stderr
+    )
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
