@@ -9,7 +9,8 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import update_wrapper
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
@@ -27,6 +28,8 @@ MAX_ID = 2**31 - 1
 """Of a coordinator, broker or partition, and as many partitions or replicas: what fits into a message."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def complete_context(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -69,11 +72,37 @@ class Invocation:
         return self.output != "table"
 
 
-pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
+def pass_invocation(function: Callable[Concatenate[Invocation, P], R]) -> Callable[P, R]:
+    """Gives a command its Invocation, after a look at whether all texts that it gets can be sent."""
+
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        context = click.get_current_context()
+        for parameter in context.command.params:
+            _refuse_other_than_utf8(context, parameter, kwargs.get(str(parameter.name)))
+        return context.invoke(function, context.ensure_object(Invocation), *args, **kwargs)
+
+    return update_wrapper(checked, function)
+
+
+def _refuse_other_than_utf8(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    """Raises BadParameter. Python has bytes of the command line that are no UTF-8 as halves of surrogate
+    pairs, which nothing can encode; options that take bytes have made bytes of them by now."""
+    if isinstance(value, dict):
+        value = list(value.items())
+    if isinstance(value, tuple | list):
+        for item in value:
+            _refuse_other_than_utf8(context, parameter, item)
+    elif isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(value).decode(errors="backslashreplace")
+            raise click.BadParameter(f"'{shown}' is not UTF-8", context, parameter) from None
 
 
 def _store(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     invocation = context.ensure_object(Invocation)
+    _refuse_other_than_utf8(context, parameter, value)
     if value is not None:
         setattr(invocation, str(parameter.name), value)
         invocation.said.add(str(parameter.name))

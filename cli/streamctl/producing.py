@@ -17,7 +17,7 @@ from streamctl.records.routes import Target, shipments
 from streamctl.records.rows import Rows, RowsReader
 from streamctl.retention import RetentionWatch
 from streamkeep import Deliveries, Producer, StreamkeepError
-from streamkeep.errors import BatchTooLargeError
+from streamkeep.errors import BatchTooLargeError, InvalidTimestampError
 
 # Pieces of input whose outcome is not known yet; the producer's own buffer bounds their bytes.
 MAX_UNSETTLED = 64
@@ -28,10 +28,11 @@ MAX_TOLD = 10
 
 
 class _Sent(NamedTuple):
-    """Records on their way, and which lines they are."""
+    """Records on their way, which lines they are, and the times that those said."""
 
     deliveries: Deliveries
     numbers: Sequence[int]
+    timestamps_ms: Sequence[int] | None
 
 
 class _Read(NamedTuple):
@@ -134,7 +135,7 @@ class RecordSender:
             timestamps_ms=rows.timestamps_ms,
             partition=target.partition,
         )
-        await self._unsettled.put(_Sent(deliveries, rows.numbers))
+        await self._unsettled.put(_Sent(deliveries, rows.numbers, rows.timestamps_ms))
 
     # --- outcomes ---
 
@@ -172,9 +173,18 @@ class RecordSender:
         failures = sent.deliveries.failures()
         self._count(sent.deliveries, len(failures))
         if not all(isinstance(error, BatchTooLargeError) for _, error in failures):
-            raise first_error
+            raise self._of_line(sent, first_error)
         for index, error in failures:
             self._complain(self._named(sent.numbers[index], str(error)))
+
+    def _of_line(self, sent: _Sent, error: StreamkeepError) -> Exception:
+        """The error with the line whose time it is about, if it is about one. It cannot be skipped: it has
+        kept all records of its batch from being stored."""
+        if isinstance(error, InvalidTimestampError) and sent.timestamps_ms is not None:
+            for number, time_ms in zip(sent.numbers, sent.timestamps_ms, strict=True):
+                if f"timestamp {time_ms} " in error.message:
+                    return CommandError(self._named(number, str(error)))
+        return error
 
     def _named(self, number: int, text: str) -> str:
         return f"{self._reader.noun} {number}: {text}"

@@ -178,7 +178,13 @@ def produce(
 
 def _check(sending: Sending) -> None:
     """Raises UsageError where options contradict each other."""
+    from streamkeep_common.limits import MAX_HEADERS_PER_RECORD
+
     is_framed = sending.framing != "lines"
+    if len(sending.headers) > MAX_HEADERS_PER_RECORD:
+        raise click.UsageError(
+            f"a record has at most {MAX_HEADERS_PER_RECORD} headers, not {len(sending.headers)}"
+        )
     if sending.topic is None and not sending.is_json:
         raise click.UsageError("TOPIC is missing; only with --json can each line name its own")
     if sending.is_json and (is_framed or sending.key_separator is not None):
@@ -249,6 +255,7 @@ def _reader(sending: Sending) -> RowsReader:
     from streamctl.records.framed import FramedRows
     from streamctl.records.json_input import JsonRows
     from streamctl.records.lines import LineRows
+    from streamkeep_common.limits import MAX_HEADERS_PER_RECORD
     from streamkeep_common.seams.real.clock import RealClock
 
     room = _record_room(sending)
@@ -256,6 +263,7 @@ def _reader(sending: Sending) -> RowsReader:
         return JsonRows(
             RealClock().now_ms,
             max_record_bytes=room,
+            max_headers=MAX_HEADERS_PER_RECORD - len(sending.headers),
             skip_bad=sending.skip_bad,
             repartition=sending.repartition,
         )

@@ -59,7 +59,7 @@ class JsonRows:
     """Each line is a record; empty lines are passed over. A RowsReader.
 
     `now_ms` is asked for records without a time. `max_record_bytes` is what a record may take in a batch.
-    `repartition` leaves out which partition they say.
+    `max_headers` is how many. `repartition` leaves out which partition they say.
     """
 
     noun = "line"
@@ -69,12 +69,14 @@ class JsonRows:
         now_ms: Callable[[], int],
         *,
         max_record_bytes: int,
+        max_headers: int = MAX_HEADERS_PER_RECORD,
         max_line_bytes: int = MAX_LINE_BYTES,
         skip_bad: bool = False,
         repartition: bool = False,
     ) -> None:
         self._now_ms = now_ms
         self._max_record_bytes = max_record_bytes
+        self._max_headers = max_headers
         self._skip_bad = skip_bad
         self._repartition = repartition
         self._reader = LineReader(max_line_bytes, reason="the most that a line of JSON can have")
@@ -92,7 +94,7 @@ class JsonRows:
         numbers, records = [], []
         for number, line in enumerate(found.lines, found.first):
             try:
-                record = parse_record(line, max_bytes=self._max_record_bytes) if line.strip() else None
+                record = self._record(line) if line.strip() else None
             except LineError as error:
                 bad.append(f"line {number}{error}")
                 if not self._skip_bad:
@@ -102,6 +104,9 @@ class JsonRows:
                     numbers.append(number)
                     records.append(record)
         return self._columns(numbers, records, bad)
+
+    def _record(self, line: bytes) -> JsonRecord:
+        return parse_record(line, max_bytes=self._max_record_bytes, max_headers=self._max_headers)
 
     def _columns(self, numbers: Sequence[int], records: Iterable[JsonRecord], bad: Sequence[str]) -> Rows:
         if not numbers:
@@ -114,8 +119,9 @@ class JsonRows:
         return Rows(numbers, values, keys, headers, times_ms, said, topics, bad)
 
 
-def parse_record(line: bytes, *, max_bytes: int) -> JsonRecord:
-    """LineError with words that fit behind `line 7`, if it is no record or larger than `max_bytes`."""
+def parse_record(line: bytes, *, max_bytes: int, max_headers: int = MAX_HEADERS_PER_RECORD) -> JsonRecord:
+    """LineError with words that fit behind `line 7`, if it is no record, larger than `max_bytes`, or has more
+    than `max_headers`."""
     try:
         fields = json.loads(line.decode())
     except UnicodeDecodeError as error:
@@ -135,6 +141,8 @@ def parse_record(line: bytes, *, max_bytes: int) -> JsonRecord:
     size = record_size(record.value, record.key, record.headers)
     if size > max_bytes:
         raise LineError(f": the record has {size} bytes, the most that it can have is {max_bytes}")
+    if len(record.headers) > max_headers:
+        raise LineError(f": it has {len(record.headers)} headers, the most are {max_headers}")
     return record
 
 
@@ -211,8 +219,6 @@ def _headers(items: object) -> Sequence[tuple[str, bytes]]:
         return ()
     if not isinstance(items, list):
         raise _wrong("headers", f"a list of {_HEADER}", items)
-    if len(items) > MAX_HEADERS_PER_RECORD:
-        raise LineError(f"it has {len(items)} headers, the most are {MAX_HEADERS_PER_RECORD}")
     return [_header(item) for item in items]
 
 

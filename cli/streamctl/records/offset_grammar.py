@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 
+from streamkeep_common.limits import MAX_TIMESTAMP_MS
+
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_DURATION = re.compile(r"(\d+)(ms|[smhdw])")
+_DURATION = re.compile(r"(\d{1,18})(ms|[smhdw])")
 _CLOCK_BEFORE = re.compile(r"T\d\d(:\d\d)?$|T[\d:.]+[+-]\d\d$")
 _CLOCK_AFTER = re.compile(r"\d\d(?!\d)")
 _PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d.*|(\d+(ms|[smhdw]))+")
@@ -111,6 +113,14 @@ def _position(text: str, now_ms: int) -> Position:
 
 
 def _time_ms(text: str, now_ms: int) -> int:
+    """Within what a record's time can be: what is before 1970 is before any record."""
+    time_ms = _said_ms(text, now_ms)
+    if time_ms > MAX_TIMESTAMP_MS:
+        raise OffsetSyntaxError(f"'@{text}' is too late: no record is of after {MAX_TIMESTAMP_MS} ms")
+    return max(time_ms, 0)
+
+
+def _said_ms(text: str, now_ms: int) -> int:
     if re.fullmatch(r"\d{1,19}", text):
         return int(text)
     if text.startswith("-"):

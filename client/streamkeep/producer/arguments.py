@@ -72,6 +72,8 @@ def header_pairs(headers: HeadersArgument) -> Headers:
             raise TypeError(
                 f"a header is a str and bytes, not {type(name).__name__} and {type(value).__name__}"
             )
+        if not name.isascii():
+            name.encode()  # UnicodeEncodeError is a ValueError: half of a surrogate pair cannot be sent
     return pairs
 
 

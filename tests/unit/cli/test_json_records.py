@@ -26,6 +26,13 @@ def read(data: bytes, *, skip_bad: bool = False) -> Rows:
     return rows
 
 
+def test_a_record_has_fewer_headers_of_its_own_where_some_are_added() -> None:
+    reader = JsonRows(lambda: NOW_MS, max_record_bytes=1_000, max_headers=1)
+    header = '{"name": "a", "value": "1"}'
+    rows = reader.feed(b'{"value": ""}\n{"value": "", "headers": [%b, %b]}\n' % ((header.encode(),) * 2))
+    assert list(rows.numbers) == [1] and rows.bad == ["line 2: it has 2 headers, the most are 1"]
+
+
 def complaint(line: bytes) -> str:
     with pytest.raises(LineError) as raised:
         parse_record(line, max_bytes=100)

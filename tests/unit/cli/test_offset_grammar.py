@@ -15,6 +15,7 @@ from streamctl.records.offset_grammar import (
     resolve,
     since,
 )
+from streamkeep_common.limits import MAX_TIMESTAMP_MS
 
 NOW_MS = 1_700_000_000_000
 START, END = Position(Kind.START), Position(Kind.END)
@@ -73,6 +74,14 @@ def test_a_range_also_says_where_to_stop(text: str, expected: OffsetRange) -> No
 def test_anything_else_is_refused_with_the_grammar(text: str) -> None:
     with pytest.raises(OffsetSyntaxError, match=r"use "):
         parse_offsets(text, now_ms=NOW_MS)
+
+
+def test_a_time_is_one_that_a_record_can_have() -> None:
+    assert parse_offsets("@-99999w", now_ms=NOW_MS).start == Position(Kind.TIME, 0)
+    assert parse_offsets("@1850-01-01", now_ms=NOW_MS).start == Position(Kind.TIME, 0)
+    assert parse_offsets(f"@{MAX_TIMESTAMP_MS}", now_ms=NOW_MS).start == Position(Kind.TIME, MAX_TIMESTAMP_MS)
+    with pytest.raises(OffsetSyntaxError, match="is too late"):
+        parse_offsets(f"@{MAX_TIMESTAMP_MS + 1}", now_ms=NOW_MS)
 
 
 @pytest.mark.parametrize("text", ["7:5", "@-1h:@-2h", "@2013-02-01:@2013-01-31"])

@@ -13,7 +13,12 @@ from streamctl.records.json_input import JsonRows
 from streamctl.records.lines import LineRows
 from streamctl.records.rows import RowsReader
 from streamkeep import Producer
-from streamkeep.errors import BatchTooLargeError, NotEnoughReplicasError, StreamkeepError
+from streamkeep.errors import (
+    BatchTooLargeError,
+    InvalidTimestampError,
+    NotEnoughReplicasError,
+    StreamkeepError,
+)
 from streamkeep_common.limits import MIB
 from tests.unit.sdk.world import World, in_world
 
@@ -212,6 +217,19 @@ def test_a_record_that_the_topic_finds_too_large_is_a_bad_line(monkeypatch: pyte
     feed(monkeypatch, b"large\n")
     _, sender, complaint = sent(line_reader(skip_bad=True), skip_bad=True, errors=errors)
     assert complaint is None and (sender.acknowledged, sender.skipped) == (0, 1)
+
+
+def test_a_line_whose_time_the_topic_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = InvalidTimestampError("timestamp 5 is more than 1000 ms before the broker's 7000")
+    lines = b'{"value":"1","timestamp_ms":6900}\n{"value":"2","timestamp_ms":5}\n{"value":"3"}\n'
+    for skip_bad in (False, True):
+        feed(monkeypatch, lines)
+        _, sender, complaint = sent(
+            json_reader(skip_bad=skip_bad), partition=0, skip_bad=skip_bad, errors=[refusal]
+        )
+        assert complaint is not None and complaint.message.startswith("line 2: timestamp 5 is more than")
+        assert InvalidTimestampError.advice in complaint.message
+        assert (sender.acknowledged, sender.skipped) == (0, 0), "it keeps its batch from being stored"
 
 
 def test_headers_of_the_command_come_behind_those_of_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from tests.unit.sdk.world import World, in_world
 def test_bootstrap_lists_are_read_and_mistakes_in_them_told() -> None:
     assert parse_bootstrap("a:1, b:2,") == ["a:1", "b:2"]
     assert parse_bootstrap(["a:1", "[::1]:2"]) == ["a:1", "[::1]:2"]
-    for wrong in ("", "a", "a:", ":1", "a:b", "a:70000", "http://a"):
+    for wrong in ("", "a", "a:", ":1", "a:b", "a:70000", "http://a", f"a:{'9' * 5_000}", "\udce9:1"):
         with pytest.raises(ValueError, match="host:port"):
             parse_bootstrap(wrong)
 

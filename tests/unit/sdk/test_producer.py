@@ -161,6 +161,8 @@ def test_wrong_topics_partitions_and_arguments_are_refused_where_they_are_made()
                 await producer.send("t", b"x", key=7)  # type: ignore[arg-type]
             with pytest.raises(TypeError, match="a header is"):
                 await producer.send("t", b"x", headers={"h": "text"})  # type: ignore[dict-item]
+            with pytest.raises(ValueError, match="surrogates not allowed"):
+                await producer.send("t", b"x", headers={"\udce9": b"text"})
             with pytest.raises(ValueError, match="a timestamp is"):
                 await producer.send("t", b"x", timestamp_ms=-1)
             with pytest.raises(BatchTooLargeError, match="cannot be sent"):
