@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from streamctl.failures import CommandError, ExitCode
+from streamctl.output import counted
 from streamctl.records.format_string import Formatter
 from streamctl.records.matching import Matcher, pick
 from streamctl.records.offset_grammar import Kind, OffsetRange, Position, needs_time, resolve
@@ -61,8 +62,8 @@ class Sink:
 
     def summary(self) -> str:
         if self._matcher.takes_all:
-            return f"{self.written} records"
-        return f"{self.written} of {self.looked_at} records match"
+            return counted(self.written, "record")
+        return f"{self.written} of {counted(self.looked_at, 'record')} match"
 
 
 async def find_spans(

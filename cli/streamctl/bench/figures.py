@@ -22,13 +22,14 @@ class Setup:
     min_insync_replicas: int
     durability: str
 
+    def place(self) -> str:
+        return f"topic '{self.topic}': partitions {self.partitions}, replicas {self.replicas}"
+
     def sentence(self) -> str:
+        """Of what is written."""
         how = {"fsync": "on disk (fsync)", "os": "in the operating system's memory"}
         where = how.get(self.durability, self.durability)
-        return (
-            f"topic '{self.topic}': partitions {self.partitions}, replicas {self.replicas}; a record is"
-            f" acknowledged when it is {where} of every in-sync replica, {self.min_insync_replicas} at least"
-        )
+        return f"{self.place()}; a record is acknowledged when it is {where} of every in-sync replica, {self.min_insync_replicas} at least"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 MAX_SIZE_BYTES = 1 << 20
 MARK_BYTES = 16
+FULL_BUFFER = (
+    "These are times in a full buffer, where records wait for those before them; `streamctl bench latency`"
+    " times each on its own."
+)
 
 _topic = click.argument("topic", metavar="TOPIC", shell_complete=complete_topic)
 _records = click.option("--records", type=click.IntRange(1), help="As many, however long it takes.")
@@ -96,6 +100,8 @@ def produce(
         return await runs.produce(cluster, setup, load, timeout_ms=round(invocation.stall_timeout_s * 1_000))
 
     _run(invocation, topic, work)
+    if rate is None:
+        note(FULL_BUFFER)
 
 
 @bench.command()
@@ -114,7 +120,7 @@ def consume(invocation: Invocation, /, *, topic: str, records: int | None) -> No
 
         return await runs.consume(cluster, setup, records)
 
-    _run(invocation, topic, work)
+    _run(invocation, topic, work, writes=False)
 
 
 @bench.command()
@@ -159,14 +165,20 @@ def latency(
     _run(invocation, topic, work)
 
 
-def _run(invocation: Invocation, topic: str, work: Callable[[Cluster, Setup], Awaitable[Measured]]) -> None:
+def _run(
+    invocation: Invocation,
+    topic: str,
+    work: Callable[[Cluster, Setup], Awaitable[Measured]],
+    *,
+    writes: bool = True,
+) -> None:
     from streamctl.cluster import ask
 
     async def measure(cluster: Cluster) -> Measured:
         from streamctl.bench.runs import find_setup
 
         setup = await find_setup(cluster, topic)
-        note(setup.sentence())
+        note(setup.sentence() if writes else setup.place())
         try:
             return await work(cluster, setup)
         except ExceptionGroup as group:

@@ -30,6 +30,7 @@ def test_rates_are_over_the_whole_time_and_nothing_is_divided_by_nothing() -> No
 
 def test_durability_is_said() -> None:
     assert "on disk (fsync) of every in-sync replica, 2 at least" in SETUP.sentence()
+    assert SETUP.sentence().startswith(SETUP.place())
 
 
 def test_the_live_line_tells_the_rate_since_the_last_one() -> None:
