@@ -59,6 +59,8 @@ class ConsumerBase:
             if isinstance(bootstrap, Client)
             else Client(bootstrap, network=network, clock=clock, rng=rng)
         )
+        timeout_ms = options.request_timeout_ms
+        self._timeout_s = self._client.request_timeout_s if timeout_ms is None else timeout_ms / 1_000
         self._counts = ConsumerCounts()
         self._ended = asyncio.Event()
         self._batch: ConsumedBatch[Any, Any] | None = None
@@ -100,7 +102,7 @@ class ConsumerBase:
     async def partitions_for(self, topic: str) -> list[TopicPartition]:
         """All partitions of a topic, for `assign`. Raises UnknownTopicError."""
         self._check_open()
-        view = await self._client.metadata.topic(topic, timeout_s=self._client.request_timeout_s)
+        view = await self._client.metadata.topic(topic, timeout_s=self._timeout_s)
         return [TopicPartition(topic, number) for number in range(len(view.partitions))]
 
     async def assign(
@@ -220,11 +222,11 @@ class ConsumerBase:
     async def _find(self, starts: Mapping[TopicPartition, Start]) -> dict[TopicPartition, int]:
         """Each start as an offset."""
         self._check_open()
-        return await find_starts(self._client, starts)
+        return await find_starts(self._client, starts, timeout_s=self._timeout_s)
 
     async def _ask(self, questions: Mapping[TopicPartition, OffsetQuestion]) -> dict[TopicPartition, int]:
         self._check_open()
-        return await ask_offsets(self._client, questions)
+        return await ask_offsets(self._client, questions, timeout_s=self._timeout_s)
 
     def _put_back_records(self) -> None:
         """Records made but not handed out become part of a batch again."""
@@ -245,9 +247,7 @@ class ConsumerBase:
     async def _topic_ids(self, topic_partitions: Iterable[TopicPartition]) -> dict[TopicPartition, bytes]:
         """The id of each partition's topic. Raises UnknownTopicError or UnknownPartitionError."""
         named = list(topic_partitions)
-        topics = await self._client.metadata.topics(
-            (each.topic for each in named), timeout_s=self._client.request_timeout_s
-        )
+        topics = await self._client.metadata.topics((each.topic for each in named), timeout_s=self._timeout_s)
         topic_ids = {}
         for topic_partition in named:
             topic = topics[topic_partition.topic]

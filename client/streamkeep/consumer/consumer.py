@@ -39,6 +39,8 @@ class Consumer(ConsumerBase, Generic[K, V]):
                         its share by one batch (default 32 MiB).
     rack                where this program runs; a partition with an in-sync replica there is read from that
                         one instead of its leader (KIP-392). Default: not said, read from leaders.
+    request_timeout_ms  how long `partitions_for`, `assign`, `seek` and questions about offsets may take
+                        (default: as long as the client's requests, 30000).
 
     Only what is committed is read. Both checksums of every batch are verified before any of it is handed out.
 
@@ -90,11 +92,17 @@ class Consumer(ConsumerBase, Generic[K, V]):
         reset: Reset = "error",
         fetch_buffer_bytes: int = FETCH_BUFFER_BYTES,
         rack: str = "",
+        request_timeout_ms: int | None = None,
         network: Network | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        options = ConsumerOptions(reset=reset, fetch_buffer_bytes=fetch_buffer_bytes, rack=rack)
+        options = ConsumerOptions(
+            reset=reset,
+            fetch_buffer_bytes=fetch_buffer_bytes,
+            rack=rack,
+            request_timeout_ms=request_timeout_ms,
+        )
         super().__init__(bootstrap, options, network=network, clock=clock, rng=rng)
         self._decoder = BatchDecoder(key_serializer, value_serializer)
         self._interceptors = tuple(interceptors)

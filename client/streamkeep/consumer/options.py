@@ -24,6 +24,7 @@ class ConsumerArguments(TypedDict, total=False):
     reset: Reset
     fetch_buffer_bytes: int
     rack: str
+    request_timeout_ms: int | None
     interceptors: Sequence[ConsumerInterceptor]
     network: Network | None
     clock: Clock | None
@@ -37,9 +38,12 @@ class ConsumerOptions:
     reset: Reset = "error"
     fetch_buffer_bytes: int = FETCH_BUFFER_BYTES
     rack: str = ""
+    request_timeout_ms: int | None = None
 
     def __post_init__(self) -> None:
         if self.reset not in ("error", "earliest", "latest"):
             raise ValueError(f"reset is error, earliest or latest, not '{self.reset}'")
         if self.fetch_buffer_bytes < 1:
             raise ValueError("fetch_buffer_bytes has to be positive")
+        if self.request_timeout_ms is not None and self.request_timeout_ms < 1:
+            raise ValueError("request_timeout_ms has to be positive")

@@ -15,18 +15,21 @@ Start = Literal["earliest", "latest"] | int | AtTime
 """Where to begin: the log start, the end, an offset, or a time (the end, if no record is as late)."""
 
 
-async def find_starts(client: Client, starts: Mapping[TopicPartition, Start]) -> dict[TopicPartition, int]:
+async def find_starts(
+    client: Client, starts: Mapping[TopicPartition, Start], *, timeout_s: float
+) -> dict[TopicPartition, int]:
     """Each start as an offset. ValueError for what is no start; raises why one could not be found."""
     for start in starts.values():
         _check(start)
     found = await ask_offsets(
         client,
         {topic_partition: start for topic_partition, start in starts.items() if not isinstance(start, int)},
+        timeout_s=timeout_s,
     )
     too_late: dict[TopicPartition, OffsetQuestion] = {
         topic_partition: "latest" for topic_partition, offset in found.items() if offset < 0
     }
-    found.update(await ask_offsets(client, too_late))
+    found.update(await ask_offsets(client, too_late, timeout_s=timeout_s))
     return {
         topic_partition: start if isinstance(start, int) else found[topic_partition]
         for topic_partition, start in starts.items()
@@ -34,10 +37,10 @@ async def find_starts(client: Client, starts: Mapping[TopicPartition, Start]) ->
 
 
 async def ask_offsets(
-    client: Client, questions: Mapping[TopicPartition, OffsetQuestion]
+    client: Client, questions: Mapping[TopicPartition, OffsetQuestion], *, timeout_s: float
 ) -> dict[TopicPartition, int]:
     """What the leaders answer; -1 where no record is as late as asked."""
-    answers = await list_offsets(client, questions, timeout_s=client.request_timeout_s)
+    answers = await list_offsets(client, questions, timeout_s=timeout_s)
     return {topic_partition: _offset(answer) for topic_partition, answer in answers.items()}
 
 

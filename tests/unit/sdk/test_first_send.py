@@ -1,4 +1,4 @@
-"""The first record to a topic, when nobody answers."""
+"""The first record to or from a topic, when nobody answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from streamkeep import Producer, StreamkeepError
+from streamkeep import Consumer, Producer, StreamkeepError
 
 
 async def test_the_first_send_waits_no_longer_than_a_delivery_may_take() -> None:
@@ -15,3 +15,11 @@ async def test_the_first_send_waits_no_longer_than_a_delivery_may_take() -> None
         async with asyncio.timeout(15):
             with pytest.raises(StreamkeepError):
                 await producer.send("t", b"x")
+
+
+async def test_a_consumer_looks_for_its_topic_no_longer_than_it_was_told_to() -> None:
+    async with Consumer("127.0.0.1:1", request_timeout_ms=300) as consumer:
+        for call in (consumer.partitions_for("t"), consumer.assign([("t", 0)], start=0)):
+            async with asyncio.timeout(15):
+                with pytest.raises(StreamkeepError):
+                    await call
