@@ -29,7 +29,8 @@ class Setup:
         """Of what is written."""
         how = {"fsync": "on disk (fsync)", "os": "in the operating system's memory"}
         where = how.get(self.durability, self.durability)
-        return f"{self.place()}; a record is acknowledged when it is {where} of every in-sync replica, {self.min_insync_replicas} at least"
+        rule = f"a record is acknowledged when it is {where} of every in-sync replica"
+        return f"{self.place()}; {rule}, {self.min_insync_replicas} at least"
 
 
 @dataclass(frozen=True, slots=True)
