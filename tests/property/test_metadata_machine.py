@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 from itertools import islice
 
 import pytest
@@ -21,58 +20,24 @@ from streamkeep_common.image import (
     difference,
     to_records,
 )
-from streamkeep_coordinator.metadata import Command, Decision, brokers, create
-from streamkeep_coordinator.metadata.alter_partitions import alter_partitions
-from streamkeep_coordinator.metadata.change import alter_topic_settings, delete_topics
+from streamkeep_coordinator.metadata import Decision
 from streamkeep_coordinator.metadata.cluster import found_cluster
-from streamkeep_coordinator.metadata.elect_leaders import elect_leaders
 from streamkeep_coordinator.metadata.health import Health, HealthCounter, health_of
-from streamkeep_coordinator.metadata.last_resort import LastResort, elect_winners
-from streamkeep_coordinator.metadata.registration import register_broker
-from streamkeep_coordinator.metadata.relocation import relocate_replicas
-from streamkeep_coordinator.metadata.replica_reports import report_replicas
 from streamkeep_coordinator.metadata.topic_settings import min_insync_replicas
-from streamkeep_coordinator.metadata.upgrade import upgrade_features
-from streamkeep_proto.v1.coordinator_pb2 import (
-    PREFERRED,
-    UNCLEAN,
-    AddPartitionsRequest,
-    AlterPartition,
-    AlterPartitionsRequest,
-    AlterTopicSettings,
-    AlterTopicSettingsRequest,
-    CreateTopicsRequest,
-    DeleteTopicsRequest,
-    ElectLeadersRequest,
-    InSyncMember,
-    NewTopic,
-    PartitionCount,
-    RegisterBroker,
-    ReplicaReport,
-    ReportReplicasRequest,
-    TopicPartitionName,
-    UpgradeFeaturesRequest,
-)
 from streamkeep_proto.v1.metadata_pb2 import MetadataRecord, QuorumMember, QuorumRecord
+from tests.property.metadata_steps import BROKER_STEPS, REPLICA_STEPS, TOPIC_STEPS, Step, command
 from tests.property.placement_steps import (
     PLACEMENT_STEPS,
     check_move,
     check_nothing_is_lost,
     is_dropped,
-    placement_command,
 )
 from tests.unit.common.image.records import first_entry_at_level_1
 
-Step = tuple[str, int, int, int]
-
-topic_steps = st.sampled_from(["create", "create", "delete", "grow", "alter", "ids", "upgrade"])
-broker_steps = st.sampled_from(
-    ["register", "unfence", "unfence", "unfence", "fence", "directories", "leave", "relocate"]
-)
-replica_steps = st.sampled_from(["isr", "isr", "damaged", "last", "preferred", "unclean"])
 small = st.integers(0, 5)
-placement_steps = st.sampled_from(PLACEMENT_STEPS)
-kinds = st.one_of(broker_steps, topic_steps, replica_steps, placement_steps)
+kinds = st.one_of(
+    *(st.sampled_from(each) for each in (BROKER_STEPS, TOPIC_STEPS, REPLICA_STEPS, PLACEMENT_STEPS))
+)
 steps = st.lists(st.tuples(kinds, small, small, small), max_size=60)
 
 # Without brokers and topics most commands would be refused.
@@ -83,122 +48,6 @@ BEGINNING: list[Step] = [
     ("create", 0, 3, 3),
     ("create", 1, 2, 1),
 ]
-
-
-def directory(broker_id: int, number: int) -> bytes:
-    return bytes(14) + bytes([broker_id, number])
-
-
-def command(step: Step, at: int, image: ClusterImage) -> Command[object]:
-    kind, one, two, three = step
-    broker_id = one % 4 + 1
-    name = f"t{one}"
-    broker = image.brokers.get(broker_id)
-    key = {"broker_id": broker_id, "broker_epoch": broker.broker_epoch if broker else 1}
-    if kind == "register":
-        request = RegisterBroker(
-            broker_id=broker_id,
-            incarnation_id=bytes(15) + bytes([two]),
-            address=f"host-{broker_id}:7201",
-            rack=f"rack-{broker_id % 2}",
-            directory_ids=[directory(broker_id, number) for number in range(three % 2, 2 + three // 2)],
-            min_feature_level=1,
-            max_feature_level=3,
-            boot_id=f"boot-{two % 2}",
-            clean_start=three == 5,
-        )
-        return partial(register_broker, request=request)
-    if kind == "upgrade":
-        return partial(upgrade_features, request=UpgradeFeaturesRequest())
-    if kind == "create":
-        chosen = bytes(15) + bytes([two + 1]) if three == 2 else b""
-        new = NewTopic(name=name, partitions=two, replication_factor=three, topic_id=chosen)
-        return partial(
-            create.create_topics,
-            request=CreateTopicsRequest(topics=[new]),
-            topic_ids=[(1000 + at).to_bytes(16, "big")],
-            defaults=create.TopicDefaults(),
-        )
-    if kind == "delete":
-        return partial(delete_topics, request=DeleteTopicsRequest(names=[name]))
-    if kind == "grow":
-        item = PartitionCount(name=name, partitions=two + three)
-        return partial(create.add_partitions, request=AddPartitionsRequest(topics=[item]))
-    if kind == "alter":
-        values = {"min_insync_replicas": str(two + 1)} if three < 3 else {}
-        values |= (
-            {"durability": "os"} if three == 3 else {"unclean_leader_election": "on"} if three == 4 else {}
-        )
-        change = AlterTopicSettings(name=name, set=values)
-        return partial(alter_topic_settings, request=AlterTopicSettingsRequest(topics=[change]))
-    if kind == "directories":
-        lists = ([directory(broker_id, two)] if three == each else [] for each in range(3))
-        offline, stalled, full = lists
-        return partial(brokers.report_directories, offline=offline, stalled=stalled, full=full, **key)
-    if kind in REPLICA_STEPS:
-        return replica_command(step, image)
-    if kind in PLACEMENT_STEPS:
-        return placement_command(*step, image)
-    act = {
-        "unfence": brokers.unfence_broker,
-        "fence": brokers.fence_broker,
-        "leave": brokers.release_replicas,
-        "relocate": relocate_replicas,
-        "ids": brokers.allocate_producer_ids,
-    }[kind]
-    return partial(act, **key)
-
-
-REPLICA_STEPS = ("isr", "damaged", "last", "preferred", "unclean")
-
-
-def replica_command(step: Step, image: ClusterImage) -> Command[object]:
-    """Of the first partition of a topic, by its leader or by some broker."""
-    kind, one, two, three = step
-    name = f"t{one}"
-    topic = image.topic(name)
-    partition = topic.partitions[two % len(topic.partitions)] if topic is not None else None
-    if kind in ("preferred", "unclean") or partition is None:
-        item = TopicPartitionName(topic=name, partition=two)
-        election = ElectLeadersRequest(kind=UNCLEAN if kind == "unclean" else PREFERRED, partitions=[item])
-        return partial(elect_leaders, request=election)
-    key = {"topic_id": partition.topic_id, "partition": partition.partition}
-    if kind == "isr":
-        members = {partition.leader, *partition.replicas[: three % 4]} - {0}
-        item_of_isr = AlterPartition(
-            **key,
-            leader_epoch=partition.leader_epoch,
-            partition_epoch=partition.partition_epoch,
-            isr=[
-                InSyncMember(broker_id=each, broker_epoch=epoch_of(image, each)) for each in sorted(members)
-            ],
-        )
-        return partial(
-            alter_partitions,
-            request=AlterPartitionsRequest(
-                broker_id=partition.leader,
-                broker_epoch=epoch_of(image, partition.leader),
-                partitions=[item_of_isr],
-            ),
-            leaving=[three] if two == 5 else [],
-        )
-    if kind == "last":
-        collected = LastResort()
-        for member in partition.last_members:
-            report = ReplicaReport(**key, partition_epoch=partition.partition_epoch, log_end_offset=member)
-            collected.hear(member, epoch_of(image, member), report)
-        return partial(elect_winners, winners=collected.winners(image))
-    broker_id = partition.replicas[three % len(partition.replicas)]
-    damaged = ReplicaReport(**key, partition_epoch=partition.partition_epoch, damaged=True)
-    reports = ReportReplicasRequest(
-        broker_id=broker_id, broker_epoch=epoch_of(image, broker_id), replicas=[damaged]
-    )
-    return partial(report_replicas, request=reports)
-
-
-def epoch_of(image: ClusterImage, broker_id: int) -> int:
-    broker = image.brokers.get(broker_id)
-    return 0 if broker is None else broker.broker_epoch
 
 
 def check_partition(image: ClusterImage, topic: TopicImage, partition: PartitionImage) -> None:
