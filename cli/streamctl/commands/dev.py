@@ -20,6 +20,13 @@ _data_dir = click.option(
     help="Where data, logs and dev.json are.  [default: ~/.local/share/streamkeep/dev]",
 )
 
+_data_dir_of_known = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the data of the cluster are that is meant.  [default: of the one that `dev` started on this"
+    " machine, wherever that is]",
+)
+
 
 def _start_options(function: F) -> F:
     function = local_options(function)
@@ -50,7 +57,7 @@ def _start_options(function: F) -> F:
 
 
 def _process_arguments(function: F) -> F:
-    function = local_options(_data_dir(function))
+    function = local_options(_data_dir_of_known(function))
     function = click.argument("number", type=click.IntRange(1), metavar="ID")(function)
     return click.argument("role", type=click.Choice(ROLES), metavar="ROLE")(function)
 
@@ -104,11 +111,11 @@ def start(
 
 
 @dev.command()
-@_data_dir
+@_data_dir_of_known
 @local_options
 @pass_invocation
 def status(invocation: Invocation, /, *, data_dir: Path | None) -> None:
-    """Show the processes of the cluster and whether they run.
+    """Show the processes of the cluster and whether they run; of all that `dev` started, if it was several.
 
     Exit codes: 0 all run, 10 some are dead, stopped or paused, 3 there is no cluster.
     """
@@ -119,11 +126,14 @@ def status(invocation: Invocation, /, *, data_dir: Path | None) -> None:
 
 
 @dev.command()
-@_data_dir
+@_data_dir_of_known
 @local_options
 @pass_invocation
 def stop(invocation: Invocation, /, *, data_dir: Path | None) -> None:
-    """End every process of the cluster. The data stay."""
+    """End every process of the cluster. The data stay.
+
+    Of several that run it is the one that other commands speak to; --data-dir says which, too.
+    """
     from streamctl.dev import shell
     from streamctl.dev.choice import chosen_stores
     from streamctl.interrupts import run

@@ -10,6 +10,7 @@ import click
 from streamctl.dev.choice import is_running, known_bootstrap, running_store
 from streamctl.dev.cluster_file import ProcessRecord, ProcessState, refusal
 from streamctl.dev.ending import stop_processes
+from streamctl.dev.hints import data_dir_option, typed
 from streamctl.dev.plan import ClusterPlan, coordinator_count, first_port, plan_cluster
 from streamctl.dev.processes import state_of
 from streamctl.dev.store import ClusterStore
@@ -61,13 +62,17 @@ def _tell_of_coordinators(present: Sequence[int], count: int, *, is_told: bool) 
 
 async def run_detached(invocation: Invocation, supervisor: Supervisor, store: ClusterStore) -> None:
     """Start, say so, leave it running."""
+    is_new = not store.coordinators()
     await _start(supervisor, store)
-    _announce(invocation, supervisor)
-    note(f"End it with `streamctl dev stop --data-dir {store.data_dir}`.")
+    _announce(invocation, supervisor, is_new=is_new)
+    is_the_only_one = known_bootstrap() is not None
+    where = "" if is_the_only_one else data_dir_option(store.data_dir)
+    note(f"End it with {typed(f'dev stop{where}')}.")
 
 
 async def run_attached(invocation: Invocation, supervisor: Supervisor, store: ClusterStore) -> None:
     """Start, say so, stay until Ctrl-C or until every process has ended."""
+    is_new = not store.coordinators()
     await _start(supervisor, store)
     statuses: list[int | None] = []
 
@@ -76,7 +81,7 @@ async def run_attached(invocation: Invocation, supervisor: Supervisor, store: Cl
         _report_end(record, status)
 
     try:
-        _announce(invocation, supervisor)
+        _announce(invocation, supervisor, is_new=is_new)
         note("Ctrl-C ends it.")
         await supervisor.watch(report)
     except asyncio.CancelledError:
@@ -97,12 +102,13 @@ async def _start(supervisor: Supervisor, store: ClusterStore) -> None:
         await supervisor.start()
 
 
-def _announce(invocation: Invocation, supervisor: Supervisor) -> None:
+def _announce(invocation: Invocation, supervisor: Supervisor, *, is_new: bool) -> None:
     emit_processes(invocation, [(record, state_of(record)) for record in supervisor.records])
     bootstrap = ",".join(supervisor.coordinators)
     is_found = bootstrap == known_bootstrap() or supervisor.coordinators[0] in DEFAULT_BOOTSTRAP.split(",")
     where = "" if is_found else f" --bootstrap {bootstrap}"
-    note(f"The cluster is ready. Try `streamctl topic create flights{where}`.")
+    words = "topic create flights" if is_new else "topic list"
+    note(f"The cluster is ready. Try {typed(words + where)}.")
 
 
 def _report_end(record: ProcessRecord, status: int | None) -> None:
@@ -128,14 +134,18 @@ def show_status(invocation: Invocation, stores: Sequence[ClusterStore]) -> None:
     found = [(record, state_of(record)) for store in stores for record in store.read()]
     emit_processes(invocation, found)
     if not found:
-        directories = ", ".join(str(store.data_dir) for store in stores)
-        raise CommandError(
-            f"no cluster was started in {directories}: `streamctl dev` starts one", ExitCode.NOT_FOUND
-        )
+        raise CommandError("; ".join(map(_none_runs, stores)), ExitCode.NOT_FOUND)
     ill = [(record, state) for record, state in found if state is not ProcessState.RUNNING]
     if ill:
         said = ", ".join(f"{record.name} is {state.value}" for record, state in ill)
         raise CommandError(f"{said}. {_remedy(*ill[0])}; its log is {ill[0][0].log}", ExitCode.UNHEALTHY)
+
+
+def _none_runs(store: ClusterStore) -> str:
+    start = typed(f"dev{data_dir_option(store.data_dir)}")
+    if store.coordinators():
+        return f"no cluster runs in {store.data_dir}; its data are there, {start} starts it again"
+    return f"no cluster was started in {store.data_dir}: {start} starts one"
 
 
 def _remedy(record: ProcessRecord, state: ProcessState) -> str:

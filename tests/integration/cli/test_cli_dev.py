@@ -19,7 +19,9 @@ START = ("dev", "--coordinators", "1", "--brokers", "1", "--port-base", "0", "-o
 
 
 def test_a_detached_cluster_is_found_again_and_ended(bare: Streamctl) -> None:
-    started = bare.process(*START, "--detach").json
+    starting = bare.process(*START, "--detach")
+    assert "topic create flights" in starting.err and "--data-dir" not in starting.err, "it is the only one"
+    started = starting.json
     status = bare("dev", "status", "-o", "json").json
     assert status == started
     assert [(process["role"], process["id"], process["state"]) for process in status] == [
@@ -30,7 +32,11 @@ def test_a_detached_cluster_is_found_again_and_ended(bare: Streamctl) -> None:
     assert "already running" in bare(*START, "--detach", expect=1).err
     bare("dev", "stop")
     assert not any(is_running(process["pid"]) for process in status)
-    assert bare("dev", "status", "-o", "json", expect=3).json == []
+    ended = bare("dev", "status", "-o", "json", expect=3)
+    assert ended.json == [] and "its data are there, `streamctl dev` starts it again" in ended.err
+    elsewhere = str(bare.home / "no where")
+    never = bare("dev", "status", "--data-dir", elsewhere, expect=3).err
+    assert f"no cluster was started in {elsewhere}: `streamctl dev --data-dir '{elsewhere}'` starts" in never
     assert "No cluster" in bare("dev", "stop").err
 
 
