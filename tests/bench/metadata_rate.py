@@ -17,7 +17,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from streamkeep import Admin
@@ -60,6 +60,23 @@ async def operations(seconds: float, operate: Callable[[int], Awaitable[None]]) 
     return done
 
 
+async def measured(
+    what: str, operate: Callable[[int], Awaitable[None]], bound: int, *, seconds: float, pids: Sequence[int]
+) -> float:
+    """Print and return how many a second; `pids` are the active one's, two followers', and the clients'."""
+    await operations(1, operate)
+    before = [cpu_s(pid) for pid in pids]
+    done = await operations(seconds, operate)
+    cost = [1000 * (cpu_s(pid) - start) / done for pid, start in zip(pids, before, strict=True)]
+    print(f"{what:<42} {done / seconds:8.0f} /s   (bound {bound})")
+    print(
+        f"  ms of processor each: active {cost[0]:.2f}, followers {cost[1]:.2f} and {cost[2]:.2f}, "
+        f"clients {cost[3]:.2f}",
+        flush=True,
+    )
+    return done / seconds
+
+
 async def run(folder: Path, seconds: float) -> bool:
     numbers = itertools.count(1)
     async with (
@@ -96,17 +113,8 @@ async def run(folder: Path, seconds: float) -> bool:
             ("committed commands, fsync on a majority", write, WRITES_PER_S),
             ("linearizable reads at all three", read, READS_PER_S),
         ):
-            await operations(1, operate)
-            before = [cpu_s(pid) for pid in pids]
-            done = await operations(seconds, operate)
-            cost = [1000 * (cpu_s(pid) - start) / done for pid, start in zip(pids, before, strict=True)]
-            print(f"{what:<42} {done / seconds:8.0f} /s   (bound {bound})")
-            print(
-                f"  ms of processor each: active {cost[0]:.2f}, followers {cost[1]:.2f} and {cost[2]:.2f}, "
-                f"clients {cost[3]:.2f}",
-                flush=True,
-            )
-            well &= done / seconds >= bound
+            rate = await measured(what, operate, bound, seconds=seconds, pids=pids)
+            well &= rate >= bound
         for channel in itertools.chain.from_iterable(channels.values()):
             await channel.close()
         return well

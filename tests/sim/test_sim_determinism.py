@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import subprocess
 import sys
 from functools import partial
@@ -14,7 +15,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 
 from streamkeep_common.seams import RpcError
 from tests.sim.simulated_service import TALK, two_machines
-from tests.sim.simulation import Simulation, run_simulation
+from tests.sim.simulation import Machine, Simulation, run_simulation
 
 
 async def race(_simulation: Simulation) -> str:
@@ -37,25 +38,28 @@ def test_the_seed_chooses_among_what_is_ready() -> None:
     assert orders == [run_simulation(seed, race) for seed in range(50)]
 
 
+async def chat(
+    simulation: Simulation, client: Machine, address: str, rng: random.Random, number: int
+) -> None:
+    channel = client.network.dial(address)
+    for turn in range(10):
+        try:
+            async with asyncio.timeout(rng.uniform(0.001, 0.5)):
+                stream = channel.open(TALK)
+                await stream.send(BytesValue(value=b"%d" % turn))
+                await stream.receive()
+        except (RpcError, TimeoutError) as error:
+            simulation.note("failed", f"{number} {turn} {error!r}")
+        simulation.note("order", f"{number} {turn}")
+        stream.cancel()
+
+
 async def turmoil(simulation: Simulation) -> str:
     """Calls, streams, work, kills, cuts and cancelled task groups; what happened, condensed."""
     simulation.fabric.weather.break_odds = 0.01
     simulation.fabric.weather.spike_odds = 0.05
     server, client, address = await two_machines(simulation)
-    rng = simulation.rng("turmoil")
-
-    async def chatter(number: int) -> None:
-        channel = client.network.dial(address)
-        for turn in range(10):
-            try:
-                async with asyncio.timeout(rng.uniform(0.001, 0.5)):
-                    stream = channel.open(TALK)
-                    await stream.send(BytesValue(value=b"%d" % turn))
-                    await stream.receive()
-            except (RpcError, TimeoutError) as error:
-                simulation.note("failed", f"{number} {turn} {error!r}")
-            simulation.note("order", f"{number} {turn}")
-            stream.cancel()
+    chatter = partial(chat, simulation, client, address, simulation.rng("turmoil"))
 
     async def quarrel() -> None:
         async with asyncio.TaskGroup() as group:  # keeps its tasks in a set

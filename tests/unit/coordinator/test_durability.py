@@ -20,7 +20,7 @@ from tests.unit.coordinator.world import DATA, World, simulate
 
 
 @pytest.mark.parametrize("power_cut", [False, True])
-def test_topics_survive(power_cut: bool) -> None:
+def test_topics_survive_a_kill_and_a_power_cut(power_cut: bool) -> None:
     async def scenario(world: World) -> None:
         await world.live_brokers(1)
         await world.create("a", "b")

@@ -131,22 +131,13 @@ class FakeBroker:
                     log_start_offset=partition.log_start,
                     leader_epoch=partition.leader_epoch,
                 )
-                message = FetchResponse(partitions=[fetched]).SerializeToString()
                 if data:
                     fetched.data.CopyFrom(LogSegment.FromString(data))
-                    message = FetchResponse(partitions=[fetched]).SerializeToString()
+                message = FetchResponse(partitions=[fetched]).SerializeToString()
                 async with sending:
                     await stream.send(message)
                 if not data:
-                    waits = [
-                        asyncio.ensure_future(changed.wait()),
-                        asyncio.ensure_future(credit.given.wait()),
-                    ]
-                    try:
-                        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                    finally:
-                        for wait in waits:
-                            wait.cancel()
+                    await _first_of(changed, credit.given)
         except StreamkeepError as error:
             ended = FetchedPartition(subscription=start.subscription, error=to_proto(error))
             async with sending:
@@ -242,3 +233,12 @@ class _Credit:
     def add(self, size: int) -> None:
         self.left += size
         self.given.set()
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -115,7 +115,7 @@ async def test_a_hung_one_costs_little_once_and_nothing_afterwards(town: Town) -
 
 
 @in_town("a", "b", "c")
-async def test_dead_ones_cost_nothing(town: Town) -> None:
+async def test_dead_coordinators_cost_a_search_no_time(town: Town) -> None:
     town.fails("a", UnavailableError("refused"))
     town.fails("b", UnavailableError("refused"))
     town.answers("c")

@@ -158,9 +158,7 @@ asyncio.run(main())
     assert output_of(program) == "fine\n"
 
 
-@pytest.mark.process
-def test_nothing_is_written_to_stderr_whatever_goes_wrong() -> None:
-    program = """
+TROUBLE = """
 import asyncio, gc, logging
 from google.protobuf.wrappers_pb2 import BytesValue
 from streamkeep_common.seams import RpcError, Service, StreamMethod, UnaryMethod
@@ -206,7 +204,11 @@ asyncio.run(main())
 gc.collect()
 print("done")
 """
-    assert output_of(program) == "done\n"
+
+
+@pytest.mark.process
+def test_nothing_is_written_to_stderr_whatever_goes_wrong() -> None:
+    assert output_of(TROUBLE) == "done\n"
 
 
 def output_of(program: str) -> str:
