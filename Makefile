@@ -13,6 +13,7 @@ setup: $(STAMP)
 # uv comes from the virtual environment itself, so that no tool has to be installed by hand.
 $(STAMP): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Streamkeep needs python >= 3.11; set PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "making $(VENV)/ (once, some seconds)" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python's venv module is missing: install it (Debian: apt install python3-venv) or set PYTHON="; exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check 'uv>=0.9'
 	@$(SYNC) --compile-bytecode

@@ -13,7 +13,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
-        sys.exit("streamctl is not installed whole: pip install 'streamkeep[cli,server]'")
+        sys.exit("streamctl is not installed whole: pip install '/path/to/streamkeep[cli,server]'")
     except KeyboardInterrupt:
         sys.exit(130)
     run()

@@ -8,8 +8,8 @@
     async for batch in consumer.batches():
         with tracer.start_as_current_span("process", links=links_of(batch)): ...
 
-Needs the extra: `pip install streamkeep[otel]`. Nothing of the SDK imports it. Spans and attributes are
-named by OpenTelemetry's semantic conventions for messaging.
+Needs the extra `otel`. Nothing of the SDK imports it. Spans and attributes are named by OpenTelemetry's
+semantic conventions for messaging.
 """
 
 from __future__ import annotations

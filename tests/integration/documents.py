@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-NOT_OURS = ("make", "grpcurl")
-"""Commands that are run elsewhere: the targets by `.ci/run`, reflection by its own tests."""
+NOT_OURS = ("make", "grpcurl", "pip")
+"""Commands that are run elsewhere: the targets by `.ci/run`, reflection by its own tests; what is installed
+is `make setup`'s."""
 SEEN_FROM_THE_CHECKOUT = ("cli", "protos")
 TIMEOUT_S = 60
 

@@ -1,4 +1,4 @@
-"""Keys and values that are pydantic models, as JSON. Needs the extra: `pip install streamkeep[pydantic]`."""
+"""Keys and values that are pydantic models, as JSON. Needs the extra `pydantic`."""
 
 from __future__ import annotations
 

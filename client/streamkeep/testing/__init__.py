@@ -7,7 +7,7 @@
 
 It is the shipping coordinator and broker code, by default within this process: on a network and disks in
 memory, ready in some hundredths of a second. With pytest there is the fixture `streamkeep_cluster`. Needs the
-extra `server` (`pip install 'streamkeep[server]'`). The guide is docs/testing.md.
+extra `server` (`pip install '/path/to/streamkeep[server]'`). The guide is docs/testing.md.
 """
 
 from streamkeep.testing.async_cluster import AsyncCluster

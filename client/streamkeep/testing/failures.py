@@ -26,6 +26,6 @@ def require(*extras: str) -> None:
     if missing:
         raise MissingExtraError(
             f"streamkeep.testing starts real servers, and what they need is not installed "
-            f"({', '.join(missing)}): pip install 'streamkeep[{','.join(extras)}]'",
+            f"({', '.join(missing)}): pip install '/path/to/streamkeep[{','.join(extras)}]'",
             name=missing[0],
         )

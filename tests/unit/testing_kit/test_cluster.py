@@ -284,9 +284,9 @@ def test_a_forked_child_is_told_that_the_cluster_is_its_parents() -> None:
 
 def test_without_the_extra_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamkeep.testing.failures.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'streamkeep\[server\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '/path/to/streamkeep\[server\]'"):
         Cluster()
-    with pytest.raises(MissingExtraError, match=r"pip install 'streamkeep\[server,cli\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '/path/to/streamkeep\[server,cli\]'"):
         Cluster(processes=True)
 
 
