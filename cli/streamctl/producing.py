@@ -42,7 +42,8 @@ class _Read(NamedTuple):
 
 
 class RecordSender:
-    """Sends the records of one input; `acknowledged` and `skipped` count, also when that fails half-way.
+    """Sends the records of one input, the only ones of `producer`; `acknowledged` and `skipped` count, also
+    when that fails half-way.
 
     `skip_bad` goes on where a line is no record that can be sent. `retention` knows which records will not
     be kept. `advance` hears how many bytes of the input are done with.
@@ -65,9 +66,18 @@ class RecordSender:
         self._retention = retention
         self._advance = advance
         self._unsettled: asyncio.Queue[_Sent | _Read | None] = asyncio.Queue(MAX_UNSETTLED)
-        self._awaited: _Sent | None = None
-        self.acknowledged = 0
+        self._refused = 0
         self.skipped = 0
+
+    @property
+    def acknowledged(self) -> int:
+        """Also those that nobody waits for any more, after Ctrl-C or a failure."""
+        return self._producer.metrics().records_acknowledged
+
+    @property
+    def unknown(self) -> int:
+        """Sent, but what became of them nobody has said: so many more may be stored."""
+        return self._producer.metrics().records_sent - self.acknowledged - self._refused
 
     async def send_all(self, descriptor: int) -> None:
         """Until the input ends and everything is acknowledged.
@@ -145,35 +155,17 @@ class RecordSender:
                 if self._advance is not None:
                     self._advance(item.size_bytes)
                 continue
-            self._awaited = item
             try:
                 await item.deliveries
             except StreamkeepError as error:
-                self._awaited = None
                 self._judge(item, error)
-            else:
-                self._awaited = None
-                self.acknowledged += len(item.deliveries)
-
-    def count_rest(self) -> None:
-        """What was acknowledged when nobody waited for it any more, after Ctrl-C or a failure. To be called
-        once the producer is closed."""
-        rest: list[_Sent | _Read | None] = [self._awaited]
-        while not self._unsettled.empty():
-            rest.append(self._unsettled.get_nowait())
-        for item in rest:
-            if isinstance(item, _Sent):
-                self._count(item.deliveries, len(item.deliveries.failures()))
-
-    def _count(self, deliveries: Deliveries, failed: int) -> None:
-        self.acknowledged += sum(delivery.done() for delivery in deliveries) - failed
 
     def _judge(self, sent: _Sent, first_error: StreamkeepError) -> None:
         """A record that the topic finds too large is a bad line; any other failure ends it all."""
         failures = sent.deliveries.failures()
-        self._count(sent.deliveries, len(failures))
         if not all(isinstance(error, BatchTooLargeError) for _, error in failures):
             raise self._of_line(sent, first_error)
+        self._refused += len(failures)
         for index, error in failures:
             self._complain(self._named(sent.numbers[index], str(error)))
 

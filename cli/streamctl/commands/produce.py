@@ -13,7 +13,7 @@ import click
 
 from streamctl.completion import topics as complete_topic
 from streamctl.invocation import Invocation, cluster_options, named_values, pass_invocation
-from streamctl.output import emit, note
+from streamctl.output import counted, emit, note
 
 if TYPE_CHECKING:
     from streamctl.producing import RecordSender
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from streamkeep.producer.options import Compression
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+TYPED = "each line is a record; Ctrl-D ends"
+TYPED_JSON = 'each line is a record, as in {"key": "UA", "value": "EWR-IAH"}; Ctrl-D ends'
+"""To who types; pipes and files need no word."""
 FRAMINGS = ("lines", "length", "keyed-length")
 
 
@@ -204,6 +207,8 @@ def _check(sending: Sending) -> None:
 
 
 async def _produce(invocation: Invocation, sending: Sending, descriptor: int) -> RecordSender:
+    import asyncio
+
     from streamctl.cluster import connected
     from streamctl.destination import Destination
     from streamctl.input import size_of
@@ -227,6 +232,8 @@ async def _produce(invocation: Invocation, sending: Sending, descriptor: int) ->
             find, topic=sending.topic, partition=sending.partition, headers=sending.headers
         )
         await producer.start()
+        if os.isatty(descriptor):
+            note(TYPED_JSON if sending.is_json else TYPED)
         with bytes_bar(size_of(descriptor)) as advance:
             sender = RecordSender(
                 producer,
@@ -236,18 +243,23 @@ async def _produce(invocation: Invocation, sending: Sending, descriptor: int) ->
                 retention=retention,
                 advance=advance,
             )
+            is_cut_short = False
             try:
                 await sender.send_all(descriptor)
+            except asyncio.CancelledError:
+                is_cut_short = True
+                raise
             finally:
                 await producer.close(timeout_ms=LEAVE_TIMEOUT_MS)
-                sender.count_rest()
-                note(_summary(sender))
+                note(_summary(sender, is_cut_short=is_cut_short))
         return sender
 
 
-def _summary(sender: RecordSender) -> str:
-    skipped = f", {sender.skipped} bad lines skipped" if sender.skipped else ""
-    return f"{sender.acknowledged} records acknowledged{skipped}"
+def _summary(sender: RecordSender, *, is_cut_short: bool) -> str:
+    skipped = f", {counted(sender.skipped, 'bad line')} skipped" if sender.skipped else ""
+    is_open = is_cut_short and sender.unknown > 0
+    unknown = f"; up to {sender.unknown} more may have been written" if is_open else ""
+    return f"{counted(sender.acknowledged, 'record')} acknowledged{skipped}{unknown}"
 
 
 def _reader(sending: Sending) -> RowsReader:

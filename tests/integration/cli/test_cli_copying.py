@@ -75,7 +75,7 @@ def test_a_copy_that_would_not_be_kept_is_warned_of_and_one_like_the_original_is
     kept = streamctl("topic", "describe", "kept", "-o", "json").json["settings"]
     assert (kept["retention_ms"], kept["segment_ms"]) == ("-1", "604800000")
     assert streamctl.produce("kept", lines_of(RECORDS[:1]), "--json", "-p", "0").err == (
-        "1 records acknowledged\n"
+        "1 record acknowledged\n"
     )
     assert "did you mean 'kept'?" in streamctl("topic", "create", "x", "--like", "kpet", expect=3).err
 
@@ -89,7 +89,7 @@ def test_frames_copy_keys_and_values_exactly(streamctl: Streamctl) -> None:
     bare = ("consume", "-O", "start", "-e", *options)
     assert streamctl(*bare, "frames-copy").out == streamctl(*bare, "frames").out
     told = streamctl.produce("frames", b"\0\0\0\1x\0\0\0\5cut", "--framing", "length", expect=1).err
-    assert "1 records acknowledged" in told and "the input ends inside record 2" in told
+    assert "1 record acknowledged" in told and "the input ends inside record 2" in told
 
 
 def test_lines_name_their_topics_and_patterns_read_them(streamctl: Streamctl) -> None:

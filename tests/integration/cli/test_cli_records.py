@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import select
 import signal
 import subprocess
@@ -32,6 +33,19 @@ def test_a_hundred_thousand_lines_come_back_and_their_files_are_messages(streamc
     assert sum(batch.record_count for batch in batches) == 3 * 100_000, "on three replicas"
     for path in segments:
         assert "Nothing is wrong" in streamctl("log", "verify", str(path)).err
+
+
+def test_who_types_records_is_told_how_to_end(streamctl: Streamctl) -> None:
+    streamctl("topic", "create", "typed", "--partitions", "1")
+    ours, theirs = os.openpty()
+    with streamctl.start("produce", "typed", stdin=theirs, stderr=subprocess.PIPE) as producer:
+        os.close(theirs)
+        assert producer.stderr is not None
+        assert producer.stderr.readline() == b"each line is a record; Ctrl-D ends\n"
+        os.write(ours, b"one\n\x04")
+        assert producer.stderr.read() == b"1 record acknowledged\n"
+        assert producer.wait(TIMEOUT_S) == 0
+    os.close(ours)
 
 
 def test_keys_headers_partitions_and_formats(streamctl: Streamctl) -> None:
@@ -123,4 +137,4 @@ def test_a_signal_ends_a_consumer_whose_reader_has_stopped_reading(
 def test_a_line_that_no_batch_can_hold_is_named_and_the_rest_was_sent(streamctl: Streamctl) -> None:
     streamctl("topic", "create", "long", "--partitions", "1")
     result = streamctl.produce("long", b"short\n" + b"x" * 9_000_000, expect=1)
-    assert "line 2 is longer than" in result.err and "1 records acknowledged" in result.err
+    assert "line 2 is longer than" in result.err and "1 record acknowledged" in result.err

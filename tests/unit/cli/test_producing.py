@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
@@ -97,6 +98,32 @@ def test_lines_refused_below_min_isr_are_told_as_in_no_log_with_exit_code_4(
         assert "t-0 stored nothing of this for 2000 ms: t-0 needs 2 replicas in sync" in told.message
         assert "Bring brokers back" in told.message
         assert sender.acknowledged == 2 and log.values() == [b"one", b"two"]
+
+    in_world(story)
+
+
+def test_of_what_was_sent_and_not_answered_before_ctrl_c_the_number_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story(world: World) -> None:
+        (log,) = world.cluster.create_topic("t")
+
+        async def chunks(_descriptor: int) -> AsyncIterator[bytes]:
+            yield b"one\n"
+            await world.until(lambda: sender.acknowledged == 1)
+            world.cluster.swallow_results = 1_000
+            yield b"two\nthree\n"
+            await world.until(lambda: len(log.values()) == 3)
+            sending.cancel()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr("streamctl.producing.read_chunks", chunks)
+        async with world.client() as client, Producer(client) as producer:
+            sender = RecordSender(producer, line_reader(), Destination(find, topic="t"))
+            sending = asyncio.create_task(sender.send_all(0))
+            await asyncio.wait([sending])
+            await producer.close(timeout_ms=0)
+        assert (sender.acknowledged, sender.unknown) == (1, 2)
 
     in_world(story)
 
