@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 from google.protobuf.wrappers_pb2 import BytesValue
 
 from streamkeep_common.seams import RpcError
+from tests.sim.other_processes import printed_in_two_processes
 from tests.sim.simulated_service import TALK, two_machines
 from tests.sim.simulation import Machine, Simulation, run_simulation
 
@@ -94,23 +91,6 @@ def test_one_seed_gives_one_trace_in_every_process() -> None:
         "from tests.sim.test_sim_determinism import turmoil\n"
         "print(*(run_simulation(seed, turmoil) for seed in range(5)))\n"
     )
-    root = Path(__file__).parents[2]
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=root,
-            env={
-                **os.environ,
-                "PYTHONHASHSEED": hash_seed,
-                "PYTHONPATH": os.pathsep.join([str(root), *sys.path]),
-            },
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        ).stdout.split()
-        for hash_seed in ("1", "2")
-    ]
     here = [run_simulation(seed, turmoil) for seed in range(5)]
-    assert outputs == [here, here]
+    assert printed_in_two_processes(program) == [here, here]
     assert len(set(here)) == 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from google.protobuf.message import DecodeError
 
@@ -46,6 +46,19 @@ class Judge:
     def seat_of(self, host: CoordinatorHost) -> Inside | None:
         """What is inside of the process on that host; None if it is down or has just begun."""
         return None if host.coordinator is None else look_inside(host.coordinator)
+
+    def active(self, hosts: Iterable[CoordinatorHost]) -> CoordinatorHost | None:
+        """Who of them takes itself for the active coordinator; the one with the newest term if several do."""
+        found: tuple[int, CoordinatorHost] | None = None
+        for host in hosts:
+            inside = self.seat_of(host)
+            if (
+                inside is not None
+                and inside.driver.is_active
+                and (found is None or inside.driver.term > found[0])
+            ):
+                found = (inside.driver.term, host)
+        return None if found is None else found[1]
 
     def show(self, image: ClusterImage, who: str) -> None:
         """A broker has this image."""

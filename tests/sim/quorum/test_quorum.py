@@ -5,14 +5,11 @@ make sim WORLD=quorum SEEDS=200 FROM=0        make sim WORLD=quorum SEED=17 (one
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
+from tests.sim.other_processes import printed_in_two_processes
 from tests.sim.quorum.report import REQUIRED
 from tests.sim.quorum.story import run_seed
 from tests.sim.report import missing
@@ -42,20 +39,7 @@ def test_who_waits_for_a_registration_to_be_committed_is_not_fenced_for_its_sile
 
 def test_one_seed_gives_one_trace_in_every_process() -> None:
     program = "from tests.sim.quorum.story import run_seed\nprint(run_seed(7).digest, run_seed(8).digest)\n"
-    root = Path(__file__).parents[3]
-    path = os.pathsep.join([str(root), *sys.path])
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=root,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=120,
-        ).stdout.split()
-        for hash_seed in ("1", "2")
-    ]
+    outputs = printed_in_two_processes(program)
     assert outputs[0] == outputs[1]
     assert len(set(outputs[0])) == 2
     assert run_seed(7).digest == outputs[0][0]

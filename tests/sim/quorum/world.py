@@ -168,16 +168,7 @@ class World:
 
     def active(self) -> CoordinatorHost | None:
         """Whoever is up and takes itself for the active one; the one with the newest term if several do."""
-        found: tuple[int, CoordinatorHost] | None = None
-        for host in self.up():
-            inside = self.judge.seat_of(host)
-            if (
-                inside is not None
-                and inside.driver.is_active
-                and (found is None or inside.driver.term > found[0])
-            ):
-                found = (inside.driver.term, host)
-        return None if found is None else found[1]
+        return self.judge.active(self.up())
 
     def up(self) -> Iterator[CoordinatorHost]:
         return (

@@ -5,13 +5,9 @@ make sim WORLD=replication SEEDS=200 FROM=0        make sim WORLD=replication SE
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
+from tests.sim.other_processes import printed_in_two_processes
 from tests.sim.replication.story import run_seed
 from tests.sim.seeds import seeds
 
@@ -55,18 +51,6 @@ def test_pinned_seeds_that_found_faults(seed: int) -> None:
 
 def test_one_seed_gives_one_trace_in_every_process() -> None:
     program = "from tests.sim.replication.story import run_seed\nprint(run_seed(3).digest)\n"
-    root = Path(__file__).parents[3]
-    path = os.pathsep.join([str(root), *sys.path])
-    digests = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=root,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=300,
-        ).stdout
-        for hash_seed in ("1", "2")
-    }
-    assert len(digests) == 1
+    one, other = printed_in_two_processes(program)
+    assert one == other
+    assert len(one) == 1

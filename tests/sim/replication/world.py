@@ -297,16 +297,7 @@ class World:
 
     def active(self) -> CoordinatorHost | None:
         """Whoever is up and takes itself for the active coordinator, the newest term first."""
-        found: tuple[int, CoordinatorHost] | None = None
-        for host in self.coordinators.values():
-            inside = self.quorum.seat_of(host)
-            if (
-                inside is not None
-                and inside.driver.is_active
-                and (found is None or inside.driver.term > found[0])
-            ):
-                found = (inside.driver.term, host)
-        return None if found is None else found[1]
+        return self.quorum.active(self.coordinators.values())
 
     def partition_image(self, topic_partition: TopicPartition) -> PartitionImage:
         """As it was committed last."""
