@@ -5,6 +5,7 @@ Owns the way from an exception to an exit code. Commands raise `CommandError` or
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -87,8 +88,18 @@ def as_command_error(error: Exception) -> CommandError:
     )
 
 
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def is_write_error(error: Exception) -> bool:
+    """Of stdout: any other file that could not be written is named."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in _WRITE_ERRORS
+
+
 def _os_error_text(error: OSError) -> str:
     reason = error.strerror or str(error)
+    if is_write_error(error):
+        return f"stdout cannot be written: {reason}"
     return f"{error.filename}: {reason}" if error.filename else reason
 
 

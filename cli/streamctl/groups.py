@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from streamctl.failures import ExitCode, as_command_error, nearest
+from streamctl.failures import ExitCode, as_command_error, is_write_error, nearest
 from streamctl.invocation import Invocation
 from streamctl.output import close_stdout_quietly
 
@@ -103,31 +104,42 @@ class RootGroup(NounGroup):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        try:
+        with _exit_codes(lambda: "--debug" in args):
             return super().make_context(info_name, args, parent, **extra)
-        except click.NoSuchOption as error:
-            raise _unknown_option(error) from None
-        except KeyboardInterrupt:
-            raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _exit_codes(lambda: ctx.ensure_object(Invocation).debug):
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
-        except click.NoSuchOption as error:
-            raise _unknown_option(error) from None
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except BrokenPipeError:
-            close_stdout_quietly()
-            raise click.exceptions.Exit(ExitCode.DONE) from None
-        except KeyboardInterrupt:
+
+
+@contextmanager
+def _exit_codes(is_debug: Callable[[], bool]) -> Iterator[None]:
+    """What every exception becomes. Who was interrupted, or has no reader any more, gets nothing more of what
+    waits to be written: that could take for ever."""
+    try:
+        yield
+    except click.NoSuchOption as error:
+        raise _unknown_option(error) from None
+    except click.Abort as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # Ctrl-C at a question is no answer
             raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
-        except Exception as error:
-            if ctx.ensure_object(Invocation).debug:
-                raise
-            raise as_command_error(error) from error
+        raise
+    except (click.ClickException, click.exceptions.Exit):
+        raise
+    except BrokenPipeError:
+        close_stdout_quietly()
+        raise click.exceptions.Exit(ExitCode.DONE) from None
+    except KeyboardInterrupt:
+        close_stdout_quietly()
+        raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
+    except Exception as error:
+        if is_write_error(error):
+            close_stdout_quietly()
+        if is_debug():
+            raise
+        raise as_command_error(error) from error
 
 
 def _unknown_option(error: click.NoSuchOption) -> click.UsageError:

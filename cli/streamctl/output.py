@@ -117,6 +117,10 @@ def open_missing_streams() -> None:
 
 def close_stdout_quietly() -> None:
     """After the reader of our stdout went away: let the interpreter flush into nothing."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:  # no file, but something in memory
+        return
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, descriptor)
     os.close(nowhere)

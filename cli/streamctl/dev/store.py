@@ -54,7 +54,7 @@ class ClusterStore:
         _write_at_once(self._file, encode(records))
         if self._listed:
             self._pointer.parent.mkdir(parents=True, exist_ok=True)
-            self._pointer.write_text(str(self.data_dir))
+            _write_text(self._pointer, str(self.data_dir))
 
     def replace(self, record: ProcessRecord) -> None:
         """Remember this in the place of the process of the same name."""
@@ -108,8 +108,16 @@ class ClusterStore:
 
 def _write_at_once(path: Path, text: str) -> None:
     aside = path.with_suffix(".new")
-    aside.write_text(text)
+    _write_text(aside, text)
     aside.replace(path)
+
+
+def _write_text(path: Path, text: str) -> None:
+    """As Path.write_text, which does not say of a full disk where it is."""
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _list_directory() -> Path:

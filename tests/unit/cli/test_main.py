@@ -195,3 +195,33 @@ def test_streams_that_the_caller_closed_are_empty_or_lead_nowhere() -> None:
     run = f"os.execv(sys.executable, [sys.executable, '-c', {program!r}, 'version'])"
     close_all_and_run = f"import os, sys; os.closerange(0, 3); {run}"
     assert subprocess.run([sys.executable, "-c", close_all_and_run], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["topic", "--help"], ["cheat", "topic"], ["version"]])
+def test_a_stdout_that_takes_nothing_is_told_in_a_sentence(arguments: list[str]) -> None:
+    program = "from streamctl.main import main; main()"
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run(
+            [sys.executable, "-c", program, *arguments], check=False, stdout=full, stderr=subprocess.PIPE
+        )
+    assert (run.returncode, run.stderr) == (
+        ExitCode.FAILED,
+        b"Error: stdout cannot be written: No space left on device\n",
+    )
+
+
+def test_ctrl_c_at_a_question_is_an_interruption_and_no_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask() -> None:
+        click.confirm("Delete it?", abort=True, err=True)
+
+    def ask_who_interrupts() -> None:
+        monkeypatch.setattr("click.termui.visible_prompt_func", interrupt)
+        ask()
+
+    def interrupt(_prompt: str) -> str:
+        raise KeyboardInterrupt
+
+    answered = CliRunner().invoke(root_around(ask), ["go"], input="n\n")
+    assert answered.exit_code == ExitCode.FAILED and "Aborted!" in answered.stderr
+    interrupted = CliRunner().invoke(root_around(ask_who_interrupts), ["go"])
+    assert interrupted.exit_code == ExitCode.INTERRUPTED and "Aborted!" not in interrupted.stderr
