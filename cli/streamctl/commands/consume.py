@@ -132,6 +132,9 @@ streamctl consume flights -e --grep-key '^UA$'
     " sizes; \\n \\t \\xHH.  [default: %s\\n]",
 )
 @click.option(
+    "--null", metavar="TEXT", help="What stands for a null key or value in a line.  [default: nothing]"
+)
+@click.option(
     "--framing",
     type=click.Choice(FRAMINGS),
     help="Instead: four bytes before each value, its length (big-endian, -1 for null); or the same before"
@@ -163,6 +166,7 @@ def consume(
     key_pattern: re.Pattern[bytes] | None,
     header_pattern: re.Pattern[bytes] | None,
     form: str | None,
+    null: str | None,
     framing: str | None,
     rack: str,
 ) -> None:
@@ -178,7 +182,7 @@ def consume(
     wanted = _parse_offsets(DEFAULT_START if offset is None else offset, since, until)
     reading = Reading(choice, wanted, exit_at_end, rack)
     matcher = Matcher(key_pattern, value_pattern, header_pattern)
-    sink = Sink(_formatter(invocation, form, framing), write_out, count=count, matcher=matcher)
+    sink = Sink(_formatter(invocation, form, null, framing), write_out, count=count, matcher=matcher)
     try:
         run(_consume(invocation, reading, sink), for_reader=True)
     except KeyboardInterrupt:
@@ -206,19 +210,21 @@ def _parse_offsets(offset: str, since: str | None, until: str | None) -> OffsetR
         raise click.BadParameter(str(error), param_hint=", ".join(options)) from error
 
 
-def _formatter(invocation: Invocation, form: str | None, framing: str | None) -> Formatter:
+def _formatter(invocation: Invocation, form: str | None, null: str | None, framing: str | None) -> Formatter:
     from streamctl.records.format_string import FormatError, compile_format
     from streamctl.records.framed import framed
     from streamctl.records.json_text import json_lines, yaml_items
 
     forms = {f"-o {invocation.output}": invocation.is_data, "-f": form, "--framing": framing}
     _refuse_two(forms, "how records look")
+    if null is not None and (framing is not None or invocation.is_data):
+        raise click.UsageError("--null goes with lines; JSON, YAML and frames have a null of their own")
     if framing is not None:
         return framed(keyed=framing == "keyed-length")
     if invocation.is_data:
         return yaml_items if invocation.output == "yaml" else json_lines
     try:
-        return compile_format(DEFAULT_FORMAT if form is None else form)
+        return compile_format(DEFAULT_FORMAT if form is None else form, null=os.fsencode(null or ""))
     except FormatError as error:
         raise click.BadParameter(str(error), param_hint="--format") from error
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Protocol
 
@@ -54,16 +54,19 @@ class Token:
     meaning: str
 
 
-def _filled(column: Sequence[bytes | None]) -> Sequence[bytes]:
-    return [b"" if item is None else item for item in column] if None in column else column  # type: ignore[return-value]
+def _filled(column: Sequence[bytes | None], null: bytes) -> Sequence[bytes]:
+    return [null if item is None else item for item in column] if None in column else column  # type: ignore[return-value]
 
 
-def _values(batch: Columns) -> Column:
-    return _filled(batch.values)
+def _values(null: bytes) -> Callable[[Columns], Column]:
+    return lambda batch: _filled(batch.values, null)
 
 
-def _keys(batch: Columns) -> Column:
-    return repeat(b"", len(batch.values)) if batch.keys is None else _filled(batch.keys)
+def _keys(null: bytes) -> Callable[[Columns], Column]:
+    def column(batch: Columns) -> Column:
+        return repeat(null, len(batch.values)) if batch.keys is None else _filled(batch.keys, null)
+
+    return column
 
 
 def _lengths(column: Iterable[bytes | None]) -> Column:
@@ -85,8 +88,8 @@ def _header_text(headers: Sequence[tuple[str, bytes]]) -> bytes:
 
 
 TOKENS: Mapping[str, Token] = {
-    "s": Token(b"%b", _values, "value"),
-    "k": Token(b"%b", _keys, "key"),
+    "s": Token(b"%b", _values(b""), "value"),
+    "k": Token(b"%b", _keys(b""), "key"),
     "t": Token(b"%b", lambda batch: repeat(batch.topic.encode(), len(batch.values)), "topic"),
     "p": Token(b"%d", lambda batch: repeat(batch.partition, len(batch.values)), "partition"),
     "o": Token(b"%d", lambda batch: batch.offsets, "offset"),
@@ -101,13 +104,19 @@ _PIECE = re.compile(
 )
 
 
-def compile_format(text: str) -> Formatter:
+def _tokens(null: bytes) -> Mapping[str, Token]:
+    """Those that write `null` for a null key or value."""
+    columns = {"s": _values(null), "k": _keys(null)}
+    return {**TOKENS, **{name: replace(TOKENS[name], column=each) for name, each in columns.items()}}
+
+
+def compile_format(text: str, *, null: bytes = b"") -> Formatter:
     """A function from a batch to the bytes of all its records.
 
-    Tokens are those of TOKENS and `%%`; escapes are `\\n \\t \\r \\0 \\e \\\\ \\xHH`. A null key or value is
-    written as nothing, as kcat does. Raises FormatError.
+    Tokens are those of TOKENS and `%%`; escapes are `\\n \\t \\r \\0 \\e \\\\ \\xHH`. For a null key or
+    value `null` is written, by default nothing, as kcat does. Raises FormatError.
     """
-    literals, tokens = _parse(text)
+    literals, tokens = _parse(text, _tokens(null))
     if not tokens:
         return lambda batch: literals[0] * len(batch.values)
     if len(tokens) == 1 and tokens[0].conversion == b"%b":
@@ -115,19 +124,19 @@ def compile_format(text: str) -> Formatter:
     return _interpolated(literals, tokens)
 
 
-def _parse(text: str) -> tuple[list[bytes], list[Token]]:
+def _parse(text: str, known: Mapping[str, Token]) -> tuple[list[bytes], list[Token]]:
     """The tokens, and the literals before, between and after them: one more."""
     literals, tokens = [b""], []
     for piece in _PIECE.finditer(text):
         name = piece["token"]
         if name is None or name == "%":
             literals[-1] += _literal(piece)
-        elif name in TOKENS:
+        elif name in known:
             literals.append(b"")
-            tokens.append(TOKENS[name])
+            tokens.append(known[name])
         else:
-            known = " ".join(f"%{token}" for token in TOKENS)
-            raise FormatError(f"'%{name}' is not a token; the tokens are {known} and %%")
+            names = " ".join(f"%{token}" for token in known)
+            raise FormatError(f"'%{name}' is not a token; the tokens are {names} and %%")
     return literals, tokens
 
 

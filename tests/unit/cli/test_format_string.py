@@ -51,6 +51,13 @@ def test_a_null_key_or_value_is_written_as_nothing_and_has_length_minus_one() ->
     assert written("%k(%K)=%s(%S);", batch) == b"k(1)=(-1);(-1)=v(1);"
 
 
+def test_a_tombstone_can_be_told_from_an_empty_value() -> None:
+    write = compile_format("%k=%s;", null=b"NULL")
+    assert write(Batch([None, b""], keys=[b"", None])) == b"=NULL;NULL=;"
+    assert write(Batch([b"v"])) == b"NULL=v;"
+    assert compile_format("%s\\n", null=b"-")(Batch([None, b""])) == b"-\n\n"
+
+
 @pytest.mark.parametrize("text", ["%s", "%o %s", "x", "%k"])
 def test_an_empty_batch_writes_nothing(text: str) -> None:
     assert written(text, Batch([])) == b""

@@ -35,6 +35,7 @@ def test_help_fits_into_40_columns_but_for_its_examples(command: str) -> None:
         (["consume", "t", "--since", "1h", "--from-beginning"], "--from-beginning and --since both say"),
         (["consume", "t", "--since", "soon"], "'@soon' is not a time"),
         (["consume", "t", "--since", "1h", "--until", "2h"], "ends before it starts"),
+        (["consume", "t", "--null", "-", "-o", "json"], "--null goes with lines"),
         (["consume", "t", "--grep", "("], "'(' is not a regular expression"),
         (["consume", "-r", "("], "'(' is not a regular expression"),
         (["consume"], "Missing argument 'TOPIC...'"),
