@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
+
+from documents import ROOT, keep
 
 from streamkeep_common.settings import BROKER_SETTINGS, COORDINATOR_SETTINGS, TOPIC_SETTINGS
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
+DOCUMENT = ROOT / "docs" / "settings.md"
 
 INTRODUCTION = """\
 # Settings
@@ -34,15 +34,7 @@ def document() -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    if not parser.parse_args().check:
-        DOCUMENT.write_text(document(), encoding="utf-8")
-        return 0
-    if DOCUMENT.exists() and DOCUMENT.read_text(encoding="utf-8") == document():
-        return 0
-    print("stale: docs/settings.md; run `python scripts/settings_doc.py`", file=sys.stderr)
-    return 1
+    return keep(DOCUMENT, document(), description=__doc__)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ exit status is 1 if it differs.
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
+
+from documents import ROOT, keep
 
 from streamkeep_coordinator.raft.roles import TRANSITIONS, Role
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "ARCHITECTURE.md"
+DOCUMENT = ROOT / "ARCHITECTURE.md"
 BEGIN, END = "<!-- roles -->\n", "<!-- /roles -->\n"
 
 
@@ -42,18 +42,7 @@ def _name(role: Role) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    is_check = parser.parse_args().check
-    document = DOCUMENT.read_text(encoding="utf-8")
-    fresh = drawn(document)
-    if not is_check:
-        DOCUMENT.write_text(fresh, encoding="utf-8")
-        return 0
-    if document == fresh:
-        return 0
-    print("stale: ARCHITECTURE.md; run `python scripts/state_diagram.py`", file=sys.stderr)
-    return 1
+    return keep(DOCUMENT, drawn(DOCUMENT.read_text(encoding="utf-8")), description=__doc__)
 
 
 if __name__ == "__main__":

@@ -5,20 +5,19 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
+from documents import ROOT, keep
 
 from streamctl.failures import ExitCode
 from streamctl.main import cli
 from streamctl.shapes import LINES, SHAPES, UNPROMISED
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "streamctl.md"
+DOCUMENT = ROOT / "docs" / "streamctl.md"
 WIDTH = 100
 
 INTRODUCTION = """\
@@ -85,15 +84,7 @@ def _sections(path: str, context: click.Context) -> Iterator[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    if not parser.parse_args().check:
-        DOCUMENT.write_text(document(), encoding="utf-8")
-        return 0
-    if DOCUMENT.exists() and DOCUMENT.read_text(encoding="utf-8") == document():
-        return 0
-    print("stale: docs/streamctl.md; run `python scripts/streamctl_doc.py`", file=sys.stderr)
-    return 1
+    return keep(DOCUMENT, document(), description=__doc__)
 
 
 if __name__ == "__main__":
