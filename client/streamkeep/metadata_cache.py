@@ -66,6 +66,7 @@ class MetadataCache:
         self._asking: asyncio.Task[None] | None = None
         self._last_round_s = float("-inf")
         self._periodic: asyncio.TimerHandle | None = None
+        self._is_silent = False
         self._closed = False
 
     def watch(self, listener: Callable[[], None]) -> None:
@@ -200,12 +201,23 @@ class MetadataCache:
                 second_best=lambda answer: answer.stale,
             )
         except StreamkeepError as error:
-            _logger.warning("metadata could not be refreshed: %s", error)
+            self._tell_of_silence(error)
             self._refresh_later(RETRY_INTERVAL_S)
             return error
+        if self._is_silent:
+            self._is_silent = False
+            _logger.info("coordinators answer again")
         self._take(response)
         self._refresh_later(RETRY_INTERVAL_S if response.stale else REFRESH_INTERVAL_S)
         return None
+
+    def _tell_of_silence(self, error: StreamkeepError) -> None:
+        """Once, and not every round, which would drown what else is logged."""
+        if self._is_silent:
+            _logger.debug("metadata could not be refreshed: %s", error)
+        else:
+            self._is_silent = True
+            _logger.warning("metadata could not be refreshed, and is asked for until it is: %s", error)
 
     def _take(self, response: GetMetadataResponse) -> None:
         if response.stale and not self.view.stale:

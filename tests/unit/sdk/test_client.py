@@ -106,6 +106,26 @@ def test_however_many_topics_are_asked_about_no_more_time_is_taken_than_allowed(
     in_world(story)
 
 
+def test_that_no_coordinator_answers_is_logged_once_and_so_is_that_one_does_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story(world: World) -> None:
+        world.cluster.create_topic("t")
+        async with world.client() as client:
+            await client.metadata.topic("t", timeout_s=1)
+            world.fabric.cut_both("client", "coordinator")
+            client.metadata.refresh_soon()
+            await world.sleep(120)
+            world.fabric.heal()
+            await world.until(lambda: "coordinators answer again" in caplog.messages)
+
+    caplog.set_level("INFO", logger="streamkeep")
+    in_world(story)
+    told = [message.partition(":")[0] for message in caplog.messages]
+    assert told.count("metadata could not be refreshed, and is asked for until it is") == 1
+    assert told.count("coordinators answer again") == 1
+
+
 def test_the_address_of_a_broker_is_told_from_a_coordinators() -> None:
     async def story(world: World) -> None:
         world.cluster.create_topic("t")
