@@ -48,7 +48,7 @@ def elect(
     """Make the first replica of each partition its leader, where it is in sync; of all if none is named.
 
     \b
-    streamctl partition elect                         every partition back to its preferred leader
+    streamctl partition elect                         of all partitions
     streamctl partition elect flights:0 --unclean     a leader at any price
 
     With --unclean a live replica becomes leader that may lack acknowledged records: those are lost for good.

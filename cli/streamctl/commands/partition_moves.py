@@ -72,7 +72,7 @@ def reassign(
     """Give partitions other replicas. New ones are copied first; old ones go when the new ones are in sync.
 
     \b
-    streamctl partition reassign -p flights:0=1,2,3 --dry-run    what would be copied
+    streamctl partition reassign -p flights:0=1,2,3 --dry-run    only say it
     streamctl partition reassign -p flights:0=1,2,3 -p flights:1=2,3,4 --wait
     streamctl partition reassign --plan moves.json --throttle 10MiB
 

@@ -105,7 +105,7 @@ def delete(
     """Delete the oldest records of partitions, for good. Asks first, on a terminal.
 
     \b
-    streamctl records delete flights --before @-7d --dry-run    what would be deleted
+    streamctl records delete flights --before @-7d --dry-run    only say it
     streamctl records delete flights:0 --before 1000
     streamctl records delete test --before end                  all of them
 

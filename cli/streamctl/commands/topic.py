@@ -220,7 +220,7 @@ def alter(
 
     \b
     streamctl topic alter flights --set retention_ms=1d
-    streamctl topic alter flights --replication-factor 3 --dry-run    what would be copied
+    streamctl topic alter flights --replication-factor 3 --dry-run    only say it
 
     With more partitions, keys may go elsewhere from then on.
     """
@@ -298,7 +298,7 @@ def delete(invocation: Invocation, /, *, names: tuple[str, ...], yes: bool, dry_
 
     \b
     streamctl topic delete flights
-    streamctl topic delete 'test-*' --dry-run    what would be deleted
+    streamctl topic delete 'test-*' --dry-run    only say it
 
     A PATTERN has `*`, `?` or `[...]`, as in a shell: put it in quotes, so that the shell leaves it alone.
     """
