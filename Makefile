@@ -40,6 +40,7 @@ protos: setup
 docs: setup
 	$(BIN)/python scripts/settings_doc.py
 	$(BIN)/python scripts/streamctl_doc.py
+	$(BIN)/python scripts/sdk_doc.py
 	$(BIN)/python scripts/state_diagram.py
 
 # What the demo shows, as a picture for README.

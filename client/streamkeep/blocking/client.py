@@ -41,7 +41,8 @@ class Client(Handle):
         super().__init__(self._on_loop)
 
     def close(self) -> None:
-        """Close all connections. What still uses them fails with ClosedError or UnavailableError."""
+        """Close all connections. What still uses them fails with ClosedError or UnavailableError. Who closes
+        it meanwhile waits for the same end."""
         self._leave(self._on_loop.close())
 
     def call_broker(

@@ -100,7 +100,8 @@ class Consumer(Handle, Generic[K, V]):
         super().__init__(self._on_loop)
 
     def close(self) -> None:
-        """Let go of everything. A waiting iteration ends with ClosedError."""
+        """Let go of everything. A waiting iteration ends with ClosedError. Who closes it meanwhile waits for
+        the same end."""
         self._leave(self._on_loop.close())
 
     # --- what is read, and from where ---

@@ -142,7 +142,8 @@ class Producer(Handle, Generic[K, V]):
         """Deliver what is buffered, then let go of everything.
 
         Waits at most `timeout_ms` (default: as long as deliveries may take); what is not delivered by then
-        fails with ClosedError. So it does if Ctrl-C ends the wait.
+        fails with ClosedError. So it does if Ctrl-C ends the wait. Who closes it meanwhile waits for the same
+        end; the shortest time counts.
         """
         self._leave(self._pump.close(timeout_ms=timeout_ms))
 
