@@ -121,7 +121,8 @@ class Pump:
     def _refuse(handover: Handover, error: StreamkeepError) -> None:
         """Told to whoever waits for an outcome, and to the log for those who do not."""
         if handover.count:
-            _logger.warning("%d records for topic '%s' failed: %s", handover.count, handover.topic, error)
+            what = "1 record" if handover.count == 1 else f"{handover.count} records"
+            _logger.warning("%s for topic '%s' failed: %s", what, handover.topic, error)
         handover.refuse(error)
 
     async def _pause(self) -> None:

@@ -246,7 +246,8 @@ class Sender:
         if not batches:
             return
         count = sum(batch.record_count for batch in batches)
-        _logger.warning("%d records for %s-%s failed: %s", count, queue.topic, queue.partition, error)
+        what = "1 record" if count == 1 else f"{count} records"
+        _logger.warning("%s for %s-%s failed: %s", what, queue.topic, queue.partition, error)
         for batch in batches:
             self.counts.failed(batch)
             batch.receipt.fail(batch.first_index, batch.record_count, error)

@@ -402,5 +402,5 @@ def test_records_that_were_not_even_taken_over_before_the_end_are_counted_in_the
         cluster.start_broker(1)
     assert all(isinstance(delivery.exception(), ClosedError) for delivery in sent)
     told = [record.getMessage().partition(": ")[0] for record in caplog.records]
-    assert told.count(f"1 records for topic '{topic}' failed") == 2
-    assert told.count(f"1 records for {topic}-0 failed") == 1
+    assert told.count(f"1 record for topic '{topic}' failed") == 2
+    assert told.count(f"1 record for {topic}-0 failed") == 1
