@@ -19,7 +19,7 @@ from streamkeep_common.errors import (
 )
 from streamkeep_proto.v1 import broker_pb2
 from streamkeep_proto.v1.records_pb2 import LogSegment
-from tests.sim.simulation import Simulation
+from tests.sim.simulation import Simulation, run_simulation
 from tests.unit.broker.log_manager.hand_worker import passes
 from tests.unit.broker.log_manager.host import (
     MIB,
@@ -129,18 +129,16 @@ async def test_what_is_known_of_producers_and_epochs_is_what_is_left_of_it(sim: 
     assert log.epoch_end(9).end_offset == 10
 
 
-@simulated
-async def test_a_cut_below_the_high_watermark_is_told_as_loss(sim: Simulation) -> None:
-    host = Host(sim)
-    manager = await host.start()
-    log = await filled(manager)
-    await manager.truncate(log, 33)
-    assert log.high_watermark == 33
+def test_a_cut_below_the_high_watermark_is_told_as_loss(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(sim: Simulation) -> None:
+        host = Host(sim)
+        manager = await host.start()
+        log = await filled(manager)
+        await manager.truncate(log, 33)
+        assert log.high_watermark == 33
 
-
-def test_the_loss_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        test_a_cut_below_the_high_watermark_is_told_as_loss()
+        run_simulation(1, scenario)
     assert "below its high watermark: up to 7 acknowledged records are lost" in caplog.text
 
 

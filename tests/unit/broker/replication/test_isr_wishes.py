@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.broker.replication.led import Led, image, led
+from tests.unit.broker.replication.led import Led, Pending, image, led
 
 
 def test_replicas_that_a_reassignment_adds_are_not_asked_for_yet() -> None:
@@ -29,7 +29,8 @@ def test_an_addition_counts_before_the_proposal_is_sent() -> None:
     assert pending.is_acknowledged
 
 
-def test_an_addition_that_was_refused_counts_no_more() -> None:
+def while_an_addition_is_proposed() -> tuple[Led, Pending]:
+    """Broker 3 is about to join; a batch waits that broker 2 has."""
     world = led(isr=(1, 2))
     two = world.follow(2)
     world.follow(3)
@@ -37,18 +38,17 @@ def test_an_addition_that_was_refused_counts_no_more() -> None:
     pending = world.append()
     world.flush()
     world.acknowledge(two, 1)
+    return world, pending
+
+
+def test_an_addition_that_was_refused_counts_no_more() -> None:
+    world, pending = while_an_addition_is_proposed()
     world.leadership.isr_refused()
     assert pending.is_acknowledged
 
 
 def test_an_addition_of_unknown_outcome_counts_until_the_image_moves() -> None:
-    world = led(isr=(1, 2))
-    two = world.follow(2)
-    world.follow(3)
-    world.propose()
-    pending = world.append()
-    world.flush()
-    world.acknowledge(two, 1)
+    world, pending = while_an_addition_is_proposed()
     world.leadership.isr_unknown()
     assert not pending.is_done
     world.apply(image(isr=(1, 2)), fenced=(3,))
