@@ -22,6 +22,9 @@ from streamkeep_proto.v1.raft_pb2 import DescribeQuorumResponse
 
 T = TypeVar("T")
 
+NOBODY_S = 0.4
+"""Where nobody listens at any address for so long there is no cluster, or the wrong one was named."""
+
 
 class Cluster:
     """The SDK's client and admin, as one command uses them."""
@@ -59,14 +62,15 @@ async def connected(invocation: Invocation) -> AsyncIterator[Cluster]:
         client = Client(target.bootstrap, request_timeout_ms=timeout_ms)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    client.coordinators.patience_with_nobody_s = NOBODY_S
     async with client:
         try:
             yield Cluster(client, Admin(client, request_timeout_ms=timeout_ms))
         except UnavailableError as error:
-            if not target.is_guess:
+            if not target.is_local:
                 raise
-            hint = "`streamctl dev` starts a cluster on this machine; --bootstrap names another"
-            raise CommandError(f"{error} {hint}.", ExitCode.UNAVAILABLE) from error
+            hint = "`streamctl dev` starts a cluster on this machine, --bootstrap names another"
+            raise CommandError(f"{error.message}; {hint}", ExitCode.UNAVAILABLE) from error
 
 
 def _listen_to_the_sdk(invocation: Invocation) -> None:

@@ -7,6 +7,7 @@ anything else, and so the other coordinators are learned from it.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
@@ -36,6 +37,8 @@ from streamkeep_common.seams.clock import Clock
 from streamkeep_common.seams.network import RpcError, Status, UnaryMethod
 from streamkeep_proto.v1.coordinator_pb2 import GetMetadataRequest, GetMetadataResponse
 
+_logger = logging.getLogger(__name__)
+
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
 
@@ -52,6 +55,8 @@ _LATER = (
 )
 """Another may know better now, or the same one later. Who is told of one failure of many is told of the first
 of these."""
+_NOBODY = {"Connection refused": "connection refused", "Domain name not found": "no such host"}
+"""How networks say that nobody listens at an address, and how we do."""
 _ELSEWHERE = (RemovedError, ClusterMismatchError, UnsupportedFeatureError)
 
 
@@ -75,13 +80,20 @@ class Version(NamedTuple):
 
 
 class Coordinators:
-    """See the module. `bootstrap` is the list given; `cluster_id` is empty until a coordinator answered."""
+    """See the module. `bootstrap` is the list given; `cluster_id` is empty until a coordinator answered.
+
+    `patience_with_nobody_s` bounds how long from the first question on it is waited for somebody to listen at
+    any address at all; for ever unless it is set, since a program may start before its cluster. It does not
+    count once a coordinator has answered.
+    """
 
     def __init__(
         self, bootstrap: Sequence[str], connections: Connections, clock: Clock, rng: random.Random
     ) -> None:
         self.bootstrap = tuple(bootstrap)
         self.cluster_id = ""
+        self.patience_with_nobody_s = float("inf")
+        self._first_asked_s: float | None = None
         self._addresses = CoordinatorAddresses(bootstrap)
         self._newest = Version(0, 0)
         self._trusted: frozenset[str] = frozenset()
@@ -93,7 +105,7 @@ class Coordinators:
     @property
     def last_failure(self) -> StreamkeepError | None:
         """Why nobody has answered the latest question yet; None if somebody has, or nobody failed to."""
-        return _most_telling(self._failures) if self._failures else None
+        return self._most_telling(self._failures) if self._failures else None
 
     async def ask(
         self,
@@ -117,10 +129,12 @@ class Coordinators:
                 await self._introduce(address, method, timeout_s)
             return await self.ask_one(address, method, request, timeout_s=timeout_s, check=check)
 
+        if self._first_asked_s is None:
+            self._first_asked_s = self._clock.monotonic()
         search = Search(
             self._addresses,
             ask,
-            judge=_judge,
+            judge=self._judge,
             active_first=whom is not Whom.ANY,
             clock=self._clock,
             rng=self._rng,
@@ -130,8 +144,8 @@ class Coordinators:
         self._failures = search.failures
         try:
             answer = await search.run(timeout_s=timeout_s)
-        except TimeoutError:
-            raise _most_telling(search.failures or self._addresses.known) from None
+        except (TimeoutError, UnavailableError):
+            raise self._most_telling(search.failures) from None
         self._failures = {}
         return answer
 
@@ -151,11 +165,45 @@ class Coordinators:
         except RpcError as error:
             if error.status is Status.UNIMPLEMENTED:
                 raise NotACoordinatorError(f"{address} is not a coordinator, or an older one") from None
+            _logger.debug("%s: %s", address, error)
             raise from_rpc(error) from None
         if isinstance(response, GetMetadataResponse):
             self._meet(address, response)
         check(response)
         return response
+
+    # --- what failures mean ---
+
+    def _judge(self, error: StreamkeepError) -> Verdict:
+        if isinstance(error, _LATER):
+            return Verdict.ELSEWHERE if _nobody(error) and self._is_impatient() else Verdict.LATER
+        return Verdict.ELSEWHERE if isinstance(error, _ELSEWHERE) else Verdict.FINAL
+
+    def _is_impatient(self) -> bool:
+        """With a cluster of which nothing was heard yet."""
+        began_s = self._first_asked_s
+        assert began_s is not None
+        return not self.cluster_id and self._clock.monotonic() - began_s >= self.patience_with_nobody_s
+
+    def _most_telling(self, failures: Mapping[str, StreamkeepError]) -> StreamkeepError:
+        """One error for all who were asked: of what they said, whatever a person can do most about."""
+        if failures and all(map(_nobody, failures.values())):
+            return UnavailableError(f"no coordinator answers at {self._deserted(failures)}")
+        tried = ", ".join(failures or self._addresses.known)
+        for kind in (*_LATER, *_ELSEWHERE):
+            told = next((error for error in failures.values() if isinstance(error, kind)), None)
+            if isinstance(told, NotActiveError):
+                return NoQuorumError(f"none of the coordinators at {tried} is active")
+            if told is not None and not isinstance(told, TimedOutError):
+                return type(told)(f"no coordinator at {tried} could answer: {_nobody(told) or told.message}")
+        return TimedOutError(f"no coordinator at {tried} answered in time")
+
+    def _deserted(self, failures: Mapping[str, StreamkeepError]) -> str:
+        """`a:1, b:2 (connection refused)`: addresses where nobody listens, by the reason."""
+        by_reason: dict[str, list[str]] = {}
+        for address in (each for each in dict.fromkeys((*self.bootstrap, *failures)) if each in failures):
+            by_reason.setdefault(_nobody(failures[address]), []).append(address)
+        return ", ".join(f"{', '.join(places)} ({reason})" for reason, places in by_reason.items())
 
     # --- whom to trust ---
 
@@ -191,20 +239,6 @@ class Coordinators:
                 self._addresses.active = active[0]
 
 
-def _judge(error: StreamkeepError) -> Verdict:
-    if isinstance(error, _LATER):
-        return Verdict.LATER
-    return Verdict.ELSEWHERE if isinstance(error, _ELSEWHERE) else Verdict.FINAL
-
-
-def _most_telling(failures: Mapping[str, StreamkeepError] | Sequence[str]) -> StreamkeepError:
-    """One error for all who were asked: of what they said, whatever a person can do most about."""
-    tried = ", ".join(failures)
-    said = failures.values() if isinstance(failures, Mapping) else ()
-    for kind in (*_LATER, *_ELSEWHERE):
-        told = next((error for error in said if isinstance(error, kind)), None)
-        if isinstance(told, NotActiveError):
-            return NoQuorumError(f"none of the coordinators at {tried} is active")
-        if told is not None and not isinstance(told, TimedOutError):
-            return type(told)(f"no coordinator at {tried} could answer: {told.message}")
-    return TimedOutError(f"no coordinator at {tried} answered in time")
+def _nobody(error: StreamkeepError) -> str:
+    """Why nobody listens at an address; "" if somebody may."""
+    return next((ours for theirs, ours in _NOBODY.items() if theirs in error.message), "")

@@ -20,13 +20,13 @@ from streamctl.invocation import (
 class Target(NamedTuple):
     """The coordinators to ask first, who said so, and the context they are from if they are from one.
 
-    `is_guess`: nobody said anything, and nothing is known to run.
+    `is_local`: nobody said anything, so it is what `dev` has started, or would have.
     """
 
     bootstrap: str
     said_by: str
     context: Context | None = None
-    is_guess: bool = False
+    is_local: bool = False
 
     @property
     def is_dangerous(self) -> bool:
@@ -63,5 +63,5 @@ def _here() -> Target:
     from streamctl.dev.choice import known_bootstrap
 
     if known := known_bootstrap():
-        return Target(known, "dev")
-    return Target(DEFAULT_BOOTSTRAP, "default", is_guess=True)
+        return Target(known, "dev", is_local=True)
+    return Target(DEFAULT_BOOTSTRAP, "default", is_local=True)

@@ -39,6 +39,12 @@ def said(**values: str) -> Invocation:
 # --- the commands ---
 
 
+def test_addresses_given_as_an_option_are_told_where_they_stand() -> None:
+    result = streamctl("context", "add", "-b", "a:1", "prod")
+    assert result.exit_code == ExitCode.USAGE
+    assert "the addresses stand behind the name" in result.stderr and "context add test a:1`" in result.stderr
+
+
 def test_contexts_are_added_used_listed_and_removed() -> None:
     succeed("context", "add", "test", "localhost:7101", "--use")
     succeed("context", "add", "prod", "a:1,b:2", "--danger")
@@ -93,7 +99,7 @@ def test_what_is_no_name_or_address_is_a_usage_error(arguments: list[str]) -> No
 
 def test_flag_wins_over_environment_over_context_over_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     guess = find_target(Invocation())
-    assert guess.is_guess and guess.said_by == "default"
+    assert guess.is_local and guess.said_by == "default"
     for name in ("current", "variable", "flag"):
         succeed("context", "add", name, f"{name}:1")
     succeed("context", "use", "current")

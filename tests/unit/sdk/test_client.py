@@ -10,7 +10,10 @@ import pytest
 from streamkeep import Client, Consumer, Producer
 from streamkeep.client import parse_bootstrap
 from streamkeep.consumer.starts import Start
+from streamkeep.coordinators import Whom
 from streamkeep.errors import ClosedError, NotACoordinatorError, TimedOutError, UnavailableError
+from streamkeep_common.methods import GET_METADATA
+from streamkeep_proto.v1.coordinator_pb2 import GetMetadataRequest
 from tests.unit.sdk.world import World, in_world
 
 
@@ -63,6 +66,48 @@ def test_looking_up_a_topic_takes_no_longer_than_allowed_and_says_why_it_failed(
     in_world(story)
 
 
+async def seconds_until_refused(client: Client, timeout_s: float) -> tuple[float, str]:
+    """How long a question to the coordinators is asked in vain, and what is said then."""
+    began_s = client.clock.monotonic()
+    with pytest.raises((UnavailableError, TimedOutError)) as raised:
+        await client.coordinators.ask(Whom.ANY, GET_METADATA, GetMetadataRequest(), timeout_s=timeout_s)
+    return client.clock.monotonic() - began_s, raised.value.message
+
+
+def test_where_nobody_listens_is_told_in_short_and_soon_if_that_was_asked_for() -> None:
+    async def story(world: World) -> None:
+        for patience_s, least_s, most_s in ((float("inf"), 5.0, 5.1), (0.4, 0.4, 0.7)):
+            async with world.client("dead:1,also-dead:1") as client:
+                client.coordinators.patience_with_nobody_s = patience_s
+                seconds, message = await seconds_until_refused(client, 5)
+                assert least_s <= seconds <= most_s
+                assert message == "no coordinator answers at dead:1, also-dead:1 (connection refused)"
+
+    in_world(story)
+
+
+def test_a_silent_coordinator_is_waited_for_however_many_others_are_dead() -> None:
+    async def story(world: World) -> None:
+        world.fabric.cut_both("client", "coordinator")
+        async with world.client("dead:1,coordinator:7101") as client:
+            client.coordinators.patience_with_nobody_s = 0.4
+            seconds, message = await seconds_until_refused(client, 3)
+            assert seconds >= 3 and message.endswith("could answer: connection refused")
+
+    in_world(story)
+
+
+def test_a_cluster_that_has_answered_once_is_waited_for() -> None:
+    async def story(world: World) -> None:
+        async with world.client() as client:
+            client.coordinators.patience_with_nobody_s = 0.4
+            await client.metadata.refresh()
+            world.machines["coordinator"].kill()
+            assert (await seconds_until_refused(client, 3))[0] >= 3
+
+    in_world(story)
+
+
 def test_offsets_take_no_longer_than_allowed_if_a_broker_is_silent() -> None:
     async def story(world: World) -> None:
         world.cluster.create_topic("t")
@@ -90,6 +135,21 @@ def test_many_topics_are_looked_up_together() -> None:
             began_s = client.clock.monotonic()
             await consumer.assign(starts)
             assert client.clock.monotonic() - began_s < 1
+
+    in_world(story)
+
+
+def test_one_new_topic_after_the_other_is_asked_for_at_once_even_amid_trouble() -> None:
+    async def story(world: World) -> None:
+        async with world.client() as client:
+            for number in range(40):
+                world.cluster.create_topic(f"t{number}")
+                began_s = client.clock.monotonic()
+                await client.metadata.topic(f"t{number}", timeout_s=10)
+                assert client.clock.monotonic() - began_s < 0.01
+                if number > 20:
+                    client.metadata.refresh_soon()
+                    await world.sleep(0.03)
 
     in_world(story)
 
