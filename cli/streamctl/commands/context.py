@@ -62,9 +62,26 @@ def _fields(known: Contexts, each: Context) -> dict[str, object]:
     }
 
 
+def _refuse_bootstrap(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    """Who types it as with all other commands is told where it stands here."""
+    if value is not None:
+        raise click.UsageError(
+            f"the addresses stand behind the name, as in `{context.command_path} test {value}`", context
+        )
+
+
 @context.command()
 @_new_name
 @click.argument("bootstrap", metavar="HOST:PORT,...")
+@click.option(
+    "-b",
+    "--bootstrap",
+    "misplaced",
+    hidden=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_refuse_bootstrap,
+)
 @click.option("--danger", is_flag=True, help="Show it in red, and ask for its name before destroying.")
 @click.option("--use", "is_used", is_flag=True, help="Use it from now on.")
 @click.option("--replace", "is_replaced", is_flag=True, help="Take the place of the context of this name.")
