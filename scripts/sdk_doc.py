@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from textwrap import indent
 from types import FunctionType
 from typing import Any
+
+from documents import ROOT, keep
 
 import streamkeep
 import streamkeep.blocking
@@ -22,7 +22,7 @@ from streamkeep.admin.outcomes import Answers, Outcomes
 from streamkeep.serializers.protobuf import ProtobufSerializer
 from streamkeep.serializers.pydantic import PydanticSerializer
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "sdk.md"
+DOCUMENT = ROOT / "docs" / "sdk.md"
 WIDTH = 90
 
 INTRODUCTION = """\
@@ -233,15 +233,7 @@ def _first_line(documented: Any) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    if not parser.parse_args().check:
-        DOCUMENT.write_text(document(), encoding="utf-8")
-        return 0
-    if DOCUMENT.exists() and DOCUMENT.read_text(encoding="utf-8") == document():
-        return 0
-    print("stale: docs/sdk.md; run `python scripts/sdk_doc.py`", file=sys.stderr)
-    return 1
+    return keep(DOCUMENT, document(), description=__doc__)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from streamkeep_coordinator.raft import RaftInvariantError, Role
 from streamkeep_coordinator.raft.roles import TRANSITIONS, Event, next_role
-from tests.architecture.source import ROOT
 
 
 def test_only_a_candidate_becomes_leader() -> None:
@@ -23,9 +19,3 @@ def test_a_newer_term_makes_a_follower_of_everybody() -> None:
 def test_two_leaders_of_one_term_stop_the_process() -> None:
     with pytest.raises(RaftInvariantError):
         next_role(Role.LEADER, Event.LEADER_SEEN)
-
-
-def test_the_diagram_in_the_documentation_is_that_of_the_table() -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "state_diagram.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
