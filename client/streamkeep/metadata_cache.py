@@ -64,6 +64,8 @@ class MetadataCache:
         self._trouble_since_s = float("-inf")
         self._next_round: asyncio.Future[StreamkeepError | None] | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._is_urgent = False
+        self._rested = asyncio.Event()
         self._last_round_s = float("-inf")
         self._periodic: asyncio.TimerHandle | None = None
         self._is_silent = False
@@ -111,10 +113,11 @@ class MetadataCache:
             return error
 
     async def _look_up(self, name: str) -> TopicView:
-        answers = 0
+        answers, is_new = 0, name not in self._names
         while answers < _MISSING_ROUNDS:
             self._names[name] = None
-            error = await self.refresh()
+            error = await self.refresh(at_once=is_new)
+            is_new = False
             known = self.view.topics.get(name)
             if known is not None:
                 return known
@@ -141,9 +144,16 @@ class MetadataCache:
         if not self._closed:
             self._begin_round()
 
-    async def refresh(self) -> StreamkeepError | None:
-        """Wait for a round that begins after now. Returns why nobody answered, if so; the view stays then."""
-        return await asyncio.shield(self._begin_round())
+    async def refresh(self, *, at_once: bool = False) -> StreamkeepError | None:
+        """Wait for a round that begins after now. Returns why nobody answered, if so; the view stays then.
+
+        With `at_once` it does not wait for its turn among paced ones: for news that are sure to be there.
+        """
+        next_round = self._begin_round()
+        if at_once:
+            self._is_urgent = True
+            self._rested.set()
+        return await asyncio.shield(next_round)
 
     async def close(self) -> None:
         self._closed = True
@@ -185,10 +195,20 @@ class MetadataCache:
         if now_s - self._last_round_s > _CALM_S:
             self._pace.reset()
             self._trouble_since_s = now_s
-        elif self._next_round is not None:
+        elif self._next_round is not None and not self._is_urgent:
             pace = self._pace if now_s - self._trouble_since_s < _HASTE_S else self._patient_pace
-            await self._clock.sleep(pace.next_wait_s())
+            await self._rest(pace.next_wait_s())
+        self._is_urgent = False
         self._last_round_s = self._clock.monotonic()
+
+    async def _rest(self, wait_s: float) -> None:
+        """So long, or until something is urgent."""
+        self._rested.clear()
+        timer = asyncio.get_running_loop().call_later(wait_s, self._rested.set)
+        try:
+            await self._rested.wait()
+        finally:
+            timer.cancel()
 
     async def _ask_once(self) -> StreamkeepError | None:
         request = GetMetadataRequest(names=list(self._names))

@@ -148,25 +148,28 @@ class WaitingAdmin(PlacementAdmin):
         try:
             async with asyncio.timeout(timeout_s):
                 if any(name in metadata.view.topics for name, index in since.items() if not index):
-                    await self._refresh()
+                    await self._refresh(at_once=True)
+                is_stale = True
                 while True:
                     topics = await metadata.topics(since, timeout_s=timeout_s)
                     found = [_found(topics[name], index) for name, index in since.items()]
                     missing = [name for name, topic in zip(since, found, strict=True) if topic is None]
                     if not missing:
                         return [topic for topic in found if topic is not None]
-                    await self._refresh()
+                    await self._refresh(at_once=is_stale)
+                    is_stale = False
         except TimeoutError:
             obstacles = [f"no coordinator has told of topic '{name}' as it is now" for name in missing]
             if self._client.coordinators.last_failure is not None:
                 obstacles = [str(self._client.coordinators.last_failure)]
             raise _time_is_up("not all partitions were served", timeout_s, obstacles) from None
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, *, at_once: bool) -> None:
         """Ask until a coordinator answers."""
-        while (error := await self._client.metadata.refresh()) is not None:
+        while (error := await self._client.metadata.refresh(at_once=at_once)) is not None:
             if not error.retriable:
                 raise error
+            at_once = False
 
     # --- one look each ---
 

@@ -64,10 +64,9 @@ class Controls:
     async def create_topic(
         self, name: str, *, partitions: int, replication_factor: int, settings: SettingsArgument | None
     ) -> str:
-        async with self._newcomer() as client:
-            await Admin(client).create_topic(
-                name, partitions=partitions, replication_factor=replication_factor, settings=settings
-            )
+        await self._admin().create_topic(
+            name, partitions=partitions, replication_factor=replication_factor, settings=settings
+        )
         return name
 
     async def topic(
@@ -179,14 +178,13 @@ class Controls:
             known = ", ".join(map(str, self._servers.brokers))
             raise ClusterError(f"there is no broker {number}: the cluster has {known}")
 
-    def _newcomer(self) -> Client:
-        """A client that has asked nothing yet: one that looks up one new topic after the other is made to
-        wait, longer and longer."""
-        self._running_client()
-        return Client(self._servers.bootstrap)
-
     def _admin(self) -> Admin:
         return Admin(self._running_client())
+
+    def _newcomer(self) -> Client:
+        """A client that knows nothing yet: no topic that was deleted since, and perhaps made anew."""
+        self._running_client()
+        return Client(self._servers.bootstrap)
 
     def _running_client(self) -> Client:
         if self._client is None:
