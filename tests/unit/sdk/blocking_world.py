@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from streamkeep.blocking import Consumer, Record
 from streamkeep.testing import Cluster
 
 DEADLINE_S = 60.0
@@ -19,6 +20,19 @@ DEADLINE_S = 60.0
 def cluster() -> Iterator[Cluster]:
     with Cluster() as cluster:
         yield cluster
+
+
+def stored(cluster: Cluster, topic: str) -> list[Record]:
+    """By partition, then by offset."""
+    with Consumer(cluster.bootstrap) as consumer:
+        topic_partitions = consumer.partitions_for(topic)
+        consumer.assign(topic_partitions)
+        records = list(consumer.records(until=consumer.end_offsets(topic_partitions)))
+    return sorted(records, key=lambda record: (record.partition, record.offset))
+
+
+def values(cluster: Cluster, topic: str) -> list[bytes | None]:
+    return [record.value for record in stored(cluster, topic)]
 
 
 @contextmanager

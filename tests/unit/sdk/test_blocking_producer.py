@@ -1,8 +1,7 @@
-"""Sending from threads: what arrives, in which order, what is refused, and what Ctrl-C leaves behind."""
+"""Sending from threads: what arrives, in which order, and what is refused."""
 
 from __future__ import annotations
 
-import gc
 import threading
 from typing import Any
 
@@ -10,12 +9,7 @@ import pytest
 
 from streamkeep.blocking import (
     Client,
-    Consumer,
     Producer,
-    ProducerInterceptor,
-    ProducerRecord,
-    Record,
-    RecordMetadata,
 )
 from streamkeep.errors import (
     BatchTooLargeError,
@@ -28,24 +22,11 @@ from streamkeep.errors import (
 from streamkeep.serializers import JSON, STR
 from streamkeep.testing import Cluster
 from streamkeep_common.limits import KIB
-from tests.unit.sdk.blocking_world import cluster, ctrl_c_when, main_thread_waits
+from tests.unit.sdk.blocking_world import cluster, stored, values
 
 __all__ = ["cluster"]
 
 MANY = 400
-
-
-def stored(cluster: Cluster, topic: str) -> list[Record]:
-    """By partition, then by offset."""
-    with Consumer(cluster.bootstrap) as consumer:
-        topic_partitions = consumer.partitions_for(topic)
-        consumer.assign(topic_partitions)
-        records = list(consumer.records(until=consumer.end_offsets(topic_partitions)))
-    return sorted(records, key=lambda record: (record.partition, record.offset))
-
-
-def values(cluster: Cluster, topic: str) -> list[bytes | None]:
-    return [record.value for record in stored(cluster, topic)]
 
 
 def test_a_delivery_shows_what_is_known_of_its_record(cluster: Cluster) -> None:
@@ -188,83 +169,6 @@ def test_what_the_producer_was_not_ready_for(cluster: Cluster) -> None:
     assert values(cluster, topic) == [b"v"]
 
 
-def test_a_timeout_ends_the_wait_and_not_the_delivery() -> None:
-    with Cluster() as cluster:
-        topic = cluster.topic()
-        with Producer(cluster.bootstrap) as producer:
-            producer.send(topic, b"0").result()
-            cluster.kill_broker(1)
-            delivery, many = producer.send(topic, b"1"), producer.send_many(topic, [b"2"])
-            with pytest.raises(TimeoutError, match="10 ms"):
-                delivery.result(timeout_ms=10)
-            with pytest.raises(TimeoutError, match="10 ms"):
-                many.result(timeout_ms=10)
-            assert not delivery.done() and delivery.exception() is None
-            with ctrl_c_when(main_thread_waits):
-                delivery.result()
-            with ctrl_c_when(main_thread_waits):
-                producer.flush()
-            cluster.start_broker(1)
-            producer.flush()
-            assert delivery.done() and delivery.result().offset == 1
-        assert values(cluster, topic) == [b"0", b"1", b"2"]
-
-
-def test_ctrl_c_leaves_a_wait_for_room_and_nothing_that_was_sent_is_lost() -> None:
-    with Cluster() as cluster:
-        topic = cluster.topic()
-        with Producer(cluster.bootstrap, buffer_bytes=32 * KIB, batch_bytes=32 * KIB) as producer:
-            producer.send(topic, b"first").result()
-            cluster.kill_broker(1)
-            sent = [b"first"]
-            with ctrl_c_when(main_thread_waits):
-                while True:
-                    value = b"%d" % len(sent) * 20
-                    producer.send(topic, value)
-                    sent.append(value)
-            with ctrl_c_when(main_thread_waits):
-                producer.send_many(topic, [bytes(1_000)] * 100)
-            cluster.start_broker(1)
-            producer.send(topic, b"last").result()
-        found = values(cluster, topic)
-        assert [value for value in found if value != bytes(1_000)] == [*sent, b"last"]
-
-
-def test_what_close_gives_up_fails() -> None:
-    with Cluster() as cluster:
-        topic = cluster.topic()
-        producer = Producer(cluster.bootstrap, buffer_bytes=32 * KIB, batch_bytes=32 * KIB)
-        producer.start()
-        producer.send(topic, b"v").result()
-        cluster.kill_broker(1)
-        deliveries = [producer.send(topic, bytes(1_000)) for _ in range(33)]
-        producer.close(timeout_ms=10)
-        for delivery in deliveries:
-            assert isinstance(delivery.exception(), ClosedError)
-            with pytest.raises(ClosedError):
-                delivery.result()
-
-
-def test_columns_that_are_being_taken_when_the_producer_is_closed_are_refused() -> None:
-    with Cluster() as cluster:
-        topic = cluster.topic()
-        producer = Producer(cluster.bootstrap, buffer_bytes=32 * KIB, batch_bytes=32 * KIB)
-        producer.start()
-        producer.send(topic, b"v").result()
-        cluster.kill_broker(1)
-
-        def close() -> None:
-            while producer.metrics().buffer_used_bytes < 30 * KIB:
-                pass
-            producer.close(timeout_ms=10)
-
-        closing = threading.Thread(target=close)
-        closing.start()
-        with pytest.raises(ClosedError, match="may be stored"):
-            producer.send_many(topic, [bytes(1_000)] * 100)
-        closing.join()
-
-
 def test_keys_and_values_are_encoded_before_anything_is_sent(cluster: Cluster) -> None:
     topic = cluster.topic()
     with Producer(cluster.bootstrap, key_serializer=STR, value_serializer=JSON) as producer:
@@ -280,79 +184,6 @@ def test_keys_and_values_are_encoded_before_anything_is_sent(cluster: Cluster) -
         (b"a", b"[2]"),
         (None, None),
     ]
-
-
-class Listening(ProducerInterceptor):
-    def __init__(self) -> None:
-        self.told: list[tuple[bytes, str]] = []
-
-    def on_send(self, record: ProducerRecord[Any, Any]) -> ProducerRecord[Any, Any]:
-        return record.with_header("seen", b"1")
-
-    def on_acknowledged(self, record: ProducerRecord[Any, Any], metadata: RecordMetadata) -> None:
-        self.told.append((record.value, metadata.topic))
-
-    def on_failed(self, record: ProducerRecord[Any, Any], error: BaseException) -> None:
-        self.told.append((record.value, type(error).__name__))
-
-
-def test_interceptors_see_every_record_and_hear_of_it_once(cluster: Cluster) -> None:
-    topic, listening = cluster.topic(), Listening()
-    with Producer(cluster.bootstrap, interceptors=[listening]) as producer:
-        producer.send(topic, b"1")
-        producer.send_many(topic, [b"2", b"3"]).result()
-        with pytest.raises(UnknownTopicError):
-            producer.send("nowhere", b"4")
-    assert listening.told == [(b"1", topic), (b"2", topic), (b"3", topic), (b"4", "UnknownTopicError")]
-    assert [list(record.headers) for record in stored(cluster, topic)] == [[("seen", b"1")]] * 3
-
-
-class SendingAgain(ProducerInterceptor):
-    """Does on the SDK's own thread what would wait there."""
-
-    def __init__(self, cluster: Cluster, topic: str) -> None:
-        self.producer = Producer(cluster.bootstrap, buffer_bytes=16 * KIB, batch_bytes=16 * KIB)
-        self.producer.start()
-        self.producer.partitions_for(topic)
-        self.topic = topic
-        self.refusal: RuntimeError | None = None
-
-    def on_acknowledged(self, record: ProducerRecord[Any, Any], metadata: RecordMetadata) -> None:
-        try:
-            for _ in range(MANY):
-                self.producer.send(self.topic, bytes(300))
-        except RuntimeError as error:
-            self.refusal = error
-
-
-def test_the_thread_of_the_sdk_is_refused_a_wait_for_room_that_only_it_could_end(cluster: Cluster) -> None:
-    topic = cluster.topic()
-    again = SendingAgain(cluster, topic)
-    with again.producer, Producer(cluster.bootstrap, interceptors=[again]) as producer:
-        producer.send(topic, b"v").result(timeout_ms=60_000)
-        producer.flush()
-    assert "would wait for itself" in str(again.refusal)
-
-
-def test_ctrl_c_just_before_the_first_of_many_records_ends_no_producer(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    topic = cluster.topic()
-    with Producer(cluster.bootstrap) as producer:
-        producer.partitions_for(topic)
-        queued = producer._staging._queued
-
-        def strike(handover: Any) -> Any:
-            queued(handover)
-            raise KeyboardInterrupt
-
-        for key in (b"k", None):
-            monkeypatch.setattr(producer._staging, "_queued", strike)
-            with pytest.raises(KeyboardInterrupt):
-                producer.send(topic, b"struck", key=key)
-            monkeypatch.undo()
-            producer.send(topic, b"v", key=key).result(timeout_ms=60_000)
-    assert values(cluster, topic) == [b"v", b"v"]
 
 
 def test_what_is_counted_is_told(cluster: Cluster) -> None:
@@ -374,33 +205,3 @@ def test_a_deleted_topic_fails_what_is_on_its_way_and_is_refused_then(cluster: C
                 producer.send(topic, b"v").result()
         with pytest.raises(UnknownTopicError):
             producer.send(topic, b"v").result()
-
-
-def test_a_forgotten_close_is_said_and_delivers_all_the_same(cluster: Cluster) -> None:
-    topic = cluster.topic()
-    producer = Producer(cluster.bootstrap)
-    producer.start()
-    producer.send(topic, b"v")
-    with pytest.warns(ResourceWarning, match="Producer object at .* was not closed"):
-        del producer
-        gc.collect()
-    assert [record.value for record in cluster.wait_for_records(topic, 1)] == [b"v"]
-
-
-def test_records_that_were_not_even_taken_over_before_the_end_are_counted_in_the_log(
-    cluster: Cluster, caplog: pytest.LogCaptureFixture
-) -> None:
-    topic = cluster.topic()
-    producer = Producer(cluster.bootstrap, batch_bytes=1_000, buffer_bytes=1_000)
-    producer.start()
-    producer.partitions_for(topic)
-    cluster.stop_broker(1)
-    try:
-        sent = [producer.send(topic, b"x" * 900) for _ in range(3)]  # buffered, being taken over, staged
-        producer.close(timeout_ms=1)
-    finally:
-        cluster.start_broker(1)
-    assert all(isinstance(delivery.exception(), ClosedError) for delivery in sent)
-    told = [record.getMessage().partition(": ")[0] for record in caplog.records]
-    assert told.count(f"1 record for topic '{topic}' failed") == 2
-    assert told.count(f"1 record for {topic}-0 failed") == 1
