@@ -63,6 +63,10 @@ PAGES = {
             "streamctl topic create copy --like flights",
         ),
         ("", "streamctl consume -e -o json flights | streamctl produce --json copy"),
+        (
+            "Into a topic of fewer or more partitions: keys decide",
+            "streamctl consume -e -o json flights | streamctl produce --json --repartition other",
+        ),
     ),
     "consume": _page(
         "Reading records",
