@@ -18,6 +18,7 @@ from streamctl.output import counted, emit, note
 if TYPE_CHECKING:
     from streamctl.producing import RecordSender
     from streamctl.records.rows import RowsReader
+    from streamkeep import Producer
     from streamkeep.producer.options import Compression
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
@@ -207,12 +208,10 @@ def _check(sending: Sending) -> None:
 
 
 async def _produce(invocation: Invocation, sending: Sending, descriptor: int) -> RecordSender:
-    import asyncio
-
     from streamctl.cluster import connected
     from streamctl.destination import Destination
     from streamctl.input import size_of
-    from streamctl.producing import LEAVE_TIMEOUT_MS, RecordSender
+    from streamctl.producing import RecordSender
     from streamctl.progress import bytes_bar
     from streamctl.retention import RetentionWatch
     from streamkeep import Producer
@@ -243,16 +242,25 @@ async def _produce(invocation: Invocation, sending: Sending, descriptor: int) ->
                 retention=retention,
                 advance=advance,
             )
-            is_cut_short = False
-            try:
-                await sender.send_all(descriptor)
-            except asyncio.CancelledError:
-                is_cut_short = True
-                raise
-            finally:
-                await producer.close(timeout_ms=LEAVE_TIMEOUT_MS)
-                note(_summary(sender, is_cut_short=is_cut_short))
+            await _send_all(sender, producer, descriptor)
         return sender
+
+
+async def _send_all(sender: RecordSender, producer: Producer[bytes, bytes], descriptor: int) -> None:
+    """Whatever ends it, what was sent until then is delivered, and told."""
+    import asyncio
+
+    from streamctl.producing import LEAVE_TIMEOUT_MS
+
+    is_cut_short = False
+    try:
+        await sender.send_all(descriptor)
+    except asyncio.CancelledError:
+        is_cut_short = True
+        raise
+    finally:
+        await producer.close(timeout_ms=LEAVE_TIMEOUT_MS)
+        note(_summary(sender, is_cut_short=is_cut_short))
 
 
 def _summary(sender: RecordSender, *, is_cut_short: bool) -> str:
