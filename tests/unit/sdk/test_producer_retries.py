@@ -261,7 +261,7 @@ def test_errors_are_always_the_taxonomy_never_the_transport() -> None:
         async with world.client("nowhere:1,coordinator:9", request_timeout_ms=3_000) as client:
             producer = Producer(client)
             await producer.start()
-            with pytest.raises(StreamkeepError, match="no coordinator at") as caught:
+            with pytest.raises(StreamkeepError, match="no coordinator") as caught:
                 await producer.send("t", b"x")
             assert caught.value.retriable
             await producer.close()
