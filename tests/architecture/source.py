@@ -24,9 +24,20 @@ class Module:
 @cache
 def modules() -> list[Module]:
     """Every Python file of the packages; generated stubs are not among them."""
-    paths = sorted(path for root in ROOTS for path in (ROOT / root).rglob("*.py"))
+    return _read(*ROOTS)
+
+
+@cache
+def modules_around() -> list[Module]:
+    """Every Python file of the tests and scripts."""
+    return _read("tests", "scripts")
+
+
+def _read(*roots: str) -> list[Module]:
     found = []
-    for path in paths:
+    for path in sorted(path for root in roots for path in (ROOT / root).rglob("*.py")):
+        if "node_modules" in path.parts:
+            continue  # of the foreign client in node, which are nobody's here
         text = path.read_text(encoding="utf-8")
         found.append(Module(path.relative_to(ROOT).as_posix(), text, ast.parse(text)))
     assert len(found) > 20, "the source was not found"

@@ -113,8 +113,7 @@ async def run(folder: Path, seconds: float) -> bool:
             ("committed commands, fsync on a majority", write, WRITES_PER_S),
             ("linearizable reads at all three", read, READS_PER_S),
         ):
-            rate = await measured(what, operate, bound, seconds=seconds, pids=pids)
-            well &= rate >= bound
+            well &= await measured(what, operate, bound, seconds=seconds, pids=pids) >= bound
         for channel in itertools.chain.from_iterable(channels.values()):
             await channel.close()
         return well
