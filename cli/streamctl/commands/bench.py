@@ -13,7 +13,8 @@ from streamctl.invocation import Invocation, Seconds, cluster_options, pass_invo
 from streamctl.output import emit, note
 
 if TYPE_CHECKING:
-    from streamctl.bench.figures import Measured, Setup
+    from streamctl.bench.course import Course
+    from streamctl.bench.figures import Measured
     from streamctl.cluster import Cluster
     from streamkeep.producer.options import Compression
 
@@ -93,11 +94,11 @@ def produce(
     Timed is how long each thousand records took from being sent until all were acknowledged.
     """
 
-    async def work(cluster: Cluster, setup: Setup) -> Measured:
+    async def work(cluster: Cluster, course: Course) -> None:
         from streamctl.bench import runs
 
         load = runs.Load(size, seconds, records, rate, compression)
-        return await runs.produce(cluster, setup, load, timeout_ms=round(invocation.stall_timeout_s * 1_000))
+        await runs.produce(cluster, course, topic, load, timeout_ms=round(invocation.stall_timeout_s * 1_000))
 
     _run(invocation, topic, work)
     if rate is None:
@@ -115,10 +116,10 @@ def consume(invocation: Invocation, /, *, topic: str, records: int | None) -> No
     Timed is how long each batch was waited for.
     """
 
-    async def work(cluster: Cluster, setup: Setup) -> Measured:
+    async def work(cluster: Cluster, course: Course) -> None:
         from streamctl.bench import runs
 
-        return await runs.consume(cluster, setup, records)
+        await runs.consume(cluster, course, topic, records)
 
     _run(invocation, topic, work, writes=False)
 
@@ -156,11 +157,11 @@ def latency(
     before is acknowledged.
     """
 
-    async def work(cluster: Cluster, setup: Setup) -> Measured:
+    async def work(cluster: Cluster, course: Course) -> None:
         from streamctl.bench import runs
 
         load = runs.Load(size, seconds, records, rate, compression)
-        return await runs.latency(cluster, setup, load, timeout_ms=round(invocation.stall_timeout_s * 1_000))
+        await runs.latency(cluster, course, topic, load, timeout_ms=round(invocation.stall_timeout_s * 1_000))
 
     _run(invocation, topic, work)
 
@@ -168,21 +169,36 @@ def latency(
 def _run(
     invocation: Invocation,
     topic: str,
-    work: Callable[[Cluster, Setup], Awaitable[Measured]],
+    work: Callable[[Cluster, Course], Awaitable[None]],
     *,
     writes: bool = True,
 ) -> None:
+    """Show what was measured, also if Ctrl-C ends it early."""
+    from streamctl.bench.course import Course
     from streamctl.cluster import ask
+    from streamkeep_common.seams.real.clock import RealClock
 
-    async def measure(cluster: Cluster) -> Measured:
+    course = Course(RealClock())
+
+    async def measure(cluster: Cluster) -> None:
         from streamctl.bench.runs import find_setup
 
-        setup = await find_setup(cluster, topic)
+        course.setup = setup = await find_setup(cluster, topic)
         note(setup.sentence() if writes else setup.place())
         try:
-            return await work(cluster, setup)
+            await work(cluster, course)
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
 
-    measured = ask(invocation, measure)
+    try:
+        ask(invocation, measure)
+    except KeyboardInterrupt:
+        if course.has_begun:
+            note("Interrupted: this was measured until then.")
+            _show(invocation, course.measured())
+        raise
+    _show(invocation, course.measured())
+
+
+def _show(invocation: Invocation, measured: Measured) -> None:
     emit(invocation, measured.fields(), *measured.tables())
