@@ -31,7 +31,8 @@ class Client:
     connections and what it knows.
 
     `bootstrap` names one or more coordinators, as "host:port", "host:port,host:port" or a list; any of them
-    will do, and the others are learned. `request_timeout_ms` bounds single calls, such as looking up a topic.
+    will do, and the others are learned; one that is a broker's is told by NotACoordinatorError at first use.
+    `request_timeout_ms` bounds single calls, such as looking up a topic.
     Nothing is sent before it is used. Use it with `async with`, or `close` it.
     """
 

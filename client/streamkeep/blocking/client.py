@@ -22,7 +22,8 @@ class Client(Handle):
     """One program's link to one cluster, as `streamkeep.Client`. Use it with `with`, or `close` it.
 
     `bootstrap` names one or more coordinators, as "host:port", "host:port,host:port" or a list; any of them
-    will do, and the others are learned. `request_timeout_ms` bounds single calls, such as looking up a topic.
+    will do, and the others are learned; one that is a broker's is told by NotACoordinatorError at first use.
+    `request_timeout_ms` bounds single calls, such as looking up a topic.
     It may be shared by threads. Nothing is sent before it is used.
     """
 
