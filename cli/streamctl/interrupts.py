@@ -7,7 +7,8 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -27,6 +28,28 @@ def run(work: Coroutine[Any, Any, T], *, for_reader: bool = False) -> T:
         raise interruption.cause or KeyboardInterrupt() from None
 
 
+@contextmanager
+def hearing_signals() -> Iterator[None]:
+    """For a call that may wait for ever, as a write to a full pipe does, inside of `run`: no event loop can
+    then hear of a signal, so that raises KeyboardInterrupt out of the call."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in _heeded()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _heeded() -> list[signal.Signals]:
+    """A hangup that is ignored when the program starts is to be: so nohup wants it."""
+    ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [number for number in SIGNALS if number != signal.SIGHUP or not ignores_hangup]
+
+
 class _Interruption:
     """The first reason to stop cancels; later ones are ignored, so that cleaning up is not cut short."""
 
@@ -44,9 +67,7 @@ class _Interruption:
                 self.cause = cause
                 task.cancel()
 
-        for number in SIGNALS:
-            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-                continue  # as nohup wants it
+        for number in _heeded():
             loop.add_signal_handler(number, stop, KeyboardInterrupt())
         pipe = _stdout_pipe() if for_reader else None
         if pipe is not None:

@@ -60,11 +60,13 @@ def look(
     """Find and show, again and again if that was asked for. What may pass is told and waited out, except at
     the first look; anything else is raised."""
     from streamctl.cluster import ask
+    from streamctl.interrupts import hearing_signals
 
     async def work(cluster: Cluster) -> None:
         found = await find(cluster)
-        _turn_page(invocation, is_first=True, is_watched=watch_s is not None)
-        show(found)
+        with hearing_signals():
+            _turn_page(invocation, is_first=True, is_watched=watch_s is not None)
+            show(found)
         if watch_s is not None:
             await _look_again(invocation, watch_s, lambda: find(cluster), show)
 
@@ -79,6 +81,7 @@ async def _look_again(
 ) -> None:
     import asyncio
 
+    from streamctl.interrupts import hearing_signals
     from streamkeep import StreamkeepError
 
     while True:
@@ -90,9 +93,10 @@ async def _look_again(
                 raise
             note(f"No answer now: {error.message or error}")
             continue
-        _turn_page(invocation, is_first=False, is_watched=True)
-        show(found)
-        sys.stdout.flush()
+        with hearing_signals():
+            _turn_page(invocation, is_first=False, is_watched=True)
+            show(found)
+            sys.stdout.flush()
 
 
 def _turn_page(invocation: Invocation, *, is_first: bool, is_watched: bool) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import termios
+import time
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +53,7 @@ class Streamctl:
             "XDG_STATE_HOME": str(self.home / "state"),
             "XDG_DATA_HOME": str(self.home / "data"),
             "TMPDIR": str(self.home),
+            "PYTHONUNBUFFERED": None,
             "STREAMKEEP_BOOTSTRAP": self.bootstrap,
         }
 
@@ -97,6 +102,17 @@ def _checked(arguments: Sequence[str], result: Result, expected_code: int) -> Re
     assert result.code == expected_code, f"{arguments} exited with {result.code}: {result.err}"
     assert "Traceback" not in result.err
     return result
+
+
+def until_full(process: subprocess.Popen[bytes]) -> None:
+    """Wait until the pipe to which it writes has no room for as much as is written at a time."""
+    held = array("i", [0])
+    assert process.stdout is not None
+    most = fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ) - select.PIPE_BUF
+    while held[0] <= most:
+        assert process.poll() is None, "it has ended"
+        time.sleep(0.01)
+        fcntl.ioctl(process.stdout, termios.FIONREAD, held)
 
 
 def is_running(pid: int) -> bool:

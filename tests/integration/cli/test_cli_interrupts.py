@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import select
 import signal
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 import pytest
 
 from streamctl.failures import ExitCode
-from tests.integration.cli.program import TIMEOUT_S, Streamctl
+from tests.integration.cli.program import TIMEOUT_S, Streamctl, until_full
 
 pytestmark = pytest.mark.process
 
@@ -48,6 +49,17 @@ def test_what_runs_until_ctrl_c_ends_at_it_with_130(
     if "until" not in streamctl("topic", "list", "-o", "name").out.decode().split():
         streamctl("topic", "create", "until", "--partitions", "1")
     interrupted(streamctl, *arguments, number=number)
+
+
+def test_what_is_watched_ends_at_ctrl_c_though_nobody_reads_it(streamctl: Streamctl) -> None:
+    streamctl("topic", "create", "wide", "--partitions", "100")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with streamctl.start("topic", "describe", "wide", "--watch=0.1", "-o", "json", **pipes) as process:
+        assert process.stdout is not None
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 2 * select.PIPE_BUF)
+        until_full(process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(TIMEOUT_S) == ExitCode.INTERRUPTED
 
 
 @pytest.mark.parametrize("kind", ["produce", "latency"])

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import select
 import signal
 import subprocess
-import termios
-import time
-from array import array
-from typing import IO
 
 import pytest
 
 from streamkeep_proto.v1.records_pb2 import LogSegment
-from tests.integration.cli.program import TIMEOUT_S, Streamctl
+from tests.integration.cli.program import TIMEOUT_S, Streamctl, until_full
 
 pytestmark = pytest.mark.process
 
@@ -110,13 +104,6 @@ def test_ctrl_c_ends_a_waiting_consumer(streamctl: Streamctl) -> None:
     assert consumer.returncode == 130 and b"Traceback" not in errors
 
 
-def is_full(pipe: IO[bytes]) -> bool:
-    """But for less than what is written at a time."""
-    held = array("i", [0])
-    fcntl.ioctl(pipe, termios.FIONREAD, held)
-    return held[0] > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) - select.PIPE_BUF
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_consumer_whose_reader_has_stopped_reading(
     streamctl: Streamctl, number: signal.Signals
@@ -126,10 +113,7 @@ def test_a_signal_ends_a_consumer_whose_reader_has_stopped_reading(
     streamctl.produce(topic, b"a line that is long enough\n" * 10_000)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with streamctl.start("consume", topic, "-e", **pipes) as consumer:
-        assert consumer.stdout is not None
-        while not is_full(consumer.stdout):
-            assert consumer.poll() is None
-            time.sleep(0.01)
+        until_full(consumer)
         consumer.send_signal(number)
         assert consumer.wait(TIMEOUT_S) == 130
 

@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 
 import pytest
 
-from streamctl.interrupts import run
+from streamctl.interrupts import hearing_signals, run
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -63,3 +64,26 @@ def test_results_and_failures_pass() -> None:
     with pytest.raises(LookupError):
         run(fail())
     assert run(asyncio.sleep(0, "done")) == "done"
+
+
+def test_a_signal_ends_a_write_that_waits_for_ever_and_cleaning_up_follows() -> None:
+    steps: list[str] = []
+    out, into = os.pipe()
+
+    async def work() -> None:
+        killer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM))
+        try:
+            with hearing_signals():
+                killer.start()
+                while True:
+                    os.write(into, bytes(4_096))
+        finally:
+            await asyncio.sleep(0)
+            killer.join()
+            steps.append("cleaned up")
+
+    with pytest.raises(KeyboardInterrupt):
+        run(work())
+    assert steps == ["cleaned up"] and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    os.close(out)
+    os.close(into)

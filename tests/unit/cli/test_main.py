@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -225,3 +226,15 @@ def test_ctrl_c_at_a_question_is_an_interruption_and_no_is_an_answer(monkeypatch
     assert answered.exit_code == ExitCode.FAILED and "Aborted!" in answered.stderr
     interrupted = CliRunner().invoke(root_around(ask_who_interrupts), ["go"])
     assert interrupted.exit_code == ExitCode.INTERRUPTED and "Aborted!" not in interrupted.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["topic", "--help"], ["cheat", "topic"]])
+def test_a_reader_that_is_gone_ends_every_command_quietly(arguments: list[str]) -> None:
+    """As `| head` is, before all that there is was written."""
+    out, into = os.pipe()
+    os.close(out)
+    program = "from streamctl.main import main; main()"
+    command = [sys.executable, "-c", program, *arguments]
+    run = subprocess.run(command, check=False, stdout=into, stderr=subprocess.PIPE)
+    os.close(into)
+    assert (run.returncode, run.stderr) == (ExitCode.DONE, b"")
