@@ -93,11 +93,9 @@ def _section(cls: type) -> str:
 
 def _stub(cls: type, members: list[tuple[str, Any]]) -> str:
     """The class as its source would be without what its methods do."""
-    is_called = cls.__name__ not in NOT_CALLED
-    head = _call(cls.__name__, cls, "") if is_called else cls.__name__
-    fields = "" if is_called else "\n".join(_fields(cls))
-    inside = [_docstring(cls), fields, *(_method(name, member) for name, member in members)]
-    return f"class {head}:\n" + indent("\n\n".join(filter(None, inside)), "    ")
+    made = "\n".join(_fields(cls)) if cls.__name__ in NOT_CALLED else f"def {_call('__init__', cls)}: ..."
+    inside = [_docstring(cls), made, *(_method(name, member) for name, member in members)]
+    return f"class {cls.__name__}:\n" + indent("\n\n".join(filter(None, inside)), "    ")
 
 
 def _members(cls: type) -> list[tuple[str, Any]]:
@@ -123,13 +121,13 @@ def _method(name: str, member: Any) -> str:
     is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     before = "@property\n" if function is not member else "async " if is_async else ""
     told = _docstring(member)
-    return f"{before}def {_call(name, function, 'self')}:" + ("\n" + indent(told, "    ") if told else " ...")
+    return f"{before}def {_call(name, function)}:" + ("\n" + indent(told, "    ") if told else " ...")
 
 
-def _call(name: str, function: Callable[..., Any], first: str) -> str:
+def _call(name: str, function: Callable[..., Any]) -> str:
     """Name, parameters and what is returned, on one line if that is not too long."""
     signature = inspect.signature(function)
-    parameters = [first] if first else []
+    parameters = ["self"]
     starred = False
     for each in signature.parameters.values():
         if each.kind is each.KEYWORD_ONLY and not starred:
