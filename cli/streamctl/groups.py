@@ -17,7 +17,7 @@ import click
 
 from streamctl.failures import ExitCode, as_command_error, is_write_error, nearest
 from streamctl.invocation import Invocation
-from streamctl.output import close_stdout_quietly
+from streamctl.streams import close_stdout_quietly
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -91,11 +91,16 @@ class RootGroup(NounGroup):
         return named + click.Command.shell_complete(self, ctx, incomplete)
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        if COMPLETION_VARIABLE in os.environ:
-            from streamctl.shells import register
+        if not os.environ.get(COMPLETION_VARIABLE):
+            return super().main(*args, **extra)
+        from streamctl.shells import register
 
-            register()
-        return super().main(*args, **extra)
+        register()
+        try:
+            with _exit_codes(lambda: False):
+                return super().main(*args, **extra)
+        except (click.ClickException, click.exceptions.Exit) as ended:
+            sys.exit(ended.exit_code)  # without a word: it would stand in the line that is being typed
 
     def make_context(
         self,

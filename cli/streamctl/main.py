@@ -7,7 +7,7 @@ import click
 from streamctl.groups import LazyCommand, RootGroup
 from streamctl.help_text import HelpFormatter
 from streamctl.invocation import list_options
-from streamctl.output import open_missing_streams
+from streamctl.streams import prepare_streams
 
 COMMANDS = {
     "demo": LazyCommand(
@@ -82,5 +82,5 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line with the arguments of the process."""
-    open_missing_streams()
+    prepare_streams()
     cli(prog_name="streamctl")

@@ -106,21 +106,3 @@ def is_colourful(stream: TextIO) -> bool:
     """Whether colours and moving bars are wanted: a terminal, and NO_COLOR (no-color.org) is not set.
     A dumb terminal shows neither."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def open_missing_streams() -> None:
-    """What the caller closed (`<&-`, `>&-`) is None in sys: make it an empty input, an output to nowhere."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process lives
-
-
-def close_stdout_quietly() -> None:
-    """After the reader of our stdout went away: let the interpreter flush into nothing."""
-    try:
-        descriptor = sys.stdout.fileno()
-    except OSError:  # no file, but something in memory
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)

@@ -122,3 +122,19 @@ def test_a_line_that_no_batch_can_hold_is_named_and_the_rest_was_sent(streamctl:
     streamctl("topic", "create", "long", "--partitions", "1")
     result = streamctl.produce("long", b"short\n" + b"x" * 9_000_000, expect=1)
     assert "line 2 is longer than" in result.err and "1 record acknowledged" in result.err
+
+
+def test_what_nobody_reads_of_the_notes_of_a_producer_keeps_no_record_from_being_sent(
+    streamctl: Streamctl,
+) -> None:
+    streamctl("topic", "create", "unheard", "--partitions", "1")
+    path = streamctl.home / "unheard.jsonl"
+    path.write_bytes(b"no record\n" + b'{"value": "a line that is long enough"}\n' * 100_000)
+    out, into = os.pipe()
+    os.close(out)
+    sending = ("produce", "unheard", "--json", "--skip-bad-lines", "--file", str(path), "-o", "json")
+    with streamctl.start(*sending, stdout=subprocess.PIPE, stderr=into) as producer:
+        os.close(into)
+        said, _ = producer.communicate(timeout=TIMEOUT_S)
+    assert producer.returncode == 0
+    assert json.loads(said) == {"topic": "unheard", "acknowledged": 100_000, "skipped": 1}

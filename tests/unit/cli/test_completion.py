@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamctl.failures import CommandError
+from streamctl.failures import CommandError, ExitCode
 from streamctl.shells import typed
 from streamkeep_common.errors import UnavailableError
 from streamkeep_proto.v1.coordinator_pb2 import PartitionInfo
 from tests.unit.cli.fake_admin import FakeAdmin, fake_cluster, streamctl
+
+PROGRAM = "from streamctl.main import main; main()"
+TIMEOUT_S = 60
 
 
 def complete(*words: str) -> list[str]:
@@ -108,6 +113,37 @@ def test_whatever_goes_wrong_is_no_completion(
     (config_home / "streamkeep").mkdir(parents=True)
     (config_home / "streamkeep" / "streamctl.toml").write_text("broken")
     assert complete("context", "use", "p") == []
+
+
+def test_ctrl_c_while_names_are_asked_for_ends_the_question_without_a_word() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment = os.environ | {
+            "_STREAMCTL_COMPLETE": "bash_complete",
+            "COMP_WORDS": "streamctl topic describe f",
+            "COMP_CWORD": "3",
+            "STREAMKEEP_BOOTSTRAP": f"127.0.0.1:{silent.getsockname()[1]}",
+        }
+        patient = f"import streamctl.completion as names; names.ANSWER_S = {TIMEOUT_S}; {PROGRAM}"
+        with subprocess.Popen(
+            [sys.executable, "-c", patient], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        ) as asking:
+            silent.accept()[0].close()
+            asking.send_signal(signal.SIGINT)
+            assert asking.communicate(timeout=TIMEOUT_S) == (b"", b"")
+    assert asking.returncode == ExitCode.INTERRUPTED
+
+
+def test_names_that_cannot_be_written_are_no_traceback_in_the_line_that_is_typed() -> None:
+    variables = {"_STREAMCTL_COMPLETE": "bash_complete", "COMP_WORDS": "streamctl ", "COMP_CWORD": "1"}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            env=os.environ | variables,
+        )
+    assert (done.returncode, done.stderr) == (ExitCode.FAILED, b"")
 
 
 def test_the_names_of_commands_are_completed_without_loading_one() -> None:

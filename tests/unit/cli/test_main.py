@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -191,26 +190,6 @@ def test_a_wrong_line_is_a_usage_error_that_says_what_is_right(arguments: list[s
     assert result.exit_code == ExitCode.USAGE and says in result.stderr and not result.stdout
 
 
-def test_streams_that_the_caller_closed_are_empty_or_lead_nowhere() -> None:
-    program = "from streamctl.main import main; main()"
-    run = f"os.execv(sys.executable, [sys.executable, '-c', {program!r}, 'version'])"
-    close_all_and_run = f"import os, sys; os.closerange(0, 3); {run}"
-    assert subprocess.run([sys.executable, "-c", close_all_and_run], check=False).returncode == 0
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["topic", "--help"], ["cheat", "topic"], ["version"]])
-def test_a_stdout_that_takes_nothing_is_told_in_a_sentence(arguments: list[str]) -> None:
-    program = "from streamctl.main import main; main()"
-    with open("/dev/full", "wb") as full:
-        run = subprocess.run(
-            [sys.executable, "-c", program, *arguments], check=False, stdout=full, stderr=subprocess.PIPE
-        )
-    assert (run.returncode, run.stderr) == (
-        ExitCode.FAILED,
-        b"Error: stdout cannot be written: No space left on device\n",
-    )
-
-
 def test_ctrl_c_at_a_question_is_an_interruption_and_no_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     def ask() -> None:
         click.confirm("Delete it?", abort=True, err=True)
@@ -226,15 +205,3 @@ def test_ctrl_c_at_a_question_is_an_interruption_and_no_is_an_answer(monkeypatch
     assert answered.exit_code == ExitCode.FAILED and "Aborted!" in answered.stderr
     interrupted = CliRunner().invoke(root_around(ask_who_interrupts), ["go"])
     assert interrupted.exit_code == ExitCode.INTERRUPTED and "Aborted!" not in interrupted.stderr
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["topic", "--help"], ["cheat", "topic"]])
-def test_a_reader_that_is_gone_ends_every_command_quietly(arguments: list[str]) -> None:
-    """As `| head` is, before all that there is was written."""
-    out, into = os.pipe()
-    os.close(out)
-    program = "from streamctl.main import main; main()"
-    command = [sys.executable, "-c", program, *arguments]
-    run = subprocess.run(command, check=False, stdout=into, stderr=subprocess.PIPE)
-    os.close(into)
-    assert (run.returncode, run.stderr) == (ExitCode.DONE, b"")
