@@ -7,12 +7,14 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from shutil import get_terminal_size
 from typing import TextIO
 from uuid import UUID
 
 import click
 
 from streamctl.invocation import NAMES, Invocation
+from streamctl.narrow import GAP, blocks, folded, has_room
 from streamctl.yaml_text import to_yaml
 
 Cell = str | int | float | None | Sequence[int]
@@ -36,7 +38,8 @@ def emit(invocation: Invocation, data: object, *tables: Table, names: Iterable[o
         is_yaml = invocation.output == "yaml"
         click.echo(to_yaml(data) if is_yaml else json.dumps(data, indent=2, ensure_ascii=False))
         return
-    click.echo("\n\n".join(render(table, bold=is_colourful(sys.stdout)) for table in tables))
+    width, bold = terminal_width(sys.stdout), is_colourful(sys.stdout)
+    click.echo("\n\n".join(render(table, bold=bold, width=width) for table in tables))
 
 
 def emit_item(invocation: Invocation, item: object) -> None:
@@ -45,14 +48,20 @@ def emit_item(invocation: Invocation, item: object) -> None:
     click.echo(dash + json.dumps(item, ensure_ascii=False))
 
 
-def render(table: Table, *, bold: bool = False) -> str:
-    """The table as aligned text without trailing spaces."""
+def render(table: Table, *, bold: bool = False, width: int | None = None) -> str:
+    """The table as aligned text without trailing spaces; one that is wider than `width` so that it can be
+    read."""
     cells = [[_text(cell) for cell in row] for row in table.rows]
     widths = [max(map(_width, column)) for column in zip(table.columns, *cells, strict=True)]
     numeric = [
         bool(table.rows) and all(isinstance(row[index], int | float | None) for row in table.rows)
         for index in range(len(table.columns))
     ]
+    before = sum(widths[:-1]) + len(GAP) * (len(widths) - 1)
+    if width is not None and before + widths[-1] > width:
+        if numeric[-1] or not has_room(before, width):
+            return blocks(table.columns, cells, width, bold=bold)
+        cells = [[*row[:-1], folded(row[-1], before, width)] for row in cells]
     lines = [_line(row, widths, numeric) for row in [list(table.columns), *cells]]
     lines[0] = click.style(lines[0], bold=True) if bold else lines[0]
     return "\n".join(lines)
@@ -63,7 +72,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) 
         " " * (width - _width(cell)) + cell if number else cell + " " * (width - _width(cell))
         for cell, width, number in zip(cells, widths, numeric, strict=True)
     ]
-    return "  ".join(padded).rstrip()
+    return GAP.join(padded).rstrip()
 
 
 def _width(text: str) -> int:
@@ -100,6 +109,13 @@ def confirm(question: str, *, yes: bool) -> None:
 def note(text: str) -> None:
     """A sentence for the person who watches."""
     click.echo(text, err=True)
+
+
+def terminal_width(stream: TextIO) -> int | None:
+    """In columns; None if it is no terminal, and lines may be as long as they are."""
+    if not stream.isatty():
+        return None
+    return os.get_terminal_size(stream.fileno()).columns or get_terminal_size().columns  # of $COLUMNS, or 80
 
 
 def is_colourful(stream: TextIO) -> bool:

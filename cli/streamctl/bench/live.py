@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import click
 
-from streamctl.output import is_colourful
+from streamctl.output import is_colourful, terminal_width
 
 _CLEAR_LINE = "\r\x1b[K"
 _MIB = 1 << 20
@@ -41,11 +41,13 @@ async def live_line(progress: Progress) -> AsyncIterator[None]:
 
 async def _draw(progress: Progress) -> None:
     loop = asyncio.get_running_loop()
+    most = terminal_width(sys.stderr)  # of a second line nothing would be cleared
     before, before_s = Progress(), loop.time()
     while True:
         await asyncio.sleep(1)
         now_s = loop.time()
-        click.echo(_CLEAR_LINE + line(progress, before, now_s - before_s), nl=False, err=True)
+        told = line(progress, before, now_s - before_s)[:most]
+        click.echo(_CLEAR_LINE + told, nl=False, err=True)
         before, before_s = Progress(progress.records, progress.size_bytes), now_s
 
 
