@@ -1,6 +1,8 @@
-"""Completion in bash, which cuts words at `=` and `:` before it asks, and wants what belongs behind the cut.
+"""Completion in bash, zsh and fish: what each sends of a line, and what it wants back.
 
-So `--set durability=o` comes as four words, and the answer is `os`; other shells send and get the whole.
+The answer for `--set=durability=o` is `durability=os`. zsh and fish put it in the place of the whole word, so
+what stands before it is put there again; behind a setting's `=` there is no blank. bash cuts words at `=` and
+`:` before it asks, sends four here, and wants what belongs behind the cut: `os`.
 """
 
 from __future__ import annotations
@@ -9,12 +11,19 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ZshComplete,
+    add_completion_class,
+    split_arg_string,
+)
 
 CUTS = frozenset("=:")
 """Of COMP_WORDBREAKS, those that stand inside words of ours."""
 
-SCRIPT = """\
+BASH_SCRIPT = """\
 %(complete_func)s() {
     local type value
     COMPREPLY=()
@@ -29,6 +38,54 @@ SCRIPT = """\
 }
 
 complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+ZSH_SCRIPT = """\
+#compdef %(prog_name)s
+
+%(complete_func)s() {
+    local type key help
+    local -a answer plain open described
+    (( ! $+commands[%(prog_name)s] )) && return 1
+    answer=("${(@f)$(env COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) \\
+        %(complete_var)s=zsh_complete %(prog_name)s)}")
+    compset -P 1 '--*='
+    for type key help in $answer; do
+        case $type in
+            plain) if [[ $help != _ ]]; then described+=("$key:$help")
+                elif [[ $key == *= ]]; then open+=("$key")
+                else plain+=("$key"); fi ;;
+            dir) _path_files -/ ;;
+            file) _path_files -f ;;
+        esac
+    done
+    (( $#described )) && _describe -V unsorted described
+    (( $#open )) && compadd -S '' -V unsorted -a open
+    (( $#plain )) && compadd -V unsorted -a plain
+}
+
+compdef %(complete_func)s %(prog_name)s
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then %(complete_func)s "$@"; fi
+"""
+
+FISH_SCRIPT = """\
+function %(complete_func)s
+    set -l before (string match -r -- '^--[^=]*=' (commandline -t); or echo)
+    for answer in (env %(complete_var)s=fish_complete COMP_WORDS=(commandline -cp) \\
+            COMP_CWORD=(commandline -t) %(prog_name)s)
+        set -l parts (string split -m 1 -- , $answer)
+        switch $parts[1]
+            case plain
+                echo -- $before$parts[2]
+            case dir
+                printf '%%s\\n' $before(__fish_complete_directories $parts[2])
+            case file
+                printf '%%s\\n' $before(__fish_complete_path $parts[2])
+        end
+    end
+end
+
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
 """
 
 
@@ -64,7 +121,7 @@ def typed(words: Sequence[str], current: int) -> TypedLine:
 class Bash(BashComplete):
     """Puts words together again, and answers with what is missing."""
 
-    source_template = SCRIPT
+    source_template = BASH_SCRIPT
     _kept = ""
 
     def get_completion_args(self) -> tuple[list[str], str]:
@@ -77,6 +134,19 @@ class Bash(BashComplete):
         return f"{item.type},{str(item.value).removeprefix(self._kept)}"
 
 
+class Zsh(ZshComplete):
+    """With our script."""
+
+    source_template = ZSH_SCRIPT
+
+
+class Fish(FishComplete):
+    """With our script."""
+
+    source_template = FISH_SCRIPT
+
+
 def register() -> None:
-    """From now on click answers bash in this way."""
-    add_completion_class(Bash)
+    """From now on click answers in this way."""
+    for kind in (Bash, Zsh, Fish):
+        add_completion_class(kind)
