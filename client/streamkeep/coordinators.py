@@ -57,6 +57,9 @@ _LATER = (
 of these."""
 _NOBODY = {"Connection refused": "connection refused", "Domain name not found": "no such host"}
 """How networks say that nobody listens at an address, and how we do."""
+_SILENT = "before receiving SETTINGS"
+_STRANGER = "Failed parsing HTTP/2"
+"""What is in gRPC's words where a connection is taken and nothing comes, or something that is no gRPC."""
 _ELSEWHERE = (RemovedError, ClusterMismatchError, UnsupportedFeatureError)
 
 
@@ -191,11 +194,12 @@ class Coordinators:
             return UnavailableError(f"no coordinator answers at {self._deserted(failures)}")
         tried = ", ".join(failures or self._addresses.known)
         for kind in (*_LATER, *_ELSEWHERE):
-            told = next((error for error in failures.values() if isinstance(error, kind)), None)
+            of_kind = (error for error in failures.values() if isinstance(error, kind))
+            told = next((error for error in of_kind if _SILENT not in error.message), None)
             if isinstance(told, NotActiveError):
                 return NoQuorumError(f"none of the coordinators at {tried} is active")
             if told is not None and not isinstance(told, TimedOutError):
-                return type(told)(f"no coordinator at {tried} could answer: {_nobody(told) or told.message}")
+                return type(told)(f"no coordinator at {tried} could answer: {_in_short(told)}")
         return TimedOutError(f"no coordinator at {tried} answered in time")
 
     def _deserted(self, failures: Mapping[str, StreamkeepError]) -> str:
@@ -242,3 +246,9 @@ class Coordinators:
 def _nobody(error: StreamkeepError) -> str:
     """Why nobody listens at an address; "" if somebody may."""
     return next((ours for theirs, ours in _NOBODY.items() if theirs in error.message), "")
+
+
+def _in_short(error: StreamkeepError) -> str:
+    if _STRANGER in error.message:
+        return "what listens there does not speak gRPC"
+    return _nobody(error) or error.message

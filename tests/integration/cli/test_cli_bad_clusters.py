@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import socketserver
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,6 +27,16 @@ def listener(*, is_listening: bool) -> Iterator[str]:
         yield f"{host}:{port}"
 
 
+class Greeting(socketserver.BaseRequestHandler):
+    """Of a server that is no cluster's. It goes on listening: closed at once, a connection could be reset
+    before the greeting is read."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"SSH-2.0-OpenSSH\r\n")
+        while self.request.recv(4_096):
+            pass
+
+
 @pytest.mark.parametrize(
     "command", [("topic", "list"), ("consume", "t"), ("produce", "t"), ("cluster", "health")]
 )
@@ -39,10 +51,30 @@ def test_a_name_that_no_host_has_is_told_as_such(bare: Streamctl) -> None:
     assert "nowhere.invalid:7101" in told
 
 
-def test_a_listener_that_never_answers_is_given_up_after_the_timeout(bare: Streamctl) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("topic", "list", "--timeout", "0.5"),
+        ("consume", "t", "--timeout", "0.5"),
+        ("produce", "t", "--timeout", "0.5"),
+        ("topic", "list"),
+    ],
+)
+def test_a_listener_that_never_answers_is_given_up_after_the_timeout(
+    bare: Streamctl, command: tuple[str, ...]
+) -> None:
     with listener(is_listening=True) as silent:
-        told = bare.process("topic", "list", "-b", silent, "--timeout", "0.5", expect=ExitCode.UNAVAILABLE)
-    assert f"no coordinator at {silent} answered in time" in told.err
+        told = bare.process(*command, "-b", silent, expect=ExitCode.UNAVAILABLE).err
+    assert f"no coordinator at {silent} answered in time" in told
+
+
+def test_a_listener_that_is_something_else_is_told_as_such(bare: Streamctl) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greeting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        other = f"127.0.0.1:{server.server_address[1]}"
+        told = bare.process("topic", "list", "-b", other, "--timeout", "1", expect=ExitCode.UNAVAILABLE).err
+        server.shutdown()
+    assert f"no coordinator at {other} could answer: what listens there does not speak gRPC" in told
 
 
 def test_half_of_the_bootstrap_list_may_be_dead_and_one_of_it_silent(streamctl: Streamctl) -> None:
