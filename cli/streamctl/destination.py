@@ -48,6 +48,11 @@ class Destination:
         self._known: set[str] = set() if topic is None else {topic}
         self._refusals: dict[Target, Refusal] = {}
 
+    def check(self, count: int) -> None:
+        """Raises CommandError if all records are to go to one partition, and `topic` has only `count`."""
+        if self._partition is not None and self._partition >= count:
+            raise CommandError(_too_few(self._topic, self._partition, count), ExitCode.NOT_FOUND)
+
     def sole_target(self, rows: Rows) -> Target | None:
         """Where all of them go, if no record has a say."""
         if self._topic is None or (self._partition is None and rows.partitions is not None):
@@ -90,6 +95,9 @@ class Destination:
             return Refusal(str(error), "", as_command_error(error).exit_code)
         if target.partition is None or target.partition < count:
             return None
-        there = f"topic '{target.topic}' has partitions 0 to {count - 1}, not {target.partition}"
         hint = "" if target.partition == self._partition else REPARTITION
-        return Refusal(there, hint, ExitCode.NOT_FOUND)
+        return Refusal(_too_few(target.topic, target.partition, count), hint, ExitCode.NOT_FOUND)
+
+
+def _too_few(topic: str | None, partition: int, count: int) -> str:
+    return f"topic '{topic}' has partitions 0 to {count - 1}, not {partition}"

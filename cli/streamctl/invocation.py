@@ -92,12 +92,18 @@ def _refuse_other_than_utf8(context: click.Context, parameter: click.Parameter, 
     if isinstance(value, tuple | list):
         for item in value:
             _refuse_other_than_utf8(context, parameter, item)
-    elif isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            shown = os.fsencode(value).decode(errors="backslashreplace")
-            raise click.BadParameter(f"'{shown}' is not UTF-8", context, parameter) from None
+    elif isinstance(value, str) and (complaint := not_utf8(value)):
+        raise click.BadParameter(complaint, context, parameter)
+
+
+def not_utf8(text: str) -> str:
+    """What is wrong with a text that cannot be sent or written to a file; "" if it can be."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(text).decode(errors="backslashreplace")
+        return f"'{shown}' is not UTF-8"
+    return ""
 
 
 def _store(context: click.Context, parameter: click.Parameter, value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import replace
 
@@ -116,7 +117,9 @@ def add(
     if is_used:
         note(f"Context '{name}' is in use.")
     else:
-        note(f"Context '{name}' is known; `streamctl context use {name}` lets commands speak to it.")
+        note(
+            f"Context '{name}' is known; `streamctl context use {shlex.quote(name)}` lets commands speak to it."
+        )
     if invocation.is_data:
         emit(invocation, _fields(change.contexts, change.contexts.by_name[name]))
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from streamctl.records.rows import RowsReader
     from streamkeep import Producer
     from streamkeep.producer.options import Compression
+    from streamkeep_proto.v1.coordinator_pb2 import TopicInfo
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 TYPED = "each line is a record; Ctrl-D ends"
@@ -220,16 +221,18 @@ async def _produce(invocation: Invocation, sending: Sending, descriptor: int) ->
     async with connected(invocation) as cluster:
         retention = RetentionWatch(RealClock().now_ms)
 
-        async def find(topic: str) -> None:
-            retention.learn(await cluster.topic(topic))
+        async def find(name: str) -> TopicInfo:
+            topic = await cluster.topic(name)
+            retention.learn(topic)
+            return topic
 
-        if sending.topic is not None:
-            await find(sending.topic)
-        timeout_ms = round(invocation.stall_timeout_s * 1_000)
-        producer = Producer(cluster.client, compression=sending.compression, delivery_timeout_ms=timeout_ms)
         destination = Destination(
             find, topic=sending.topic, partition=sending.partition, headers=sending.headers
         )
+        if sending.topic is not None:
+            destination.check(len((await find(sending.topic)).partitions))
+        timeout_ms = round(invocation.stall_timeout_s * 1_000)
+        producer = Producer(cluster.client, compression=sending.compression, delivery_timeout_ms=timeout_ms)
         await producer.start()
         if os.isatty(descriptor):
             note(TYPED_JSON if sending.is_json else TYPED)

@@ -16,7 +16,7 @@ from streamctl.dev.processes import state_of
 from streamctl.dev.store import ClusterStore
 from streamctl.dev.supervisor import Supervisor
 from streamctl.failures import CommandError, ExitCode
-from streamctl.invocation import DEFAULT_BOOTSTRAP, Invocation
+from streamctl.invocation import DEFAULT_BOOTSTRAP, Invocation, not_utf8
 from streamctl.output import Table, emit, note
 
 COLUMNS = ("ROLE", "ID", "PID", "ADDRESS", "STATE", "DATA")
@@ -27,8 +27,11 @@ def planned(
 ) -> ClusterPlan:
     """What to start in the store's directory; None: as it is there, or the default.
 
-    Raises UsageError if its coordinators could not find each other, or could agree on nothing.
+    Raises UsageError if its coordinators could not find each other, or could agree on nothing, or if servers
+    could not tell where their data are.
     """
+    if complaint := not_utf8(str(store.data_dir)):
+        raise click.UsageError(f"the data directory {complaint}: use another --data-dir")
     present, known_ports = store.coordinators(), store.read_ports()
     try:
         count = coordinator_count(coordinators, present)

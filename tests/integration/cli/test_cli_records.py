@@ -58,6 +58,15 @@ def test_keys_headers_partitions_and_formats(streamctl: Streamctl) -> None:
     assert streamctl(*read, "-p", "0").out == b""
 
 
+def test_a_partition_that_is_not_there_is_told_before_anything_is_read(streamctl: Streamctl) -> None:
+    streamctl("topic", "create", "two", "--partitions", "2")
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with streamctl.start("produce", "two", "-p", "2", **pipes) as producer:
+        assert producer.wait(TIMEOUT_S) == 3
+        assert producer.stderr is not None
+        assert producer.stderr.read() == b"Error: topic 'two' has partitions 0 to 1, not 2\n"
+
+
 def test_the_offset_grammar_chooses_what_is_read(streamctl: Streamctl) -> None:
     streamctl("topic", "create", "letters", "--partitions", "1")
     streamctl.produce("letters", b"a\nb\nc\nd\ne\n")

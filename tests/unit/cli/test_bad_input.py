@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -56,3 +57,12 @@ def test_a_time_that_no_record_can_have_is_a_usage_error(where: str) -> None:
 def test_more_headers_than_a_record_can_have_are_a_usage_error() -> None:
     headers = [f"-Hh{number}=" for number in range(1_025)]
     assert "at most 1024 headers, not 1025" in told("produce", "t", *headers).stderr
+
+
+def test_a_data_directory_must_be_text_wherever_its_name_is_from(tmp_path: Path) -> None:
+    for arguments, env in (
+        (("dev", "--data-dir", str(tmp_path / NOT_UTF8)), None),
+        (("dev", "--detach"), {"XDG_DATA_HOME": str(tmp_path / NOT_UTF8)}),
+    ):
+        assert r"caf\xe9" in told(*arguments, env=env).stderr
+    assert list(tmp_path.iterdir()) == []

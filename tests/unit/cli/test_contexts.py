@@ -45,6 +45,10 @@ def test_addresses_given_as_an_option_are_told_where_they_stand() -> None:
     assert "the addresses stand behind the name" in result.stderr and "context add test a:1`" in result.stderr
 
 
+def test_a_name_with_blanks_is_offered_as_it_can_be_typed() -> None:
+    assert "`streamctl context use 'the old one'`" in succeed("context", "add", "the old one", "a:1").stderr
+
+
 def test_contexts_are_added_used_listed_and_removed() -> None:
     succeed("context", "add", "test", "localhost:7101", "--use")
     succeed("context", "add", "prod", "a:1,b:2", "--danger")
