@@ -117,9 +117,8 @@ def add(
     if is_used:
         note(f"Context '{name}' is in use.")
     else:
-        note(
-            f"Context '{name}' is known; `streamctl context use {shlex.quote(name)}` lets commands speak to it."
-        )
+        use = f"`streamctl context use {shlex.quote(name)}`"
+        note(f"Context '{name}' is known; {use} lets commands speak to it.")
     if invocation.is_data:
         emit(invocation, _fields(change.contexts, change.contexts.by_name[name]))
 
