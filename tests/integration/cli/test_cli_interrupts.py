@@ -6,13 +6,15 @@ import fcntl
 import json
 import select
 import signal
+import socket
 import subprocess
 from collections.abc import Sequence
 
 import pytest
 
 from streamctl.failures import ExitCode
-from tests.integration.cli.program import TIMEOUT_S, Streamctl, until_full
+from tests.integration.cli.program import STREAMCTL, TIMEOUT_S, Streamctl, until_full
+from tests.unit.cli.command_tree import commands, parse
 
 pytestmark = pytest.mark.process
 
@@ -62,6 +64,19 @@ def test_what_is_watched_ends_at_ctrl_c_though_nobody_reads_it(streamctl: Stream
         assert process.wait(TIMEOUT_S) == ExitCode.INTERRUPTED
 
 
+def test_what_nohup_started_goes_on_when_its_terminal_is_gone(streamctl: Streamctl) -> None:
+    streamctl("topic", "create", "nohup", "--partitions", "1")
+    line = ("nohup", *STREAMCTL, "consume", "nohup", "-O", "end", "-c", "1")
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(line, env=streamctl.environment, **pipes) as consumer:
+        assert consumer.stderr is not None
+        assert b"waiting for new records" in consumer.stderr.readline()
+        consumer.send_signal(signal.SIGHUP)
+        streamctl.produce("nohup", b"still here\n")
+        assert consumer.communicate(timeout=TIMEOUT_S) == (b"still here\n", b"1 record\n")
+        assert consumer.returncode == ExitCode.DONE
+
+
 @pytest.mark.parametrize("kind", ["produce", "latency"])
 def test_a_benchmark_that_is_interrupted_shows_what_it_has_measured(streamctl: Streamctl, kind: str) -> None:
     topic = f"speed-{kind}"
@@ -73,3 +88,64 @@ def test_a_benchmark_that_is_interrupted_shows_what_it_has_measured(streamctl: S
         measured = json.loads(ended(bench))
     assert measured["topic"] == topic and 0 < measured["seconds"] < 3600
     assert measured["times_ms"].keys() >= {"acknowledged"}
+
+
+ASKING = {
+    "topic add-partitions": "t 9",
+    "topic alter": "t --set retention_ms=1",
+    "topic create": "t",
+    "topic delete": "t --yes",
+    "topic describe": "t",
+    "topic list": "",
+    "partition cancel": "t:0",
+    "partition elect": "t",
+    "partition list": "",
+    "partition reassign": "-p t:0=1,2",
+    "partition reassignments": "",
+    "partition verify": "t",
+    "offset list": "",
+    "records count": "",
+    "records delete": "t --before 5 --yes",
+    "config show": "topic t",
+    "produce": "t",
+    "consume": "t",
+    "cluster describe": "",
+    "cluster features": "",
+    "cluster health": "",
+    "cluster upgrade": "",
+    "quorum add": "4 localhost:1",
+    "quorum remove": "3 --yes",
+    "quorum status": "",
+    "quorum transfer": "",
+    "bench consume": "t",
+    "bench latency": "t",
+    "bench produce": "t",
+    "broker decommission": "1 --yes",
+    "broker describe": "1",
+    "broker drain": "1",
+    "broker list": "",
+    "broker log-dirs": "",
+    "broker undrain": "1",
+}
+"""Every command that asks a cluster something, with what it needs."""
+NOT_ASKING = {"cluster init": "it asks the members that it names", "context show": "it reads a file"}
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_ctrl_c_ends_a_question_that_nobody_answers(bare: Streamctl, command: str) -> None:
+    """It comes as soon as there is somebody to wait for."""
+    arguments = [*command.split(), *ASKING[command].split(), "--timeout", str(TIMEOUT_S)]
+    parse(arguments)  # raises if that is no line at all
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(TIMEOUT_S)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with bare.start(*arguments, "-b", address, **pipes) as process, silent.accept()[0]:
+            assert ended(process) == b""
+
+
+def test_every_command_that_asks_a_cluster_is_tried_for_ctrl_c() -> None:
+    asking = {
+        path for path, command in commands() if any(each.name == "bootstrap" for each in command.params)
+    }
+    assert asking - {"context add"} == ASKING.keys() | NOT_ASKING.keys()
