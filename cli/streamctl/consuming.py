@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from streamctl.failures import CommandError, ExitCode
+from streamctl.interrupts import hearing_signals
 from streamctl.output import counted
 from streamctl.records.format_string import Formatter
 from streamctl.records.matching import Matcher, pick
@@ -51,7 +52,7 @@ class Sink:
         return self.written == self._count
 
     async def take(self, batch: ConsumedBatch) -> None:
-        places = self._matcher.places(batch)
+        places = self._places(batch)
         if self._count is not None:
             places = places[: self._count - self.written]
         wanted = pick(batch, places)
@@ -59,6 +60,12 @@ class Sink:
         if wanted.values:
             await self._write(self._form(wanted))
             self.written += len(wanted.values)
+
+    def _places(self, batch: ConsumedBatch) -> Sequence[int]:
+        if self._matcher.takes_all:
+            return range(len(batch))
+        with hearing_signals():  # an expression such as (a+)+ may look for hours
+            return self._matcher.places(batch)
 
     def summary(self) -> str:
         if self._matcher.takes_all:

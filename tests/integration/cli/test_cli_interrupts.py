@@ -64,6 +64,20 @@ def test_what_is_watched_ends_at_ctrl_c_though_nobody_reads_it(streamctl: Stream
         assert process.wait(TIMEOUT_S) == ExitCode.INTERRUPTED
 
 
+def test_an_expression_that_takes_hours_ends_at_ctrl_c(streamctl: Streamctl) -> None:
+    streamctl("topic", "create", "hours", "--partitions", "1")
+    for line in (b"a\n", b"a" * 60 + b"b\n"):
+        streamctl.produce("hours", line)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with streamctl.start("consume", "hours", "-e", "--grep", "^(a+)+$", **pipes) as consumer:
+        assert consumer.stdout is not None
+        assert consumer.stdout.readline() == b"a\n", "the next batch is being looked into"
+        try:
+            ended(consumer)
+        finally:
+            consumer.kill()
+
+
 def test_what_nohup_started_goes_on_when_its_terminal_is_gone(streamctl: Streamctl) -> None:
     streamctl("topic", "create", "nohup", "--partitions", "1")
     line = ("nohup", *STREAMCTL, "consume", "nohup", "-O", "end", "-c", "1")
