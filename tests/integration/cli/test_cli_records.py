@@ -56,6 +56,7 @@ def test_keys_headers_partitions_and_formats(streamctl: Streamctl) -> None:
         {"name": "origin", "value": "EWR"}
     ]
     assert streamctl(*read, "-p", "0").out == b""
+    assert streamctl(*read, "--grep", os.fsdecode(b"\xff"), "-f", "%o").out == b"2", "bytes need not be text"
 
 
 def test_a_partition_that_is_not_there_is_told_before_anything_is_read(streamctl: Streamctl) -> None:
