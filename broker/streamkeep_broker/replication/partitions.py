@@ -193,7 +193,9 @@ class Partitions:
             return None
         self._failed.pop(key, None)
         partition = self._partitions[key] = self._make(hosted.log)
-        if hosted.is_lost or hosted.log.defects:
+        if hosted.is_lost:
+            self._reports.lost(partition)
+        elif hosted.log.defects:
             self._reports.damaged(partition)
         return partition
 

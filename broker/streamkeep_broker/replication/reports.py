@@ -35,10 +35,14 @@ class _Subject:
     """A replica of which there is something to tell. `heard_in` is the session and the partition epoch."""
 
     damaged: bool = False
+    is_lost: bool = False
+    """Damaged only in that files are gone: the log is empty, and whole."""
     waits: bool = False
     may_copy_anew: bool = False
     is_counted_on: bool = True
     """The image has it among those in sync or eligible."""
+    leads_alone: bool = False
+    """The image has it lead, and nobody else in sync or eligible."""
     heard_in: tuple[int, int] = (0, 0)
 
     @property
@@ -46,6 +50,20 @@ class _Subject:
         """A partition that waits for a leader of last resort needs to know how far each log goes: what is
         damaged may be the best that is left."""
         return self.damaged and not self.waits
+
+    def look(self, image: PartitionImage, broker_id: int) -> None:
+        """The partition stands so from now on."""
+        members = (*image.isr, *image.elr)
+        self.waits = not image.leader and broker_id in image.last_members
+        self.is_counted_on = broker_id in members
+        self.leads_alone = image.leader == broker_id and members == (broker_id,)
+
+    def forget_loss(self) -> None:
+        """Whoever leads alone has what the partition has from now on, and others come into sync by copying
+        that. So that its files were lost once is no reason to drop what is written since; corrupt files are.
+        An image from before a report was heard may be older than the loss, and says nothing of it."""
+        if self.is_lost and self.leads_alone and self.heard_in != (0, 0):
+            self.damaged = self.is_lost = self.may_copy_anew = False
 
     def is_heard(self, session: int, partition_epoch: int) -> bool:
         """There is nothing to tell now. Once the coordinator has said that the replica may be copied anew it
@@ -107,36 +125,35 @@ class ReplicaReports:
     def damaged(self, partition: Partition) -> None:
         """The replica's data is not to be trusted, and stays so until `repaired`."""
         subject = self._subjects.setdefault(partition, _Subject())
+        subject.is_lost = False
         if not subject.damaged:
             subject.damaged = True
             subject.heard_in = (0, 0)
             self._loop.wake()
 
+    def lost(self, partition: Partition) -> None:
+        """The replica begins empty, and what was in it was counted on: damaged until it is `repaired`, or
+        leads alone."""
+        self.damaged(partition)
+        self._subjects[partition].is_lost = True
+
     def repaired(self, partition: Partition) -> None:
         """The replica was dropped and begins anew."""
         if partition in self._subjects:
-            self._subjects[partition].damaged = self._subjects[partition].may_copy_anew = False
+            subject = self._subjects[partition]
+            subject.damaged = subject.is_lost = subject.may_copy_anew = False
             self._drop_if_silent(partition)
 
     def image_changed(self, partition: Partition, image: PartitionImage) -> None:
         """The partition stands so from now on."""
-        waits = not image.leader and self._broker_id in image.last_members
-        if waits:
-            self._subjects.setdefault(partition, _Subject()).waits = True
-        elif partition in self._subjects:
-            self._wait_is_over(partition, leads=image.leader == self._broker_id)
+        if not image.leader and self._broker_id in image.last_members:
+            self._subjects.setdefault(partition, _Subject())
+        subject = self._subjects.get(partition)
+        if subject is not None:
+            subject.look(image, self._broker_id)
+            subject.forget_loss()
             self._drop_if_silent(partition)
-        if partition in self._subjects:
-            self._subjects[partition].is_counted_on = self._broker_id in (*image.isr, *image.elr)
             self._loop.wake()
-
-    def _wait_is_over(self, partition: Partition, *, leads: bool) -> None:
-        """Whoever leads as a last resort has what the partition has from now on: that its files were lost
-        once is no reason to drop what is written since. Corrupt files are."""
-        subject = self._subjects[partition]
-        if subject.waits and leads and not partition.log.defects:
-            subject.damaged = subject.may_copy_anew = False
-        subject.waits = False
 
     def forget(self, partition: Partition) -> None:
         """This broker hosts it no more."""
@@ -220,4 +237,7 @@ class ReplicaReports:
         if subject.damaged and outcome.may_copy_anew:
             subject.may_copy_anew = True
             self._on_may_copy_anew(partition)
+        else:
+            subject.forget_loss()
+            self._drop_if_silent(partition)
         return True

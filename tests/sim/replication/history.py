@@ -171,8 +171,8 @@ class PartitionHistory:
                 f"{replica.name} acknowledged {promised[:3]} and starts with "
                 f"{frames[-1][:3] if frames else 'nothing'}",
             )
-        if replica.is_damaged or replica.is_retired:
-            replica.acknowledged_end = 0
+        replica.acknowledged_end = 0 if replica.is_damaged or replica.is_retired else acknowledged_end
+        replica.certain_end = None
         replica.frames.clear()
         replica.high_watermark = 0
         replica.start_offset = frames[0].base_offset if frames else replica.start_offset

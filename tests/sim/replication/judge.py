@@ -124,8 +124,9 @@ class ReplicationJudge:
             self._read_again(history, replica, files[log], min(lowest_end, log.log_end_offset))
         if log.lowered is None:
             replica.acknowledged_end = max(replica.acknowledged_end, log.acknowledged_end)
-        else:  # a cut is under way: the power may go when it is done and nobody has heard of it
-            replica.acknowledged_end = min(replica.acknowledged_end, log.lowered.recovery_point)
+            replica.certain_end = None
+        else:  # a cut is under way: the process may end when it is done and nobody has heard of it
+            replica.certain_end = log.lowered.recovery_point
         history.log_start = max(history.log_start, log.log_start_offset)
         ledger = self._ledgers.get(TopicPartition(log.topic, log.partition))
         if ledger is not None:
@@ -137,7 +138,7 @@ class ReplicationJudge:
         if files.log.defects or files.is_broken:
             self._corrupt(replica, files)
             return
-        history.restart(replica, frames, acknowledged_end=replica.acknowledged_end)
+        history.restart(replica, frames, acknowledged_end=replica.kept_end)
         if not frames:
             replica.start_offset = files.log.log_end_offset
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.sim.replication.world import FINAL_READER, World
 from tests.sim.seed_run import until
 
@@ -11,7 +13,7 @@ async def recover(world: World) -> None:
     await until(lambda: world.active() is not None, 15, "there is an active coordinator")
     await until(lambda: _all_live(world), 20, "every broker is unfenced")
     await until(lambda: not _without_leader(world, by_force=False), 20, "partitions have leaders")
-    await world.force_leaders()
+    await _force_leaders(world)
     await until(
         lambda: not _out_of_sync(world),
         30,
@@ -37,6 +39,14 @@ async def recover(world: World) -> None:
     await world.stop_readers()
     for ledger in world.ledgers.values():
         ledger.settle()
+
+
+async def _force_leaders(world: World) -> None:
+    """A broker may be fenced once more for a moment: an operator who is refused asks again."""
+    async with asyncio.timeout(20):
+        while _without_leader(world, by_force=True):
+            await world.force_leaders()
+            await asyncio.sleep(0.5)
 
 
 def _all_live(world: World) -> bool:

@@ -35,6 +35,8 @@ class Replica:
         self.frames: list[Frame] = []
         self.start_offset = 0
         self.acknowledged_end = 0
+        self.certain_end: int | None = None
+        """While it is being cut: from where on nobody can say what of it a start will find."""
         self.high_watermark = 0
         self.damages: list[str] = []
         self.is_damaged = False
@@ -47,6 +49,15 @@ class Replica:
     @property
     def end_offset(self) -> int:
         return self.frames[-1].next_offset if self.frames else self.start_offset
+
+    @property
+    def kept_end(self) -> int:
+        """Up to where a start must find what was acknowledged."""
+        return (
+            self.acknowledged_end
+            if self.certain_end is None
+            else min(self.acknowledged_end, self.certain_end)
+        )
 
     @property
     def is_trusted(self) -> bool:

@@ -30,6 +30,8 @@ def test_what_is_acknowledged_stays_and_everybody_gets_on_whatever_happens(share
         pytest.param(200238, id="a disk emptied, and too full to be set up: held to be a fault"),
         pytest.param(300168, id="damaged and torn: held to have what it has no more"),
         pytest.param(301052, id="a log whose very name a power cut took: held to what was in it"),
+        pytest.param(630429, id="a log that is not flushed, being cut: held to have lost what it kept"),
+        pytest.param(631585, id="an operator who was refused for a moment: held to have given up"),
     ],
 )
 def test_pinned_seeds_that_were_judged_wrongly(seed: int) -> None:
@@ -42,6 +44,7 @@ def test_pinned_seeds_that_were_judged_wrongly(seed: int) -> None:
         pytest.param(300327, id="logs that a full disk kept closed at the start passed for lost"),
         pytest.param(300468, id="a clean stop hid a power cut that no coordinator had heard of"),
         pytest.param(302165, id="a flush ended for somebody who had been cancelled"),
+        pytest.param(631845, id="a leader that had lost its empty log dropped what it wrote since"),
         pytest.param(600578, id="a wrong frame before a cut passed for a torn one, and was cut, too"),
     ],
 )
